@@ -1,0 +1,37 @@
+"""What every figure and speed script shares: its arguments, its table of asked against got, its exit code."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+from rich.console import Console
+from rich.table import Table
+
+from jaxembed.studies.check import Check
+
+FIGURES = Path(__file__).parent / "results"
+
+
+def arguments(description: str) -> argparse.Namespace:
+    """`--size tiny | normal` and `--out FOLDER`; float64 is switched on for the process."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
+    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
+    jax.config.update("jax_enable_x64", True)
+    return parser.parse_args()
+
+
+def finish(title: str, checks: Sequence[Check]) -> None:
+    """Print every figure with what was asked and leave with 1 where one falls short."""
+    table = Table(title=f"{title} (jax {jax.__version__}, {jax.devices()[0].device_kind})")
+    for column in ("figure", "asked", "got", ""):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(check.name, check.asked, check.got, "ok" if check.passed else "SHORT")
+    Console(width=160).print(table)
+    short = [check.name for check in checks if not check.passed]
+    if short:
+        print(f"{len(short)} of {len(checks)} figures fall short: {'; '.join(short)}", file=sys.stderr)
+    raise SystemExit(1 if short else 0)

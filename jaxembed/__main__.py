@@ -1,0 +1,215 @@
+"""The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
+
+import sys
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+    from .results import Result
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the run is written and how."""
+
+    out: Path | None = None
+    """Run folder; runs/NAME unless given. A non-empty folder is refused."""
+    overwrite: bool = False
+    """Replace an earlier run in that folder."""
+    resume: bool = False
+    """Go on with a stopped run in that folder."""
+    animate: bool = False
+    """Also write the figure as an animation (GIF)."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Compare two finished runs: the second as a prediction of the first."""
+
+    reference: tyro.conf.Positional[Path]
+    """Folder of the run that counts as what happened."""
+    prediction: tyro.conf.Positional[Path]
+    """Folder of the run that counts as prediction."""
+    trajectory: str = "training"
+    """Which trajectory of each: training, "exact flow", "rung 1", ..."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """Run the presets behind every published claim and print the ledger."""
+
+    full: bool = False
+    """Also the claims that take longer than the quick set's ten minutes."""
+    id: str | None = None
+    """Only this claim."""
+    json: Path | None = None
+    """Write the ledger to this file too."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point; what a user can mend ends in one line and exit code 2."""
+    try:
+        _dispatch(sys.argv[1:] if arguments is None else arguments)
+    except (ValueError, OSError) as error:
+        print(f"jaxembed: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("jaxembed: stopped; the same command with --resume goes on where it was", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _dispatch(arguments: list[str]) -> None:
+    commands = {"list": _list, "run": _run, "compare": _compare, "claims": _claims}
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(__doc__)
+        print("\n  jaxembed list                  the named experiments\n  jaxembed run NAME [flags]      carry one out")
+        print("  jaxembed compare RUN_A RUN_B   two finished runs\n  jaxembed claims                the ledger")
+        print("\nEvery command takes --help.")
+        return
+    commands[_known(arguments[0], list(commands), "command")](arguments[1:])
+
+
+def _known(word: str, known: list[str], kind: str) -> str:
+    if word in known:
+        return word
+    close = get_close_matches(word, known, 1, 0.4)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"{kind}: unknown {word!r}; {meant}known: {', '.join(known)}")
+
+
+def _list(arguments: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .presets import PRESETS
+
+    tyro.cli(_Nothing, args=arguments, prog="jaxembed list", description="List the named experiments.")
+    table = Table("name", "task", "model", "what to expect")
+    for name, preset in PRESETS.items():
+        experiment = preset.experiment
+        table.add_row(name, type(experiment.task).__name__, type(experiment.model).__name__, preset.expect)
+    Console().print(table)
+
+
+def _run(arguments: list[str]) -> None:
+    from .presets import PRESETS
+
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
+        raise SystemExit(0 if arguments else 2)
+    name = _known(arguments[0], list(PRESETS), "experiment")
+    experiment, output = _parsed(name, arguments[1:])
+    _in_dtype(experiment.dtype)
+    _carry_out(name, experiment, output)
+
+
+def _parsed(name: str, arguments: list[str]) -> "tuple[Experiment, Output]":
+    """The preset's experiment with the flags' changes; unknown flags are refused with a suggestion."""
+    from .experiment import Experiment
+    from .presets import PRESETS
+
+    @dataclass(frozen=True)
+    class Run:
+        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=Output)
+
+    preset = PRESETS[name]
+    parsed = tyro.cli(
+        Run,
+        args=arguments,
+        prog=f"jaxembed run {name}",
+        description=preset.expect,
+        default=Run(preset.experiment),
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return parsed.experiment, parsed.output
+
+
+def _in_dtype(dtype: str) -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", dtype == "float64")
+
+
+def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from . import record
+    from .experiment import memory_estimate, run, stage_count
+    from .losses import GIB
+
+    console = Console()
+    experiment.task.dataset()  # bad input is refused before anything is written
+    out = output.out or Path("runs") / name
+    console.print(f"[bold]{name}[/]: about {memory_estimate(experiment) / GIB:.2g} GiB of memory; writing to {out}")
+    record.prepare(out, asdict(experiment), overwrite=output.overwrite, resume=output.resume)
+    columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task("data and signatures", total=stage_count(experiment))
+
+        def on_stage(stage: str, cached: bool) -> None:
+            bar.update(shown, advance=1, description=stage + (" (kept)" if cached else ""))
+
+        stages = record.FolderStages(out, on_stage)
+        result = run(experiment, stages)
+    record.write_result(out, result)
+    stages.clear()
+    _report(result, out, output.animate, console)
+
+
+def _report(result: "Result", out: Path, animate: bool, console) -> None:
+    from . import report
+
+    for table in report.tables(result):
+        console.print(table)
+    (out / "report.md").write_text(report.markdown(result), encoding="utf-8")
+    report.figure(result, out / "figure.png")
+    if animate:
+        report.animate(result, out / "figure.gif")
+    console.print(result.caption)
+    console.print(f"{result.facts['seconds']:.0f} s; figure, tables and arrays are in {out}")
+
+
+def _compare(arguments: list[str]) -> None:
+    import jax
+
+    from . import record
+    from .compare import compare
+    from .observables import cosine
+
+    command = tyro.cli(Compare, args=arguments, prog="jaxembed compare")
+    jax.config.update("jax_enable_x64", True)
+    (reference, names), (prediction, others) = (
+        record.read_trajectory(folder, command.trajectory) for folder in (command.reference, command.prediction)
+    )
+    if names != others:
+        raise ValueError(f"{command.prediction}: shows other tokens than {command.reference}; run the same task twice")
+    seeds = min(reference.ts.shape[0], prediction.ts.shape[0])
+    for seed in range(seeds):
+        pair = (jax.tree.map(lambda leaf, seed=seed: leaf[seed], line) for line in (reference, prediction))
+        print(f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {command.trajectory}")
+        print(compare(*pair, lambda state: cosine(state["embed"])).table())
+
+
+def _claims(arguments: list[str]) -> None:
+    from .claims import print_ledger
+
+    command = tyro.cli(Claims, args=arguments, prog="jaxembed claims")
+    print_ledger(full=command.full, only=command.id, json_file=command.json)
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""The nouns every room shares. This file imports nothing of ours."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+
+State = PyTree[Array]
+"""What evolves: nested dicts of arrays; a model's parameters or a reduction of them."""
+
+Loss = Callable[..., Array]
+"""`loss(params)` for a population, `loss(params, key)` for a sampled minibatch."""
+
+
+@partial(register_dataclass, data_fields=["tokens", "targets", "weights"], meta_fields=["vocab", "samples"])
+@dataclass(frozen=True)
+class Dataset:
+    """A weighted population over (token sequence, label).
+
+    Attributes:
+        tokens: `[example, position]`, token ids in `0 .. vocab - 1`.
+        targets: `[example]`, label ids in `0 .. vocab - 1`.
+        weights: `[example]`, probabilities; they sum to one.
+        vocab: number of tokens v (labels are tokens).
+        samples: number of independent draws behind the weights, or None where the population is exact.
+    """
+
+    tokens: Int[Array | np.ndarray, "example position"]
+    targets: Int[Array | np.ndarray, " example"]
+    weights: Float[Array | np.ndarray, " example"]
+    vocab: int
+    samples: int | None = None
+
+    @property
+    def length(self) -> int:
+        return self.tokens.shape[1]
+
+    @property
+    def size(self) -> int:
+        return self.tokens.shape[0]
+
+
+def checked_dataset(tokens: Any, targets: Any, weights: Any, vocab: int, samples: int | None = None) -> Dataset:
+    """Validate and normalise a population outside jit; every task and corpus builds its Dataset here.
+
+    Args:
+        tokens: `[example, position]` integers.
+        targets: `[example]` integers.
+        weights: `[example]`, non-negative, any positive sum; None means uniform.
+        vocab: number of tokens.
+        samples: see `Dataset`.
+
+    Returns:
+        A Dataset of numpy arrays (int32 ids, float64 weights summing to one).
+
+    Raises:
+        ValueError: naming the argument that is wrong and what to change.
+    """
+    tokens, targets = np.asarray(tokens, np.int32), np.asarray(targets, np.int32)
+    if tokens.ndim != 2 or tokens.shape[0] == 0 or tokens.shape[1] == 0:
+        raise ValueError(f"tokens: need a non-empty [example, position] table, got shape {tokens.shape}")
+    if targets.shape != tokens.shape[:1]:
+        raise ValueError(f"targets: need one label per example, got shape {targets.shape} for {len(tokens)} examples")
+    for name, ids in (("tokens", tokens), ("targets", targets)):
+        if ids.min() < 0 or ids.max() >= vocab:
+            bad = ids.min() if ids.min() < 0 else ids.max()
+            raise ValueError(f"{name}: id {bad} is outside the vocabulary 0..{vocab - 1}; enlarge vocab or fix the id")
+    weights = np.ones(len(tokens)) if weights is None else np.asarray(weights, np.float64)
+    if weights.shape != targets.shape:
+        raise ValueError(f"weights: need one weight per example, got shape {weights.shape}")
+    if not np.all(np.isfinite(weights)) or weights.min() < 0:
+        raise ValueError("weights: must be finite and non-negative; remove or fix the offending examples")
+    if weights.sum() <= 0:
+        raise ValueError("weights: must sum to a positive number; at least one example needs weight")
+    return Dataset(tokens, targets, weights / weights.sum(), int(vocab), samples)
+
+
+@partial(register_dataclass, data_fields=["ts", "ys", "info"], meta_fields=["clock"])
+@dataclass(frozen=True)
+class Trajectory:
+    """Saved states on one clock: what training and every theory produce, and `compare` consumes.
+
+    Attributes:
+        ts: `[time]`, saved times; `clock` says in which unit.
+        ys: the saved states, every leaf with a leading `[time]` axis.
+        info: arrays about the evolution (mean loss between saves, solver steps, `nonfinite_time`).
+        clock: "flow" (gradient-flow time: learning rate x step for plain gradient descent) or "step".
+    """
+
+    ts: Float[Array, "..."]
+    ys: Any
+    info: dict[str, Array] = field(default_factory=dict)
+    clock: str = "flow"
+
+    def map(self, observable: Callable[[State], Array]) -> "Trajectory":
+        """The same times with `observable` applied to every saved state."""
+        return replace(self, ys=jax.vmap(observable)(self.ys))
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A named distribution over (tokens, label); a frozen dataclass of its sizes."""
+
+    def dataset(self) -> Dataset: ...
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A parametrised map from one example to logits; a frozen dataclass of its settings."""
+
+    def init(self, key: PRNGKeyArray, vocab: int, length: int) -> dict[str, Array]: ...
+
+    def apply(self, params: dict[str, Array], tokens: Int[Array, " position"]) -> Float[Array, " token"]: ...
+
+
+@runtime_checkable
+class Field(Protocol):
+    """The right-hand side of an evolution: `field(t, state, sig) -> d state / dt`, same tree as `state`."""
+
+    def __call__(self, t: Any, state: Any, sig: Any, /) -> Any: ...

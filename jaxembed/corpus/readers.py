@@ -1,0 +1,44 @@
+"""Reading a text file, with one clear line for every way in which it can be no text."""
+
+from os import PathLike
+from pathlib import Path
+
+
+def read_text(path: str | PathLike[str]) -> str:
+    """The text of any UTF-8 file; a byte-order mark at its start is dropped, line ends stay as they are.
+
+    Raises:
+        ValueError: if the file is missing, a folder, unreadable, empty, or not UTF-8 text (naming the byte).
+    """
+    path = Path(path).expanduser()
+    text = _decoded(_bytes_of(path), path).removeprefix("\ufeff")
+    if not text.strip():
+        raise ValueError(f"text: '{path}' is empty; give a file with words in it")
+    return text
+
+
+def _bytes_of(path: Path) -> bytes:
+    if path.is_dir():
+        raise ValueError(f"text: '{path}' is a folder; give one text file")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise ValueError(f"text: '{path}' does not exist; check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ValueError(f"text: '{path}' cannot be read ({reason}); give a readable text file") from None
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"text: '{path}' is UTF-16, not UTF-8 (byte 0); convert it with: iconv -f UTF-16 -t UTF-8")
+    zero = content.find(b"\0")
+    if zero >= 0:
+        raise ValueError(f"text: '{path}' is a binary file (NUL at byte {zero}); give a plain UTF-8 text file")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"text: '{path}' is not UTF-8 (0x{content[error.start]:02x} at byte {error.start}); "
+            "convert it to UTF-8 (iconv -t UTF-8) or give a plain text file"
+        ) from None

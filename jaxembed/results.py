@@ -1,0 +1,78 @@
+"""What a run found: the one object that `experiment` makes, `record` writes and `report` draws."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .base import Trajectory
+from .compare import Comparison
+
+
+@dataclass(frozen=True)
+class Against:
+    """One comparison over all seeds.
+
+    Attributes:
+        reference: name of the trajectory that happened.
+        prediction: name of what was predicted.
+        observable: what was compared ("cosines" of the shown tokens' embeddings, or all "weights").
+        comparison: the numbers, every array with a leading `[seed]` axis.
+        control: whether the prediction is one that should fail.
+    """
+
+    reference: str
+    prediction: str
+    observable: str
+    comparison: Comparison
+    control: bool
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One number about the trained weights, seed by seed, beside its null.
+
+    Attributes:
+        name: what was measured, for example "R_cos(embed, label - 1/v)".
+        values: `[seed]`, at the end of training; NaN is undefined.
+        null: `[seed]`, the same number after training on shuffled labels.
+        p_values: `[seed]`, Mantel permutation p-values, or None where there is no such test.
+        course: `[seed, time]`, along training.
+    """
+
+    name: str
+    values: np.ndarray
+    null: np.ndarray
+    p_values: np.ndarray | None
+    course: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that a table, a figure and a run folder show.
+
+    Attributes:
+        title: one line that says what ran.
+        caption: settings that belong to every figure: dtype, seeds, sizes, clock.
+        tokens: names of the shown tokens.
+        pairs: index pairs into `tokens` whose cosines are drawn as curves.
+        trajectories: by name; `ys["embed"]` `[seed, time, token, width]` for the shown tokens.
+        comparisons: theory, flow and training against each other, controls included.
+        agreements: R_cos and order with nulls.
+        signature: name and `[token, width]` rows of the signature that is drawn, for the shown tokens.
+        plateau: t1, the time at which rung 0 leaves the plateau, or None.
+        facts: scalars worth recording (accuracy, chance, coverage, memory, seconds by stage).
+        settings: the experiment as plain data.
+    """
+
+    title: str
+    caption: str
+    tokens: tuple[str, ...]
+    pairs: tuple[tuple[int, int], ...]
+    trajectories: dict[str, Trajectory]
+    comparisons: tuple[Against, ...]
+    agreements: tuple[Agreement, ...]
+    signature: tuple[str, np.ndarray]
+    plateau: float | None
+    facts: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)

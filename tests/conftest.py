@@ -1,0 +1,23 @@
+"""Strict settings for every test: float64, no silent broadcasting or promotion, shapes checked at run time."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+FLOAT32_LEG = os.environ.get("JAXEMBED_TEST_DTYPE") == "float32"
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+jax.config.update("jax_enable_x64", not FLOAT32_LEG)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+with install_import_hook("jaxembed", "beartype.beartype"):
+    import jaxembed  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def tolerance() -> float:
+    """The relative error that exact identities may show in the dtype of this leg."""
+    return 3e-5 if FLOAT32_LEG else 1e-12

@@ -1,16 +1,23 @@
 """The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
 
+import io
+import re
 import sys
+from contextlib import redirect_stderr
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 if TYPE_CHECKING:
     from .experiment import Experiment
     from .results import Result
+
+
+SHORT = {"--text": "--task.text"}
+"""Flags that have a shorter name."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,9 @@ def _dispatch(arguments: list[str]) -> None:
     commands = {"list": _list, "run": _run, "compare": _compare, "claims": _claims}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
-        print("\n  jaxembed list                  the named experiments\n  jaxembed run NAME [flags]      carry one out")
+        print(
+            "\n  jaxembed list                  the named experiments\n  jaxembed run NAME [flags]      carry one out"
+        )
         print("  jaxembed compare RUN_A RUN_B   two finished runs\n  jaxembed claims                the ledger")
         print("\nEvery command takes --help.")
         return
@@ -82,13 +91,36 @@ def _known(word: str, known: list[str], kind: str) -> str:
     raise ValueError(f"{kind}: unknown {word!r}; {meant}known: {', '.join(known)}")
 
 
+def _cli(settings: type, arguments: list[str], **options: Any) -> Any:
+    """What tyro parses; its boxed message about a flag that does not fit becomes one line."""
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(settings, args=arguments, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+    raise ValueError(f"{_one_line(box.getvalue())}; `{options['prog']} --help` lists the flags")
+
+
+def _one_line(box: str) -> str:
+    parts = [""]
+    for line in (line.strip("│ ").strip() for line in box.splitlines()):
+        if line.startswith("─"):
+            parts.append("")
+        elif line and line[0] not in "╭╰":
+            parts[-1] += f" {line}"
+    kept = (part.strip() for part in parts if part and not part.strip().startswith("For full helptext"))
+    return re.sub(r"Error parsing \S+: ", "", "; ".join(kept)).replace("; Perhaps", "; perhaps")
+
+
 def _list(arguments: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from .presets import PRESETS
 
-    tyro.cli(_Nothing, args=arguments, prog="jaxembed list", description="List the named experiments.")
+    _cli(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
     table = Table("name", "task", "model", "what to expect")
     for name, preset in PRESETS.items():
         experiment = preset.experiment
@@ -99,9 +131,11 @@ def _list(arguments: list[str]) -> None:
 def _run(arguments: list[str]) -> None:
     from .presets import PRESETS
 
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments:
+        raise ValueError(f"run: which experiment? name one of {', '.join(PRESETS)}")
+    if arguments[0] in ("-h", "--help"):
         print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
-        raise SystemExit(0 if arguments else 2)
+        return
     name = _known(arguments[0], list(PRESETS), "experiment")
     experiment, output = _parsed(name, arguments[1:])
     _in_dtype(experiment.dtype)
@@ -119,9 +153,9 @@ def _parsed(name: str, arguments: list[str]) -> "tuple[Experiment, Output]":
         output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=Output)
 
     preset = PRESETS[name]
-    parsed = tyro.cli(
+    parsed = _cli(
         Run,
-        args=arguments,
+        [re.sub(r"^--\w+(?=$|=)", lambda flag: SHORT.get(flag[0], flag[0]), word) for word in arguments],
         prog=f"jaxembed run {name}",
         description=preset.expect,
         default=Run(preset.experiment),
@@ -138,6 +172,7 @@ def _in_dtype(dtype: str) -> None:
 
 def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
     from dataclasses import asdict
+    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -147,10 +182,14 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
     from .losses import GIB
 
     console = Console()
-    experiment.task.dataset()  # bad input is refused before anything is written
     out = output.out or Path("runs") / name
-    console.print(f"[bold]{name}[/]: about {memory_estimate(experiment) / GIB:.2g} GiB of memory; writing to {out}")
-    record.prepare(out, asdict(experiment), overwrite=output.overwrite, resume=output.resume)
+    identity = (out, asdict(experiment), record.hashes(experiment.task.dataset()))
+    record.check_folder(*identity, overwrite=output.overwrite, resume=output.resume)
+    if output.resume and record.finished(out):
+        console.print(f"{out} is finished; --overwrite would run it again")
+        return
+    memory = memory_estimate(experiment) / GIB
+    console.print(f"[bold]{name}[/]: about {memory:.2g} GiB of memory; writing to {out}")
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         shown = bar.add_task("data and signatures", total=stage_count(experiment))
@@ -158,11 +197,11 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
         def on_stage(stage: str, cached: bool) -> None:
             bar.update(shown, advance=1, description=stage + (" (kept)" if cached else ""))
 
-        stages = record.FolderStages(out, on_stage)
+        stages = record.FolderStages(out, on_stage, partial(record.begin, *identity, resume=output.resume))
         result = run(experiment, stages)
     record.write_result(out, result)
-    stages.clear()
     _report(result, out, output.animate, console)
+    stages.clear()
 
 
 def _report(result: "Result", out: Path, animate: bool, console) -> None:
@@ -185,7 +224,7 @@ def _compare(arguments: list[str]) -> None:
     from .compare import compare
     from .observables import cosine
 
-    command = tyro.cli(Compare, args=arguments, prog="jaxembed compare")
+    command = _cli(Compare, arguments, prog="jaxembed compare")
     jax.config.update("jax_enable_x64", True)
     (reference, names), (prediction, others) = (
         record.read_trajectory(folder, command.trajectory) for folder in (command.reference, command.prediction)
@@ -202,7 +241,7 @@ def _compare(arguments: list[str]) -> None:
 def _claims(arguments: list[str]) -> None:
     from .claims import print_ledger
 
-    command = tyro.cli(Claims, args=arguments, prog="jaxembed claims")
+    command = _cli(Claims, arguments, prog="jaxembed claims")
     print_ledger(full=command.full, only=command.id, json_file=command.json)
 
 

@@ -70,7 +70,7 @@ class Experiment:
     """Training steps."""
     saves: int = 40
     """Saved times after the start."""
-    plateaus: float = 2.0
+    plateaus: float = 2.5
     """Length of the run in units of the predicted plateau time t1."""
     flow_time: float | None = None
     """Length of the run in flow time instead."""
@@ -314,9 +314,10 @@ def _agreements(
     rows = [
         (f"R_cos(embed, {names[0]} - 1/v)", "embed", scope, (sig.label - 1 / sig.vocab)[scope]),
         (f"R_cos(embed, {names[0]} - P(y))", "embed", scope, (sig.label - sig.target[None])[scope]),
-        ("R_cos(embed, context)", "embed", scope, sig.context[scope]),
         (f"R_cos(unembed, {names[1]} - r)", "unembed", labels, (sig.trace_back - sig.token[None])[labels]),
     ]
+    if data.length > 1:  # a sequence of one token has no context but itself
+        rows.insert(2, ("R_cos(embed, context)", "embed", scope, sig.context[scope]))
     key = jax.random.key(experiment.data_seed)
     found = [_r_cos_row(*row, trained, null, key) for row in rows]
     if hasattr(experiment.task, "anchor_tokens") and len(scope) > 2:
@@ -327,11 +328,12 @@ def _agreements(
 def _r_cos_row(
     name: str, leaf: str, rows: np.ndarray, signature: Array, trained: Trajectory, null: Trajectory, key: Array
 ) -> Agreement:
-    def along(states: Array) -> Array:
-        return jax.lax.map(lambda w: jax.lax.map(lambda x: observables.r_cos(x[rows], signature), w), states)
+    @jax.jit
+    def along(states: Array, signature: Array) -> Array:
+        return jax.lax.map(lambda seed: jax.lax.map(lambda x: observables.r_cos(x, signature), seed), states)
 
-    course = np.asarray(jax.jit(along)(trained.ys[leaf]))
-    at_end = np.asarray(jax.jit(along)(null.ys[leaf][:, -1:]))[:, 0]
+    course = np.asarray(along(trained.ys[leaf][:, :, rows], signature))
+    at_end = np.asarray(along(null.ys[leaf][:, -1:, rows], signature))[:, 0]
     permutations = 999 if len(rows) <= 100 else 199
     p_value = jax.jit(partial(observables.mantel, permutations=permutations))
     p_values = np.asarray([p_value(w[-1][rows], signature, key=key) for w in trained.ys[leaf]])

@@ -79,7 +79,7 @@ PRESETS: dict[str, Preset] = {
         "uniform label signatures: what is learnt comes from joint signatures",
     ),
     "text-bigram": Preset(
-        Experiment(TextBigram(), Linear(), seeds=3, steps=600, saves=30),
+        Experiment(TextBigram(), Linear(), seeds=3, steps=1200, saves=30, plateaus=10),
         "embeddings follow the next-word signature, unembeddings the previous-word signature",
     ),
 }

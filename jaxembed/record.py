@@ -1,5 +1,6 @@
 """The run folder: settings, versions, seeds, dtype and arrays; resume a stopped run; read a finished one."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -14,43 +15,69 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .base import Trajectory
+from .base import Dataset, Trajectory
 from .results import Result
 
 CONFIG, ARRAYS, RESULT, STAGES = "config.json", "trajectories.npz", "result.json", "stages"
+WRITTEN = (ARRAYS, RESULT, "report.md", "figure.png", "figure.gif")
+"""What a finished run leaves beside `config.json`."""
 
 
-def prepare(out: Path, settings: dict[str, Any], *, overwrite: bool = False, resume: bool = False) -> None:
-    """Make the run folder and write `config.json`, or check that the one there can be resumed.
+def check_folder(
+    out: Path, settings: dict[str, Any], hashes: dict[str, str], *, overwrite: bool = False, resume: bool = False
+) -> None:
+    """Refuse a folder that this run must not write to; reads only.
 
     Args:
         out: the folder.
         settings: the experiment as plain data.
-        overwrite: replace what an earlier run wrote there.
-        resume: go on where a stopped run with the same settings was.
+        hashes: of the data, by name (see `hashes`).
+        overwrite: an earlier run there may be replaced.
+        resume: a stopped run there, of the same settings and data, may be continued.
 
     Raises:
-        ValueError: for a folder with other content, or other settings to resume; nothing is written then.
+        ValueError: for a folder with other content, or with another run than the one to resume.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"out: {out} is a file; name a folder")
+    if overwrite and resume:
+        raise ValueError("overwrite, resume: choose one; --resume keeps what a stopped run computed")
     found = sorted(p.name for p in out.iterdir()) if out.exists() else []
-    if resume and found:
-        _check_resumable(out, settings)
-        return
-    if found and not (overwrite and CONFIG in found):
+    if found and resume:
+        _check_resumable(out, settings, hashes)
+    elif found and not (overwrite and CONFIG in found):
         hint = "name another, or pass --resume or --overwrite" if CONFIG in found else "name an empty or new folder"
         raise ValueError(f"out: {out} is not empty ({', '.join(found[:3])}); {hint}")
-    for stage in (out / STAGES).glob("*.npz") if found else ():
-        stage.unlink()
+
+
+def begin(out: Path, settings: dict[str, Any], hashes: dict[str, str], *, resume: bool = False) -> None:
+    """Make the folder and write `config.json`, after `check_folder` let it pass; an earlier run there is removed."""
+    if resume and (out / CONFIG).exists():
+        return
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / CONFIG, json.dumps(config(settings), indent=2).encode())
+    for path in (*(out / STAGES).glob("*"), *(out / name for name in WRITTEN)):
+        path.unlink(missing_ok=True)
+    _write(out / CONFIG, json.dumps(config(settings, hashes), indent=2).encode())
 
 
-def config(settings: dict[str, Any]) -> dict[str, Any]:
-    """What identifies a run: settings, command, versions, git hash, device, dtype, matmul precision, date."""
+def finished(out: Path) -> bool:
+    """Whether a run came to its end there."""
+    return (out / RESULT).exists() and not (out / STAGES).exists()
+
+
+def hashes(data: Dataset) -> dict[str, str]:
+    """SHA-256 of a population: a text that changed, or another table of labels, is another population."""
+    digest = hashlib.sha256(f"{data.vocab} {data.samples}".encode())
+    for array in (data.tokens, data.targets, data.weights):
+        digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return {"population": digest.hexdigest()}
+
+
+def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
+    """What identifies a run: settings, data, command, versions, git hash, device, dtype, matmul precision, date."""
     return {
         "settings": _plain(settings),
+        "sha256": hashes,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "diffrax", "numpy")},
         "python": sys.version.split()[0],
@@ -68,15 +95,26 @@ class FolderStages:
     Every array is stored by its place in the tree; the tree itself comes from the abstract result of `compute`.
     """
 
-    def __init__(self, out: Path, on_stage: Callable[[str, bool], None] = lambda name, cached: None):
+    def __init__(
+        self,
+        out: Path,
+        on_stage: Callable[[str, bool], None] = lambda name, cached: None,
+        begin: Callable[[], None] = lambda: None,
+    ):
+        """Stages in `out`; `begin` is called once before the first, when all settings have been found to fit."""
         self.folder = out / STAGES
         self.on_stage = on_stage
+        self.begin: Callable[[], None] | None = begin
 
     def __call__(self, name: str, compute: Callable[[], Any]) -> Any:
+        if self.begin is not None:
+            self.begin()
+            self.begin = None
         path = self.folder / f"{name.replace('/', ' of ').replace(' ', '_').replace(',', '')}.npz"
         if path.exists():
             self.on_stage(name, True)
-            return _unpack(np.load(path), jax.eval_shape(compute))
+            with np.load(path) as arrays:
+                return _unpack(arrays, jax.eval_shape(compute))
         self.on_stage(name, False)
         value = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +122,8 @@ class FolderStages:
         return value
 
     def clear(self) -> None:
-        """Remove the stages once the result is written."""
-        for path in self.folder.glob("*.npz"):
+        """Remove the stages once everything is written; the run then counts as finished."""
+        for path in self.folder.glob("*"):
             path.unlink()
         if self.folder.exists():
             self.folder.rmdir()
@@ -110,7 +148,10 @@ def write_result(out: Path, result: Result) -> None:
                 "prediction": row.prediction,
                 "observable": row.observable,
                 "control": row.control,
-                **{name: getattr(row.comparison, name) for name in ("ts", "error", "relative_error", "skill", "horizon")},
+                **{
+                    name: getattr(row.comparison, name)
+                    for name in ("ts", "error", "relative_error", "skill", "horizon")
+                },
             }
             for row in result.comparisons
         ],
@@ -131,7 +172,7 @@ def read_trajectory(folder: Path, name: str = "training") -> tuple[Trajectory, t
     for file in (CONFIG, RESULT, ARRAYS):
         if not (folder / file).is_file():
             raise ValueError(f"{folder}: no {file} there; name the folder of a finished run")
-    numbers = json.loads((folder / RESULT).read_text())
+    numbers = _read_json(folder / RESULT)
     with np.load(folder / ARRAYS) as arrays:
         if f"{name}/ts" not in arrays:
             known = sorted({key.split("/")[0] for key in arrays if "/" in key})
@@ -141,14 +182,23 @@ def read_trajectory(folder: Path, name: str = "training") -> tuple[Trajectory, t
     return Trajectory(ts, {"embed": embed}, {}, numbers["clocks"][name]), tuple(numbers["tokens"])
 
 
-def _check_resumable(out: Path, settings: dict[str, Any]) -> None:
-    path = out / CONFIG
-    if not path.is_file():
+def _check_resumable(out: Path, settings: dict[str, Any], hashes: dict[str, str]) -> None:
+    if not (out / CONFIG).is_file():
         raise ValueError(f"resume: {out} holds no {CONFIG}; it is not a run folder")
-    old, new = json.loads(path.read_text())["settings"], _plain(settings)
-    if old != new:
-        changed = [key for key in new if old.get(key) != new[key]]
+    old, new = _read_json(out / CONFIG), _plain(settings)
+    kept = old.get("settings", {})
+    if kept != new:
+        changed = [key for key in {**kept, **new} if kept.get(key) != new.get(key)]
         raise ValueError(f"resume: {out} was started with other settings ({', '.join(changed)}); use the same ones")
+    if old.get("sha256") != hashes:
+        raise ValueError(f"resume: {out} was started with other data; restore it, or name another folder")
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not readable JSON ({error}); name the folder of another run") from None
 
 
 def _plain(value: Any) -> Any:
@@ -168,9 +218,7 @@ def _plain(value: Any) -> Any:
 
 def _host(leaves: list[Any]) -> list[np.ndarray]:
     typed = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    return [
-        np.asarray(jax.random.key_data(leaf) if key else leaf) for leaf, key in zip(leaves, typed, strict=True)
-    ]
+    return [np.asarray(jax.random.key_data(leaf) if key else leaf) for leaf, key in zip(leaves, typed, strict=True)]
 
 
 def _unpack(arrays: Any, shape: Any) -> Any:

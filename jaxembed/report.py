@@ -184,7 +184,7 @@ def _curves(axes: Axes, result: Result, ts: np.ndarray) -> None:
     axes.fill_between([], [], [], color="0.6", alpha=0.4, label="range over seeds (training)")
     _mark_horizon(axes, result)
     unit = "flow time (learning rate x step)" if result.trajectories["training"].clock == "flow" else "step"
-    axes.set(xlabel=unit, ylabel="cosine of two embeddings", xlim=(ts[0], ts[-1]), ylim=(-1.05, 1.05))
+    axes.set(xlabel=unit, ylabel="cosine of two embeddings", xlim=(ts[0], ts[-1]))
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False)
 
 
@@ -200,7 +200,7 @@ def _mark_horizon(axes: Axes, result: Result) -> None:
 
 def _four_times(ts: np.ndarray, plateau: float | None) -> list[int]:
     end = ts[-1]
-    wanted = np.array([0.0, 0.35, 0.65, 1.0]) * end if plateau is None else np.array([0.0, 0.5 * plateau, plateau, end])
+    wanted = np.array([0.0, 0.35, 0.65, 1.0]) * end if plateau is None else np.array([0.0, 0.25 * plateau, plateau, end])
     return [int(np.argmin(np.abs(ts - t))) for t in wanted]
 
 

@@ -8,6 +8,8 @@ import pytest
 from jaxembed.base import Trajectory
 from jaxembed.compare import compare, frozen
 
+compiled = jax.jit(compare, static_argnames=("observable", "threshold"))
+
 FIELDS = ("error", "relative_error", "displacement", "skill", "horizon")
 
 
@@ -34,7 +36,7 @@ def nudged(trajectory, size=0.01, seed=9):
 
 def test_every_number_equals_a_slow_loop(tolerance):
     reference, prediction = wandering(0), nudged(wandering(0), 0.3)
-    got = compare(reference, prediction)
+    got = compiled(reference, prediction)
     leaves = [np.asarray(y, np.float64) for y in jax.tree.leaves(reference.ys)]
     guesses = [np.asarray(y, np.float64) for y in jax.tree.leaves(prediction.ys)]
     for k in range(6):
@@ -49,7 +51,7 @@ def test_every_number_equals_a_slow_loop(tolerance):
 
 def test_the_observable_is_applied_to_both(tolerance):
     reference, prediction = wandering(0), nudged(wandering(0), 0.3)
-    got = compare(reference, prediction, lambda state: {"gram": state["embed"] @ state["embed"].T})
+    got = compiled(reference, prediction, lambda state: {"gram": state["embed"] @ state["embed"].T})
     grams = [np.einsum("tvd,twd->tvw", *[np.asarray(t.ys["embed"], np.float64)] * 2) for t in (reference, prediction)]
     expected = np.sqrt(((grams[1] - grams[0]) ** 2).sum(axis=(1, 2)))
     np.testing.assert_allclose(got.error, expected, rtol=100 * tolerance)
@@ -57,10 +59,10 @@ def test_the_observable_is_applied_to_both(tolerance):
 
 def test_horizon_by_hand(tolerance):
     """Displacement t and error (0, 0, 0.1, 0.9): skills undefined, 1, 0.95, 0.7; 0.9 is crossed at 2 + 0.05 / 0.25."""
-    got = compare(line([0, 1, 2, 3], [[0], [1], [2], [3]]), line([0, 1, 2, 3], [[0], [1], [2.1], [3.9]]))
+    got = compiled(line([0, 1, 2, 3], [[0], [1], [2], [3]]), line([0, 1, 2, 3], [[0], [1], [2.1], [3.9]]))
     np.testing.assert_allclose(got.skill, [np.nan, 1, 0.95, 0.7], rtol=100 * tolerance)
     np.testing.assert_allclose(got.horizon, 2.2, rtol=100 * tolerance)
-    lower = compare(
+    lower = compiled(
         line([0, 1, 2, 3], [[0], [1], [2], [3]]), line([0, 1, 2, 3], [[0], [1], [2.1], [3.9]]), threshold=0.8
     )
     np.testing.assert_allclose(lower.horizon, 2.6, rtol=100 * tolerance)
@@ -68,33 +70,33 @@ def test_horizon_by_hand(tolerance):
 
 def test_horizon_is_the_first_fall_even_if_the_skill_recovers(tolerance):
     reference = line(range(5), [[0], [1], [2], [3], [4]])
-    got = compare(reference, line(range(5), [[0], [1], [2.4], [3], [4]]))
+    got = compiled(reference, line(range(5), [[0], [1], [2.4], [3], [4]]))
     np.testing.assert_allclose(got.horizon, 1.5, rtol=100 * tolerance)
 
 
 def test_horizon_is_infinite_when_the_prediction_holds():
-    assert compare(wandering(0), wandering(0)).horizon == np.inf
-    assert compare(wandering(0), nudged(wandering(0), 1e-3)).horizon == np.inf
+    assert compiled(wandering(0), wandering(0)).horizon == np.inf
+    assert compiled(wandering(0), nudged(wandering(0), 1e-3)).horizon == np.inf
 
 
 def test_horizon_is_the_first_moved_save_when_the_prediction_never_held():
     reference = wandering(0)
-    assert compare(reference, frozen(reference)).horizon == reference.ts[1]
+    assert compiled(reference, frozen(reference)).horizon == reference.ts[1]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_prediction_that_is_not_finite_has_failed(bad):
-    got = compare(line(range(4), [[0], [1], [2], [3]]), line(range(4), [[0], [1], [2], [bad]]))
+    got = compiled(line(range(4), [[0], [1], [2], [3]]), line(range(4), [[0], [1], [2], [bad]]))
     assert got.skill[3] == -np.inf and got.error[3] == np.inf and got.horizon == 2
-    first = compare(line(range(3), [[1], [1], [2]]), line(range(3), [[bad], [1], [2]]))
+    first = compiled(line(range(3), [[1], [1], [2]]), line(range(3), [[bad], [1], [2]]))
     assert first.horizon == 0
 
 
 def test_nothing_can_be_told_once_the_reference_is_not_finite():
     broken = line(range(4), [[0], [1], [np.nan], [np.nan]])
-    got = compare(broken, line(range(4), [[0], [1], [2], [3]]))
+    got = compiled(broken, line(range(4), [[0], [1], [2], [3]]))
     assert np.isnan(got.horizon) and np.isnan(got.skill[2])
-    early = compare(broken, line(range(4), [[0], [2], [2], [3]]))
+    early = compiled(broken, line(range(4), [[0], [2], [2], [3]]))
     assert early.horizon == 1  # it failed before that
 
 
@@ -102,19 +104,19 @@ def test_a_reference_that_never_moves_leaves_skill_and_horizon_undefined():
     still = line(range(3), [[5], [5], [5]])
     eps = float(jnp.finfo(still.ts.dtype).eps)
     for reference in (still, replace(still, ys=still.ys * (1 + eps * jnp.arange(3.0)[:, None]))):
-        got = compare(reference, line(range(3), [[5], [6], [7]]))
+        got = compiled(reference, line(range(3), [[5], [6], [7]]))
         assert np.isnan(got.skill).all() and np.isnan(got.horizon)
 
 
 def test_small_motion_above_rounding_is_still_motion():
     ts, tiny = np.arange(3.0), 1e-25
-    got = compare(line(ts, tiny * ts[:, None]), line(ts, 1.05 * tiny * ts[:, None]))
+    got = compiled(line(ts, tiny * ts[:, None]), line(ts, 1.05 * tiny * ts[:, None]))
     np.testing.assert_allclose(got.skill[1:], 0.95, rtol=1e-4)
 
 
 def test_nothing_moves_has_no_skill():
     reference = wandering(0)
-    control = compare(reference, frozen(reference))
+    control = compiled(reference, frozen(reference))
     np.testing.assert_array_equal(control.skill[1:], 0)
     assert np.isnan(control.skill[0])
     assert jax.tree.structure(frozen(reference).ys) == jax.tree.structure(reference.ys)
@@ -186,14 +188,14 @@ def test_many_seeds_without_vmap_are_refused():
 
 def test_table_shows_first_and_last_time_undefined_and_the_horizon():
     ts = np.arange(20.0)
-    text = compare(line(ts, ts[:, None]), line(ts, 1.05 * ts[:, None])).table(rows=5)
+    text = compiled(line(ts, ts[:, None]), line(ts, 1.05 * ts[:, None])).table(rows=5)
     lines = text.splitlines()
     assert len(lines) == 8 and len({len(row) for row in lines[:-1]}) == 1
     assert lines[2].split() == ["0", "0", "undefined", "0", "undefined"]
     assert lines[6].split() == ["19", "0.95", "0.05", "19", "0.95"]
     assert lines[-1] == "horizon (skill < 0.9): beyond t=19"
     still = line(range(3), [[5], [5], [5]])
-    assert compare(still, still).table().endswith("undefined")
-    assert compare(line(ts, ts[:, None]), frozen(line(ts, ts[:, None]))).table().endswith("t=1")
+    assert compiled(still, still).table().endswith("undefined")
+    assert compiled(line(ts, ts[:, None]), frozen(line(ts, ts[:, None]))).table().endswith("t=1")
     with pytest.raises(ValueError, match="rows: need at least 1, got 0"):
-        compare(still, still).table(rows=0)
+        compiled(still, still).table(rows=0)

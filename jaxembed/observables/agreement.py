@@ -35,7 +35,7 @@ def r_cos(W: Embedding, S: Signature) -> Float[Array, ""]:
     >>> print(round(float(r_cos(5 * S, S)), 3), float(r_cos(S, jnp.ones((3, 2)))))
     1.0 nan
 
-    Source: yao2025signature.
+    Source: yao2025probability.
     """
     W, S = _same_tokens(W, S)
     return pearson(pair_cosines(W), pair_cosines(S), (cosine_resolution(W), cosine_resolution(S)))

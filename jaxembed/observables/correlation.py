@@ -3,12 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Real
+from jaxtyping import Array, ArrayLike, Float, Int, Real
 
 Values = Real[Array | np.ndarray, " example"]
+Scalar = Float[ArrayLike, ""]
 
 
-def pearson(a: Values, b: Values, floors: tuple[float, float] | None = None) -> Float[Array, ""]:
+def pearson(a: Values, b: Values, floors: tuple[Scalar, Scalar] | None = None) -> Float[Array, ""]:
     """Pearson correlation, NaN where a side does not vary.
 
     Args:

@@ -21,7 +21,7 @@ def order(rows: Float[Array | np.ndarray, "token width"]) -> Float[Array, ""]:
     >>> print(round(float(order(jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1))), 3))
     1.0
 
-    Source: yao2025bias.
+    Source: yao2025reasoning.
     """
     rows = jnp.asarray(rows)
     first, second = token_pairs(rows.shape[0])

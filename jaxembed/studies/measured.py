@@ -76,3 +76,7 @@ def single_precision(tree: Any) -> Any:
         return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
     return jax.tree.map(cast, tree)
+
+
+def silent(line: str) -> None:
+    """The progress report of a study that is not watched."""

@@ -17,7 +17,7 @@ class Addition(Composite):
     >>> task.dataset().size, task.vocab
     (16, 11)
 
-    Source: yao2025signature.
+    Source: yao2025probability.
     """
 
     @property

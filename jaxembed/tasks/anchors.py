@@ -48,8 +48,9 @@ class MixedAnchors(Enumerated):
         noise_tokens: noise positions added to every example.
         noise_vocab: number of different noise tokens.
         pair_anywhere: whether the block stands at any position, all equally likely, or first.
-        held_out: anchor tuples kept out of training; None holds out the first with the third reasoning anchor in both
-            orders, (11, 13) and (13, 11) by default, where q = 2 and there are three; () holds out nothing.
+        held_out: anchor tuples kept out of training; () holds out nothing. None holds out the first with the third
+            reasoning anchor in both orders, (11, 13) and (13, 11) by default, where q = 2 and there are three. Several
+            tuples in a row are cut apart, so that a command line can say 11 13 13 11.
         label_seed: which random table of memory labels.
         memory_limit: largest Dataset to build, in GiB.
 
@@ -128,9 +129,9 @@ class MixedAnchors(Enumerated):
 
     @property
     def held_out_tuples(self) -> tuple[tuple[int, ...], ...]:
-        """`held_out`, with None resolved."""
+        """`held_out`, with None resolved and longer lists cut into tuples of q."""
         if self.held_out is not None:
-            return self.held_out
+            return tuple(part for given in self.held_out for part in _cut(given, self.anchors_per_sequence))
         first, size = self.reasoning_range.first, self.reasoning_range.size
         usable = self.anchors_per_sequence == 2 and size >= 3
         return ((first, first + 2), (first + 2, first)) if usable else ()
@@ -232,6 +233,13 @@ def _token_range(name: str, given: int | tuple[int, int], first: int) -> TokenRa
     if len(given) != 2 or not 0 <= given[0] <= given[1]:
         raise ValueError(f"{name}: a token range is (first, last) with 0 <= first <= last, got {given}")
     return TokenRange(*given)
+
+
+def _cut(given: tuple[int, ...], width: int) -> list[tuple[int, ...]]:
+    """A row of several tuples of `width`, or what was given where it is no such row."""
+    if not given or len(given) % width:
+        return [given]
+    return [given[start : start + width] for start in range(0, len(given), width)]
 
 
 def _refuse_overlap(**ranges: TokenRange) -> None:

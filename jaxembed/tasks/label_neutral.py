@@ -13,8 +13,8 @@ from .population import Population
 class LabelNeutral(Composite):
     """Label y uniform and independent of the anchors, key z = y - a1 - a2: only the context shifts with the anchor.
 
-    Tokens: anchors 1..A, keys A + 1..3A + N - 2 (every z that can occur), labels 3A + 1..3A + N (ours). The N labels are
-    equally likely, hence the N + 2A - 2 keys are not.
+    Tokens: anchors 1..A, keys A + 1..3A + N - 2 (every z that can occur), labels 3A + 1..3A + N (ours). The N labels
+    are equally likely, hence the N + 2A - 2 keys are not.
 
     Attributes:
         keys: number N of labels.
@@ -25,7 +25,7 @@ class LabelNeutral(Composite):
     >>> task.key_tokens, np.unique(task.dataset().targets)
     (array([3, 4, 5, 6, 7, 8]), array([ 7,  8,  9, 10], dtype=int32))
 
-    Source: yao2025signature.
+    Source: yao2025probability.
     """
 
     @property

@@ -22,7 +22,7 @@ class Memory(Composite):
     >>> Memory(keys=4, anchors=2).dataset().samples
     16
 
-    Source: yao2025signature.
+    Source: yao2025probability.
     """
 
     seed: int = 0

@@ -17,7 +17,7 @@ class Modular(Composite):
     >>> data.tokens[-1].tolist(), int(data.targets[-1])
     ([6, 2, 2], 6)
 
-    Source: yao2025signature.
+    Source: yao2025probability.
     """
 
     @property

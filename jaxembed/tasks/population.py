@@ -69,8 +69,8 @@ class Population:
         size = checked_size("size", size)
         refuse_above(memory_limit, self.nbytes(size), f"sample of {size:,} examples")
         rng = generator(key)
-        tokens, targets = self.cell(*(rng.integers(0, radix, size) for radix in self.radices))
-        return checked_dataset(tokens, targets, None, self.vocab, samples=min(size, self.draws or size))
+        drawn = self._filled(size, lambda low, high: [rng.integers(0, radix, high - low) for radix in self.radices])
+        return checked_dataset(*drawn, None, self.vocab, samples=min(size, self.draws or size))
 
     def digits(self, cells: Int[np.ndarray, " example"]) -> list[Int[np.ndarray, " example"]]:
         """The mixed-radix digits of cell numbers."""
@@ -81,14 +81,19 @@ class Population:
         return digits[::-1]
 
     def _slice(self, start: int, stop: int) -> Dataset:
-        tokens = np.empty((stop - start, self.length), np.int32)
-        targets = np.empty(stop - start, np.int32)
-        for low in range(start, stop, BLOCK):
-            high = min(low + BLOCK, stop)
-            here = slice(low - start, high - start)
-            tokens[here], targets[here] = self.cell(*self.digits(np.arange(low, high)))
+        made = self._filled(stop - start, lambda low, high: self.digits(np.arange(start + low, start + high)))
         samples = None if self.draws is None else min(self.draws, stop - start)
-        return checked_dataset(tokens, targets, None, self.vocab, samples=samples)
+        return checked_dataset(*made, None, self.vocab, samples=samples)
+
+    def _filled(
+        self, size: int, digits: Callable[[int, int], list[np.ndarray]]
+    ) -> tuple[Int[np.ndarray, "example position"], Int[np.ndarray, " example"]]:
+        """Tokens and targets of `size` examples, those from low to high made from `digits(low, high)`."""
+        tokens, targets = np.empty((size, self.length), np.int32), np.empty(size, np.int32)
+        for low in range(0, size, BLOCK):
+            high = min(low + BLOCK, size)
+            tokens[low:high], targets[low:high] = self.cell(*digits(low, high))
+        return tokens, targets
 
 
 class Enumerated:
@@ -147,7 +152,7 @@ def random_function(cells: Int[np.ndarray, " example"], values: int, seed: int) 
     It is the SplitMix64 stream of `seed`, read at position `cells`.
 
     >>> random_function(np.arange(6), 10, seed=0)
-    array([5, 6, 2, 8, 9, 6])
+    array([5, 0, 9, 4, 7, 0])
 
     Source: steele2014splitmix.
     """

@@ -42,7 +42,8 @@ def field(taylor: Taylor, order: int = 3) -> Callable[[Float[ArrayLike, ""], Sta
 
     Equation: (N7) in theory/feedforward.md.
     Assumes: as `terms`.
-    Valid while: the parameters are small; the relative error is of degree `order` in their scale.
+    Valid while: the parameters are small; the relative error is of degree `order` in their scale. Order 2 alone may
+        reach infinity in finite time where the exact flow does not.
     Clock: flow time.
 
     Raises:

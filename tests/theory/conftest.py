@@ -66,7 +66,7 @@ def degree() -> Callable:
         derivative, factorial = lambda s: field(jax.tree.map(lambda leaf: s * leaf, state)), 1
         for i in range(1, k + 1):
             derivative, factorial = _along(derivative), factorial * i
-        return jax.tree.map(lambda leaf: leaf / factorial, derivative(jnp.zeros((), dtype=float)))
+        return jax.tree.map(lambda leaf: leaf / factorial, jax.jit(derivative)(jnp.zeros((), dtype=float)))
 
     return part
 

@@ -115,7 +115,9 @@ def test_joint_signatures_matter_to_order_2_only(state, error):
 
 def test_shuffled_targets_give_another_field(sig, shuffled_sig, state, error):
     for ours, control in zip(
-        feedforward.terms(state, sig, (0.0, 1.0, 1.0)), feedforward.terms(state, shuffled_sig, (0.0, 1.0, 1.0)), strict=True
+        feedforward.terms(state, sig, (0.0, 1.0, 1.0)),
+        feedforward.terms(state, shuffled_sig, (0.0, 1.0, 1.0)),
+        strict=True,
     ):
         size = max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(ours))
         assert size == 0 or error(control, ours) > 0.3

@@ -1,0 +1,53 @@
+"""Numbers over steps and seeds, and their values at a step that differs between seeds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was seen of an ensemble during training.
+
+    Attributes:
+        steps: `[time]`, saved steps, from 0.
+        cosines: `[seed, time, token, token]`, the anchors' cosine matrices.
+        values: by name, `[seed, time]`.
+
+    >>> run = Series(np.array([0, 10]), np.ones((1, 2, 1, 1)), {"loss": np.array([[4.0, 2.0]])})
+    >>> run.crossing("loss", np.array([3.5])), run.at("loss", np.array([5.0]))
+    (array([2.5]), array([3.]))
+    """
+
+    steps: Int[np.ndarray, " time"]
+    cosines: Float[np.ndarray, "seed time token token"]
+    values: dict[str, Float[np.ndarray, "seed time"]]
+
+    def crossing(self, name: str, level: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+        """The step at which each seed's value first falls to `level`, linear between saves; NaN where it never does."""
+        pairs = zip(self.values[name], level, strict=True)
+        return np.array([_first_fall(self.steps, series, seed_level) for series, seed_level in pairs])
+
+    def at(self, name: str, steps: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+        """Each seed's value at its own step, linear between saves; NaN where the step is NaN or past the end."""
+        pairs = zip(self.values[name], steps, strict=True)
+        return np.array([np.interp(step, self.steps, series, right=np.nan) for series, step in pairs])
+
+    def cosines_at(self, steps: Float[np.ndarray, " seed"]) -> Float[np.ndarray, "token token"]:
+        """The mean over seeds of the cosine matrices saved next to each seed's step; NaN where a step is NaN."""
+        if np.isnan(steps).any():
+            return np.full(self.cosines.shape[2:], np.nan)
+        nearest = np.argmin(np.abs(self.steps[None, :] - steps[:, None]), axis=1)
+        return self.cosines[np.arange(len(steps)), nearest].mean(axis=0)
+
+
+def _first_fall(steps: np.ndarray, series: np.ndarray, level: float) -> float:
+    below = np.flatnonzero(series <= level)
+    if not len(below):
+        return np.nan
+    now = below[0]
+    if now == 0:
+        return float(steps[0])
+    share = (series[now - 1] - level) / (series[now - 1] - series[now])
+    return float(steps[now - 1] + share * (steps[now] - steps[now - 1]))

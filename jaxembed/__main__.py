@@ -1,6 +1,7 @@
 """The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
 
 import io
+import os
 import re
 import sys
 from contextlib import redirect_stderr
@@ -111,7 +112,7 @@ def _one_line(box: str) -> str:
         elif line and line[0] not in "╭╰":
             parts[-1] += f" {line}"
     kept = (part.strip() for part in parts if part and not part.strip().startswith("For full helptext"))
-    return re.sub(r"Error parsing \S+: ", "", "; ".join(kept)).replace("; Perhaps", "; perhaps")
+    return re.sub(r"Error parsing (?:(--\S+: )|\S+: )", r"\1", "; ".join(kept)).replace("; Perhaps", "; perhaps")
 
 
 def _list(arguments: list[str]) -> None:
@@ -189,6 +190,7 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
         console.print(f"{out} is finished; --overwrite would run it again")
         return
     memory = memory_estimate(experiment) / GIB
+    _refuse_too_large(memory)
     console.print(f"[bold]{name}[/]: about {memory:.2g} GiB of memory; writing to {out}")
     columns = (SpinnerColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -202,6 +204,17 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
     record.write_result(out, result)
     _report(result, out, output.animate, console)
     stages.clear()
+
+
+def _refuse_too_large(memory: float) -> None:
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return
+    if memory > there:
+        raise ValueError(
+            f"seeds, saves, task: need about {memory:.3g} GiB and this machine has {there:.3g}; ask for less"
+        )
 
 
 def _report(result: "Result", out: Path, animate: bool, console) -> None:

@@ -82,15 +82,17 @@ def integrate(
     else:
         controller = diffrax.StepTo(ts=_fixed_steps(ts, dt))
     keep = (lambda state: state) if save is None else save
+    # Diffrax rebuilds argument trees with placeholders in them, which classes that check their fields refuse.
+    leaves, tree = jax.tree.flatten(args)
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(field),
+            diffrax.ODETerm(lambda t, y, leaves: field(t, y, tree.unflatten(leaves))),
             solver,
             t0=ts[0],
             t1=ts[-1],
             dt0=None,
             y0=state0,
-            args=args,
+            args=leaves,
             saveat=diffrax.SaveAt(
                 subs=[
                     diffrax.SubSaveAt(ts=ts, fn=lambda t, y, args: keep(y)),

@@ -200,7 +200,9 @@ def _mark_horizon(axes: Axes, result: Result) -> None:
 
 def _four_times(ts: np.ndarray, plateau: float | None) -> list[int]:
     end = ts[-1]
-    wanted = np.array([0.0, 0.35, 0.65, 1.0]) * end if plateau is None else np.array([0.0, 0.25 * plateau, plateau, end])
+    wanted = (
+        np.array([0.0, 0.35, 0.65, 1.0]) * end if plateau is None else np.array([0.0, 0.25 * plateau, plateau, end])
+    )
     return [int(np.argmin(np.abs(ts - t))) for t in wanted]
 
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, UInt32
 
 from .base import Loss, State, Trajectory
 
@@ -22,8 +22,8 @@ class Progress:
 
     params: Any
     opt_state: Any
-    step: Int[Array, ""]
-    key: PRNGKeyArray | None
+    step: Int[Array, "..."]
+    key: Key[Array, "..."] | UInt32[Array, "..."] | None
 
 
 def start(params0: State, optimizer: optax.GradientTransformation, key: PRNGKeyArray | None = None) -> Progress:
@@ -65,7 +65,7 @@ def advance(
         new_total = total + corrected
         return now, new_total, (new_total - total) - corrected
 
-    def until_save(now: Progress, gap: Array) -> tuple[Progress, tuple[Array, ...]]:
+    def until_save(now: Progress, gap: Array) -> tuple[Progress, tuple[Any, ...]]:
         zero = jnp.zeros((), dtype)
         now, total, _ = jax.lax.fori_loop(0, gap, one, (now, zero, zero))
         mean = total / gap.astype(dtype)

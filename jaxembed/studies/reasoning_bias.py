@@ -135,11 +135,10 @@ def reasoning_bias(size: Size, seeds: int = 5, progress: Callable[[str], None] =
     data = setting.task.dataset()
     runs = {gamma: _run(setting, gamma, seeds, data, _parts(setting.task), progress) for gamma in setting.gammas}
     small = max(runs)
-    steps = int(runs[small].steps[-1])
+    as_long = replace(setting, target=-np.inf, max_steps=int(runs[small].steps[-1]))
     relabelled = shuffled(data, 0)
-    fixed = replace(setting, target=-np.inf, max_steps=steps)
-    tell = lambda line: progress(f"shuffled labels, {line}")  # noqa: E731
-    control = _run(fixed, small, seeds, relabelled, _relabelled_parts(setting.task, relabelled), tell)
+    parts = _relabelled_parts(setting.task, relabelled)
+    control = _run(as_long, small, seeds, relabelled, parts, lambda line: progress(f"shuffled labels, {line}"))
     return ReasoningBias(size, seeds, setting, runs, control)
 
 
@@ -172,13 +171,15 @@ def _run(
     shared = (training, {name: single_precision(population_loss(model, part)) for name, part in parts.items()})
     gaps = jnp.full(setting.saves_per_chunk, setting.steps_per_save)
 
-    def chunk(now: Progress, training: Any, parts: dict) -> tuple[Progress, Any]:
+    def begun(now: Progress, training: Any, parts: dict) -> dict[str, Array]:
+        return jax.tree.map(lambda x: x[None], _kept(setting.task, parts, now.params))
+
+    def chunk(now: Progress, training: Any, parts: dict) -> tuple[Progress, dict[str, Array]]:
         now, run = advance(training, setting.optimizer, now, gaps, save=partial(_kept, setting.task, parts))
         return now, run.ys
 
-    keys = jax.random.split(jax.random.key(0), seeds)
-    now = jax.vmap(partial(_started, setting, model, data))(keys)
-    kept = [ensemble(lambda now, parts: jax.tree.map(lambda x: x[None], _kept(setting.task, parts, now.params)), now, shared[1])]
+    now = jax.vmap(partial(_started, setting, model, data))(jax.random.split(jax.random.key(0), seeds))
+    kept = [ensemble(begun, now, *shared)]
     steps, began = 0, perf_counter()
     while steps < setting.max_steps and not _all_below(kept[-1]["reasoning"], setting.target):
         now, saved = ensemble(chunk, now, *shared)
@@ -211,26 +212,24 @@ def _series(setting: Setting, kept: list[dict[str, Array]]) -> Series:
     """All chunks on one axis, with what is read off the anchors."""
     saved = {name: jnp.concatenate([part[name] for part in kept], axis=1) for name in kept[0]}
     anchors = saved.pop("anchors").astype(float)
-    task = setting.task
-    kernel = jnp.asarray(published_kernel(task.reasoning_anchor_tokens, setting.width))
-
-    @jax.jit
-    @jax.vmap
-    @jax.vmap
-    def observed(anchors: Array, kernel: Array = kernel) -> dict[str, Array]:
-        memory, reasoning = anchors[: task.memory_range.size], anchors[task.memory_range.size :]
-        return {
-            "cosines": cosine(anchors),
-            "memory cosine": jnp.mean(pair_cosines(memory)),
-            "reasoning cosine": jnp.mean(pair_cosines(reasoning)),
-            "memory order": order(memory),
-            "reasoning order": order(reasoning),
-            "kernel": r_cos(reasoning, kernel),
-        }
-
-    values = {name: np.asarray(x, np.float64) for name, x in {**saved, **observed(anchors)}.items()}
+    kernel = jnp.asarray(published_kernel(setting.task.reasoning_anchor_tokens, setting.width), float)
+    observed = jax.jit(jax.vmap(jax.vmap(_observed, (0, None)), (0, None)))(anchors, kernel)
+    values = {name: np.asarray(x, np.float64) for name, x in {**saved, **observed}.items()}
     steps = np.arange(values["reasoning"].shape[1]) * setting.steps_per_save
     return Series(steps, values.pop("cosines"), values)
+
+
+def _observed(anchors: Float[Array, "token width"], kernel: Float[Array, "target width"]) -> dict[str, Array]:
+    """What is read off the anchors' embeddings: memory anchors come first, then one per row of `kernel`."""
+    memory, reasoning = anchors[: -len(kernel)], anchors[-len(kernel) :]
+    return {
+        "cosines": cosine(anchors),
+        "memory cosine": jnp.mean(pair_cosines(memory)),
+        "reasoning cosine": jnp.mean(pair_cosines(reasoning)),
+        "memory order": order(memory),
+        "reasoning order": order(reasoning),
+        "kernel": r_cos(reasoning, kernel),
+    }
 
 
 def published_kernel(anchors: np.ndarray, width: int) -> Float[np.ndarray, "token width"]:

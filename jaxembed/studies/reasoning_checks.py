@@ -68,4 +68,6 @@ def _kernel(result: ReasoningBias) -> Check:
     """The published form of the early embedding, at half fall of the smallest initialisation."""
     got = result.measured(result.small, "kernel", result.at_half_fall(result.small))
     name = f"gamma {result.small:g}, half fall: R_cos of reasoning anchors with exp(-(j-s)^2/12) - 1/d"
-    return Check(name, "above that of shuffled labels", f"{got}{_untrained(result, 'kernel')}", got.mean > got.null_mean)
+    return Check(
+        name, "above that of shuffled labels", f"{got}{_untrained(result, 'kernel')}", got.mean > got.null_mean
+    )

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, Protocol
 
 import jax
@@ -18,7 +18,7 @@ from jaxtyping import Array
 
 from . import observables, theory
 from .base import Dataset, Field, State, Trajectory
-from .compare import Comparison, compare, frozen
+from .compare import compare, frozen
 from .corpus import TextBigram
 from .ensemble import ensemble
 from .flow import gradient_flow, integrate
@@ -33,6 +33,9 @@ AnyTask = Addition | LabelNeutral | Modular | Memory | MixedAnchors | BinaryTabl
 AnyModel = Linear | Feedforward
 CHUNKS = 10
 """Pieces a training run is taken in: what a stopped run loses at most, and the grain of its progress bar."""
+
+THEORY_STEPS = 500
+"""Solver steps of a theory: past its window a truncated field turns stiff or blows up, and is given up, said so."""
 
 
 class Stages(Protocol):
@@ -256,10 +259,17 @@ def _predicted(
 
 
 def _theory_line(field: Field, params0: State, sig: Signatures, ts: Array, rtol: float) -> Trajectory:
-    def one(params: State, sig: Signatures, ts: Array) -> Trajectory:
-        return integrate(field, params, ts, sig, rtol=rtol)
+    return ensemble(_solution(field, rtol), params0, sig, ts)
 
-    return ensemble(one, params0, sig, ts)
+
+@lru_cache(maxsize=16)
+def _solution(field: Field, rtol: float) -> Callable[..., Trajectory]:
+    """One and the same function for one theory, so that its control does not compile it again."""
+
+    def one(params: State, sig: Signatures, ts: Array) -> Trajectory:
+        return integrate(field, params, ts, sig, rtol=rtol, max_steps=THEORY_STEPS)
+
+    return one
 
 
 def _rungs(model: AnyModel) -> dict[str, Field]:
@@ -328,22 +338,30 @@ def _agreements(
 def _r_cos_row(
     name: str, leaf: str, rows: np.ndarray, signature: Array, trained: Trajectory, null: Trajectory, key: Array
 ) -> Agreement:
-    @jax.jit
-    def along(states: Array, signature: Array) -> Array:
-        return jax.lax.map(lambda seed: jax.lax.map(lambda x: observables.r_cos(x, signature), seed), states)
-
-    course = np.asarray(along(trained.ys[leaf][:, :, rows], signature))
-    at_end = np.asarray(along(null.ys[leaf][:, -1:, rows], signature))[:, 0]
+    course = np.asarray(_r_cos_along(trained.ys[leaf][:, :, rows], signature))
+    at_end = np.asarray(_r_cos_along(null.ys[leaf][:, :, rows], signature))[:, -1]
     permutations = 999 if len(rows) <= 100 else 199
-    p_value = jax.jit(partial(observables.mantel, permutations=permutations))
-    p_values = np.asarray([p_value(w[-1][rows], signature, key=key) for w in trained.ys[leaf]])
-    return Agreement(name, course[:, -1], at_end, p_values, course)
+    p_values = [_mantel(w[-1][rows], signature, key=key, permutations=permutations) for w in trained.ys[leaf]]
+    return Agreement(name, course[:, -1], at_end, np.asarray(p_values), course)
+
+
+# Jitted once for all measures and both trainings: compiling takes longer than running them.
+_mantel = jax.jit(observables.mantel, static_argnames="permutations")
+
+
+@jax.jit
+def _r_cos_along(states: Array, signature: Array) -> Array:
+    return jax.lax.map(lambda seed: jax.lax.map(lambda x: observables.r_cos(x, signature), seed), states)
+
+
+@jax.jit
+def _order_along(states: Array) -> Array:
+    return jax.vmap(jax.vmap(observables.order))(states)
 
 
 def _order_row(rows: np.ndarray, trained: Trajectory, null: Trajectory) -> Agreement:
-    along = jax.jit(jax.vmap(jax.vmap(lambda w: observables.order(w[rows]))))
-    course, at_end = np.asarray(along(trained.ys["embed"])), np.asarray(along(null.ys["embed"][:, -1:]))[:, 0]
-    return Agreement("order of the anchors (Spearman)", course[:, -1], at_end, None, course)
+    course, nulls = (np.asarray(_order_along(line.ys["embed"][:, :, rows])) for line in (trained, null))
+    return Agreement("order of the anchors (Spearman)", course[:, -1], nulls[:, -1], None, course)
 
 
 def _drawn_signature(task: AnyTask, sig: Signatures, focus: np.ndarray) -> tuple[str, np.ndarray]:

@@ -70,7 +70,7 @@ def population_loss(
         memory_limit: bytes that the tables and one evaluation with its gradient may take.
 
     Raises:
-        ValueError: if the estimate exceeds `memory_limit`; it names the estimate and what to change.
+        ValueError: if `chunk` is below 1, or the estimate exceeds `memory_limit`: it says what to change.
 
     >>> import jax, jaxembed as je
     >>> model, data = je.models.Linear(width=4), je.tasks.Addition(keys=4, anchors=2).dataset()
@@ -79,6 +79,8 @@ def population_loss(
     >>> bool(abs(loss(params) - jax.numpy.log(data.vocab)) < 1e-4)  # small weights predict uniformly
     True
     """
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk: must be at least 1, or None for all sequences at once; got {chunk}")
     tokens = np.asarray(data.tokens)
     if getattr(model, "order_invariant", False):
         tokens = np.sort(tokens, axis=1)  # sequences that are the same bag of tokens then share one row
@@ -152,7 +154,8 @@ def accuracy(model: Model, data: Dataset, params: Any) -> Float[Array, ""]:
         data: the population to score.
         params: the model's parameters.
     """
-    hit = jnp.argmax(_logits(model, params, jnp.asarray(data.tokens)), axis=1) == jnp.asarray(data.targets)
+    answers = jnp.argmax(_logits(model, params, jnp.asarray(data.tokens)), axis=1).astype(jnp.int32)
+    hit = answers == jnp.asarray(data.targets, jnp.int32)
     return jnp.sum(jnp.where(hit, jnp.asarray(data.weights, dtype=float), 0.0))
 
 

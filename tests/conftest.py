@@ -5,9 +5,9 @@ import os
 os.environ.setdefault("MPLBACKEND", "Agg")
 FLOAT32_LEG = os.environ.get("JAXEMBED_TEST_DTYPE") == "float32"
 
-import jax
-import pytest
-from jaxtyping import install_import_hook
+import jax  # noqa: E402
+import pytest  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402
 
 jax.config.update("jax_enable_x64", not FLOAT32_LEG)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -21,3 +21,15 @@ with install_import_hook("jaxembed", "beartype.beartype"):
 def tolerance() -> float:
     """The relative error that exact identities may show in the dtype of this leg."""
     return 3e-5 if FLOAT32_LEG else 1e-12
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "float64_only(reason): left out of the float32 leg, for this reason")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        marker = item.get_closest_marker("float64_only")
+        if marker and FLOAT32_LEG:
+            (reason,) = marker.args
+            item.add_marker(pytest.mark.skip(reason=f"float64 only: {reason}"))

@@ -16,6 +16,7 @@ from jaxembed.tasks import Addition
 
 SIZES = ["--task.keys", "4", "--task.anchors", "3", "--model.width", "4"]
 TINY = [*SIZES, "--seeds", "2", "--steps", "20", "--saves", "4"]
+QUICK = [*SIZES, "--seeds", "1", "--steps", "4", "--saves", "2", "--optimizer", "adam", "--learning-rate", "0.01"]
 
 
 @pytest.fixture(autouse=True)
@@ -91,7 +92,6 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
     assert len(list((out / "stages").iterdir())) == 7
 
     stop_after = -1
-    # The tree of a kept stage is traced again, its numbers are not: eval_shape calls `compute` without running it.
     assert run("run", "addition", *TINY, "--out", out, "--resume") == 0
     straight, resumed = arrays(finished), arrays(out)
     assert straight.keys() == resumed.keys()
@@ -106,16 +106,20 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
     assert (out / "result.json").stat().st_mtime_ns == written
 
 
-def test_comparing_a_run_with_itself_finds_no_error_and_with_another_run_some(finished, tmp_path, capsys):
+def test_comparing_a_run_with_itself_finds_no_error(finished, capsys):
     assert run("compare", finished, finished) == 0
-    text = capsys.readouterr().out
-    assert text.count("horizon (skill < 0.9): beyond") == 2
+    assert capsys.readouterr().out.count("horizon (skill < 0.9): beyond") == 2
     assert run("compare", finished, finished, "--trajectory", "exact flow") == 0
-    other = tmp_path / "other"
-    assert run("run", "addition", *TINY, "--init-seed", "1", "--out", other) == 0
+    assert capsys.readouterr().out.count("horizon (skill < 0.9): beyond") == 2
+
+
+def test_comparing_two_runs_finds_how_far_they_are_apart(finished, tmp_path, capsys):
+    for seed in (0, 1):
+        assert run("run", "addition", *QUICK, "--init-seed", seed, "--out", tmp_path / str(seed)) == 0
     capsys.readouterr()
-    assert run("compare", finished, other) == 0
+    assert run("compare", tmp_path / "0", tmp_path / "1") == 0
     assert "horizon (skill < 0.9): t=" in capsys.readouterr().out
+    assert_refused(["compare", tmp_path / "0", finished], "clock", capsys)
 
 
 def test_comparing_names_what_is_missing(finished, tmp_path, capsys):
@@ -129,7 +133,7 @@ def test_overwriting_replaces_an_earlier_run_and_keeps_foreign_files(finished, t
     out.mkdir()
     for name, content in (("config.json", "{}"), ("result.json", "old"), ("notes.txt", "mine")):
         (out / name).write_text(content)
-    assert run("run", "addition", *SIZES, "--seeds", 1, "--steps", 4, "--saves", 2, "--out", out, "--overwrite") == 0
+    assert run("run", "addition", *QUICK, "--out", out, "--overwrite") == 0
     assert (out / "notes.txt").read_text() == "mine"
     assert json.loads((out / "result.json").read_text())["title"] == "Addition / Linear"
     assert arrays(out)["training/embed"].shape[:2] == (1, 3)

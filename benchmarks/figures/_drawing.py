@@ -10,7 +10,7 @@ import optax
 
 matplotlib.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 COLOURS = ("#0b6fa4", "#d9541e", "#3a8f3a", "#7b52ab", "#555555")
 

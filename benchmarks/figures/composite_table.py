@@ -9,13 +9,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from _drawing import cosine_panel, markdown, plt, save  # noqa: E402
-from common import arguments, finish  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+from _drawing import cosine_panel, markdown, plt, save
+from common import arguments, finish
+from rich.console import Console
+from rich.table import Table
 
-from jaxembed.studies.composite import HEADER, MODELS, TASKS, Cell, CompositeTable, composite_table  # noqa: E402
-from jaxembed.studies.composite_checks import ACTING  # noqa: E402
+from jaxembed.studies.composite import HEADER, MODELS, TASKS, Cell, CompositeTable, composite_table
+from jaxembed.studies.composite_checks import ACTING
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np  # noqa: E402
-from _drawing import COLOURS, band, markdown, plt, save  # noqa: E402
-from common import arguments, finish  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import numpy as np
+from _drawing import COLOURS, band, markdown, plt, save
+from common import arguments, finish
+from rich.console import Console
+from rich.table import Table
 
-from jaxembed.studies.ladder import HEADER, RUNGS, Ladder, ladder  # noqa: E402
+from jaxembed.studies.ladder import HEADER, RUNGS, Ladder, ladder
 
 
 def main() -> None:

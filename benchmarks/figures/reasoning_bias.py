@@ -10,11 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from _drawing import COLOURS, band, cosine_panel, markdown, plt, save  # noqa: E402
-from common import arguments, finish  # noqa: E402
+from _drawing import COLOURS, band, cosine_panel, markdown, plt, save
+from common import arguments, finish
 
-from jaxembed.studies.measured import Measured, spread  # noqa: E402
-from jaxembed.studies.reasoning_bias import PARTS, ReasoningBias, reasoning_bias  # noqa: E402
+from jaxembed.studies.measured import Measured, spread
+from jaxembed.studies.reasoning_bias import PARTS, ReasoningBias, reasoning_bias
 
 HEADER = ("gamma", "step", *(f"{part} loss" for part in PARTS), "memory cosine, order", "reasoning cosine, order")
 
@@ -65,9 +65,9 @@ def draw(result: ReasoningBias, path: Path) -> None:
 def caption(result: ReasoningBias) -> str:
     setting = result.setting
     return (
-        f"Feedforward, width {setting.width}, hidden {setting.hidden}, weights of standard deviation d_in^-gamma; AdamW "
-        f"{setting.learning_rate:g}, batch {setting.batch}, float32; {result.seeds} seeds (init and data order), band: "
-        "smallest to largest.\n"
+        f"Feedforward, width {setting.width}, hidden {setting.hidden}, weights of standard deviation d_in^-gamma; "
+        f"AdamW {setting.learning_rate:g}, batch {setting.batch}, float32; {result.seeds} seeds (init and data order), "
+        "band: smallest to largest.\n"
     )
 
 

@@ -5,7 +5,7 @@ theory needs contractions of higher moments, the weighted cells (bag of tokens, 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -90,7 +90,7 @@ def count(
         memory_limit: bytes the dense moments may take.
 
     Raises:
-        ValueError: if `order` is not 1 or 2, or the moments would not fit `memory_limit`.
+        ValueError: if `order` is not 1 or 2, `chunk` is below 1, or the moments would not fit `memory_limit`.
 
     >>> import jaxembed as je
     >>> counts = je.count(je.tasks.Addition(keys=4, anchors=2).dataset())
@@ -99,6 +99,8 @@ def count(
     """
     if order not in (1, 2):
         raise ValueError(f"order: moments of order 1 or 2 are counted, got {order}")
+    if chunk is not None and chunk < 1:
+        raise ValueError(f"chunk: must be at least 1, or None for all examples at once; got {chunk}")
     if not isinstance(data, Dataset):
         return _total(count(part, order, mass=share, chunk=chunk, memory_limit=memory_limit) for part, share in data)
     need = 8 * data.vocab**2 * order
@@ -109,7 +111,9 @@ def count(
         )
     total = float(data.samples or 1.0) if mass is None else float(mass)
     step = data.size if chunk is None else chunk
-    return _total(_count_slice(data, slice(i, i + step), order, total) for i in range(0, data.size, step))
+    whole = _total(_count_slice(data, slice(i, i + step), order, total) for i in range(0, data.size, step))
+    # Draws belong to the whole: shares of them, rounded chunk by chunk, would not add up.
+    return replace(whole, samples=data.samples)
 
 
 def _count_slice(data: Dataset, rows: slice, order: int, mass: float) -> Counts:
@@ -128,7 +132,7 @@ def _count_slice(data: Dataset, rows: slice, order: int, mass: float) -> Counts:
         (bags.T @ labels).toarray(),
         (bags.T @ weighted).toarray() if order == 2 else None,
         merged_cells(tokens, targets, weights) if order == 2 else None,
-        None if data.samples is None else round(data.samples * share),
+        None,
     )
 
 

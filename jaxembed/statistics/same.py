@@ -24,6 +24,9 @@ class Same(NamedTuple):
 def same(sig: Signatures, x: int, other: int, kind: Kind = "label", *, level: float = 0.01) -> Same:
     """Compare the signatures of tokens `x` and `other`.
 
+    Context rows are compared as seen from either token: "itself" against "itself", "the other" against "the other", and
+    the pair that every occurrence forms with itself left out.
+
     For sampled data the rows are counts of a two-row contingency table and the test is Pearson's chi-squared test of
     homogeneity (columns expected below 5 are pooled); `same` means not rejected at `level`.
 
@@ -41,6 +44,8 @@ def same(sig: Signatures, x: int, other: int, kind: Kind = "label", *, level: fl
     for token, row in zip((x, other), rows, strict=True):
         if not np.all(np.isfinite(row)):
             raise ValueError(f"token {token} never occurs, so its {kind} signature is undefined; choose another")
+    if kind == "context":
+        rows = _matched_contexts(rows, x, other)
     difference = float(np.max(np.abs(rows[0] - rows[1])))
     if sig.samples is None:
         tolerance = 64 * np.finfo(np.asarray(sig.m1).dtype).eps
@@ -48,6 +53,14 @@ def same(sig: Signatures, x: int, other: int, kind: Kind = "label", *, level: fl
     rate = np.asarray(sig.target if kind == "trace_back" else sig.token)[np.array([x, other])]
     p_value = _homogeneity(rows * (rate * sig.samples)[:, None])
     return Same(p_value > level, difference, p_value)
+
+
+def _matched_contexts(rows: np.ndarray, x: int, other: int) -> np.ndarray:
+    first, second = rows.copy()
+    first[x] -= 1
+    second[other] -= 1
+    second[[x, other]] = second[[other, x]]
+    return np.stack([first, second])
 
 
 def _homogeneity(table: np.ndarray) -> float:
@@ -59,4 +72,4 @@ def _homogeneity(table: np.ndarray) -> float:
         table = np.concatenate([table[:, ~rare], table[:, rare].sum(axis=1, keepdims=True)], axis=1)
     if table.shape[1] < 2:
         return 1.0
-    return float(stats.chi2_contingency(table, correction=False).pvalue)
+    return float(stats.chi2_contingency(table, correction=False)[1])

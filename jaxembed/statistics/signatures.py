@@ -24,16 +24,32 @@ class WeightedCells:
 
     def bags(self, embed: Float[Array, "token width"]) -> Float[Array, "example width"]:
         """h(X) = sum_i E_{x_i} for every cell."""
+        if self._dense:
+            return _dot(self._counts(embed), embed)
         return jnp.sum(embed[self.tokens], axis=1)
 
     def by_token(self, values: Float[Array, "example width"]) -> Float[Array, "token width"]:
         """E[c_x f(X, y)] for cell values f."""
-        rows = jnp.repeat(values * self.weights[:, None], self.tokens.shape[1], axis=0)
+        weighted = values * self.weights[:, None]
+        if self._dense:
+            return _dot(self._counts(values).T, weighted)
+        rows = jnp.repeat(weighted, self.tokens.shape[1], axis=0)
         return jax.ops.segment_sum(rows, self.tokens.ravel(), self.vocab)
 
     def by_label(self, values: Float[Array, "example width"]) -> Float[Array, "token width"]:
         """E[1{y=nu} f(X, y)] for cell values f."""
-        return jax.ops.segment_sum(values * self.weights[:, None], self.targets, self.vocab)
+        weighted = values * self.weights[:, None]
+        if self._dense:
+            return _dot(jax.nn.one_hot(self.targets, self.vocab, dtype=values.dtype).T, weighted)
+        return jax.ops.segment_sum(weighted, self.targets, self.vocab)
+
+    @property
+    def _dense(self) -> bool:
+        # A scatter is many times slower on a CPU than a product with the counts, as long as these stay in memory.
+        return self.tokens.shape[0] * self.vocab <= 2**22
+
+    def _counts(self, like: Array) -> Float[Array, "example token"]:
+        return jnp.sum(jax.nn.one_hot(self.tokens, self.vocab, dtype=like.dtype), axis=1)
 
 
 @partial(register_dataclass, data_fields=["token", "target", "m1", "k", "cells"], meta_fields=["samples"])
@@ -155,6 +171,10 @@ def signatures(counts: Counts) -> Signatures:
         cells = WeightedCells(tokens, targets, mean(counts.cells.mass), len(counts.token))
     k = None if counts.k is None else mean(counts.k)
     return Signatures(mean(counts.token), mean(counts.target), mean(counts.m1), k, cells, counts.samples)
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return jnp.dot(a, b, precision=jax.lax.Precision.HIGHEST)
 
 
 def _rows_over(moment: Float[Array, "token token"], rate: Float[Array, " token"]) -> Float[Array, "token token"]:

@@ -1,7 +1,7 @@
 """The four composite tasks with two models: which signature acts, and what each model can learn."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -171,15 +171,17 @@ def _trained(model: Model, populations: list[Dataset], setting: Setting) -> dict
     """Final parameters for every population; the two halves of the populations start from the same seeds."""
     losses = [single_precision(population_loss(model, data)) for data in populations]
     keys = jax.random.split(jax.random.key(0), len(populations) // 2)
-    members = (jnp.concatenate([keys, keys]), jax.tree.map(lambda *leaves: jnp.stack(leaves), *losses))
+    members = (jnp.concatenate([keys, keys]), jnp.stack([loss.joint for loss in losses]))
     vocab, length = populations[0].vocab, populations[0].length
 
-    def run(member: tuple[Array, PopulationLoss]) -> dict[str, Array]:
-        key, loss = member
+    def run(member: tuple[Array, Array], loss: PopulationLoss) -> dict[str, Array]:
+        key, joint = member
         params, optimizer = single_precision(model.init(key, vocab, length)), optax.adam(setting.learning_rate)
-        return jax.tree.map(lambda y: y[-1], train(loss, params, optimizer, save_steps=[0, setting.steps]).ys)
+        saved = train(replace(loss, joint=joint), params, optimizer, save_steps=[0, setting.steps])
+        return jax.tree.map(lambda y: y[-1], saved.ys)
 
-    return ensemble(run, members)
+    # Relabelling leaves the sequences alone, so all populations share one table of them.
+    return ensemble(run, members, losses[0])
 
 
 def _accuracies(model: Model, populations: list[Dataset], params: dict[str, Array]) -> Float[Array, " seed"]:

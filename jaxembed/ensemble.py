@@ -47,7 +47,8 @@ def ensemble(
     devices = jax.devices() if devices is None else list(devices)
     devices = devices[: min(len(devices), count)]
     if mapping == "auto":
-        mapping = choose_mapping(run, jax.tree.map(lambda x: x[0], members), *shared)
+        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), members)
+        mapping = choose_mapping(run, one, *shared)
     rows = np.arange(-(-count // len(devices)) * len(devices)) % count
     padded = members if len(rows) == count else jax.tree.map(lambda x: x[rows], members)
     out = _compiled(run, mapping, tuple(devices), len(shared))(padded, *shared)
@@ -55,7 +56,7 @@ def ensemble(
 
 
 def choose_mapping(run: Callable[..., Any], member: Any, *shared: Any) -> Mapping:
-    """The mapping that "auto" takes for this member: by the bytes of the largest array it computes."""
+    """The mapping that "auto" takes for such a member (arrays, or their shapes): by the largest array it computes."""
     largest = _largest(jax.make_jaxpr(run)(member, *shared).jaxpr)
     return "vmap" if largest <= VMAP_LIMIT else "loop"
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from .base import Dataset, Model
 
-GIB = 2**30
+GIB = 2.0**30
 
 
 def _logits(model: Model, params: Any, tokens: Int[Array, "example position"]) -> Float[Array, "example token"]:
@@ -35,8 +35,8 @@ class PopulationLoss:
         chunks: number of pieces the sum is taken in.
     """
 
-    tokens: Int[Array, "example position"]
-    joint: Float[Array, "example token"]
+    tokens: Int[Array, "... example position"]
+    joint: Float[Array, "... example token"]
     model: Model
     chunks: int
 
@@ -106,9 +106,9 @@ def population_loss(
 class MinibatchLoss:
     """Cross-entropy of a fresh minibatch drawn with replacement by weight: `loss(params, key)`."""
 
-    tokens: Int[Array, "example position"]
-    targets: Int[Array, " example"]
-    cumulative: Float[Array, " example"]
+    tokens: Int[Array, "... example position"]
+    targets: Int[Array, "... example"]
+    cumulative: Float[Array, "... example"]
     model: Model
     batch: int
     uniform: bool

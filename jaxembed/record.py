@@ -92,7 +92,7 @@ def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
 class FolderStages:
     """Stages kept in `out/stages`: each is computed once, written whole or not at all, and read back on resume.
 
-    Every array is stored by its place in the tree; the tree itself comes from the abstract result of `compute`.
+    Every array is stored by its place in the tree; the tree itself comes from tracing `compute`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class FolderStages:
         if path.exists():
             self.on_stage(name, True)
             with np.load(path) as arrays:
-                return _unpack(arrays, jax.eval_shape(compute))
+                return _unpack(arrays, compute)
         self.on_stage(name, False)
         value = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -221,12 +221,22 @@ def _host(leaves: list[Any]) -> list[np.ndarray]:
     return [np.asarray(jax.random.key_data(leaf) if key else leaf) for leaf, key in zip(leaves, typed, strict=True)]
 
 
-def _unpack(arrays: Any, shape: Any) -> Any:
-    leaves, tree = jax.tree.flatten(shape)
-    stored = [arrays[f"{i:04d}"] for i in range(len(leaves))]
-    is_key = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    wrap = [jax.random.wrap_key_data if key else jnp.asarray for key in is_key]
-    return tree.unflatten([make(value) for make, value in zip(wrap, stored, strict=True)])
+def _unpack(arrays: Any, compute: Callable[[], Any]) -> Any:
+    """The stored leaves in the tree that `compute` gives; it is traced, not run."""
+    trees = []
+
+    def leaves() -> list[Any]:
+        found, tree = jax.tree.flatten(compute())
+        trees.append(tree)
+        return found
+
+    stored = [
+        jax.random.wrap_key_data(arrays[f"{i:04d}"])
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        else jnp.asarray(arrays[f"{i:04d}"])
+        for i, leaf in enumerate(jax.eval_shape(leaves))
+    ]
+    return trees[-1].unflatten(stored)
 
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -35,10 +35,10 @@ def markdown(result: Result) -> str:
     return "\n".join(parts)
 
 
-def figure(result: Result, path: Path) -> None:
+def figure(result: Result, path: Path, dpi: int = 130) -> None:
     """Cosine curves over the cosine matrices of signature, theory and training at four times, as a PNG."""
     drawn, _ = _draw(result, None)
-    drawn.savefig(path, dpi=130)
+    drawn.savefig(path, dpi=dpi)
     plt.close(drawn)
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from ..base import Dataset
 
-GIB = 2**30
+GIB = 2.0**30
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,10 @@ class Signatures:
 
     @property
     def label_error(self) -> Float[Array, "token token"]:
-        """Multinomial standard error of `label` (0 for an exact population): sqrt(phi (1 - phi) / n_x)."""
+        """Multinomial standard error of `label` (0 for an exact population): sqrt(phi (1 - phi) / n_x).
+
+        It takes the n_x occurrences of a token as independent: too small where a token often repeats in a sequence.
+        """
         if self.samples is None:
             return jnp.zeros_like(self.m1)
         occurrences = self.token[:, None] * self.samples

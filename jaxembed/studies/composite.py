@@ -130,7 +130,9 @@ class CompositeTable:
         return checks_of(self)
 
 
-def composite_table(size: Size, seeds: int = 5, progress: Callable[[str], None] = silent) -> CompositeTable:
+def composite_table(
+    size: Size, seeds: int = 5, progress: Callable[[str], None] = silent, setting: Setting | None = None
+) -> CompositeTable:
     """Train every task with every model over `seeds` initialisations, each beside its shuffled-label control.
 
     Addition acts through the label signature (order one), label-neutral addition through the context signature (order
@@ -140,10 +142,11 @@ def composite_table(size: Size, seeds: int = 5, progress: Callable[[str], None] 
         size: "tiny" (smaller task, seconds) or "normal" (the published setting).
         seeds: initialisations of each cell; at least two for a spread.
         progress: called with a line of text after each cell.
+        setting: sizes and training of your own; `size` then only says what `checks` asks.
 
     Source: yao2025probability.
     """
-    setting = SETTINGS[size]
+    setting = SETTINGS[size] if setting is None else setting
     cells = []
     for task, model in product(TASKS, MODELS):
         cells.append(_cell(task, model, setting, seeds))

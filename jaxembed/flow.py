@@ -62,7 +62,8 @@ def integrate(
         rtol: relative tolerance of a step.
         atol: absolute tolerance; None means `rtol` times the root mean square of the smallest leaf of `state0`, so
             that a small initialisation keeps its relative accuracy.
-        dt: a fixed step instead of adaptive ones (flow time); needed for euler.
+        dt: a fixed step instead of adaptive ones (flow time); needed for euler. Save times must then be known when
+            tracing: a constant, not an argument of the jitted function.
         max_steps: steps after which the integration gives up.
 
     Returns:
@@ -70,17 +71,20 @@ def integrate(
         solution was lost (overflow, blow-up or `max_steps` reached; saves from there on are not finite), or +inf.
 
     Raises:
-        ValueError: for an unknown solver name or save times that do not increase.
+        ValueError: for an unknown solver name, save times that do not increase, or a `dt` that is missing or no step.
     """
     solver = _solver(solver)
+    times = _known(ts)
+    _check_times(jnp.shape(ts), times)
     ts = jnp.asarray(ts, dtype=jnp.result_type(*(jnp.result_type(leaf) for leaf in jax.tree.leaves(state0))))
-    _check_times(ts)
     if dt is None:
+        if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
+            raise ValueError(f"dt: {type(solver).__name__} has no error estimate to adapt its steps by; give a fixed dt")
         absolute = rtol * _smallest_rms(state0) if atol is None else atol
         span = ts[-1] - ts[0]
         controller = diffrax.PIDController(rtol=rtol, atol=absolute, dtmin=1e-10 * span, force_dtmin=False)
     else:
-        controller = diffrax.StepTo(ts=_fixed_steps(ts, dt))
+        controller = diffrax.StepTo(ts=_fixed_steps(times, dt, ts.dtype))
     keep = (lambda state: state) if save is None else save
     # Diffrax rebuilds argument trees with placeholders in them, which classes that check their fields refuse.
     leaves, tree = jax.tree.flatten(args)
@@ -138,9 +142,12 @@ def _smallest_rms(state: State) -> Array:
     return jnp.where(smallest > 0, smallest, jnp.where(largest > 0, largest, jnp.ones_like(largest)))
 
 
-def _fixed_steps(ts: Array, dt: float) -> Array:
-    begin, end = float(ts[0]), float(ts[-1])
-    return jnp.linspace(begin, end, max(1, round((end - begin) / dt)) + 1, dtype=ts.dtype)
+def _fixed_steps(times: np.ndarray | None, dt: float, dtype: Any) -> Array:
+    if not dt > 0:
+        raise ValueError(f"dt: must be a positive step, got {dt}")
+    if times is None:
+        raise ValueError("dt: fixed steps need save times known when tracing; make ts a constant or leave dt out")
+    return jnp.linspace(times[0], times[-1], max(1, round((times[-1] - times[0]) / dt)) + 1, dtype=dtype)
 
 
 def _solver(solver: str | diffrax.AbstractSolver) -> diffrax.AbstractSolver:
@@ -151,12 +158,16 @@ def _solver(solver: str | diffrax.AbstractSolver) -> diffrax.AbstractSolver:
     return SOLVERS[solver]()
 
 
-def _check_times(ts: Array) -> None:
-    if ts.ndim != 1 or ts.shape[0] < 2:
-        raise ValueError("ts: need at least two save times in increasing order")
+def _known(ts: Any) -> np.ndarray | None:
+    """The save times as numbers, or None where they are traced."""
     try:
-        concrete = np.asarray(ts)
+        return np.asarray(ts, np.float64)
     except jax.errors.TracerArrayConversionError:
-        return
-    if np.any(np.diff(concrete) <= 0):
+        return None
+
+
+def _check_times(shape: tuple[int, ...], times: np.ndarray | None) -> None:
+    if len(shape) != 1 or shape[0] < 2:
+        raise ValueError("ts: need at least two save times in increasing order")
+    if times is not None and np.any(np.diff(times) <= 0):
         raise ValueError("ts: save times must increase")

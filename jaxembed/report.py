@@ -107,6 +107,8 @@ def _horizon(row: Against, plateau: float | None) -> str:
         return "beyond the end"
     if np.isinf(horizons).any():
         return f"{np.isfinite(horizons).sum()} of {len(horizons)} seeds before the end"
+    if (horizons <= np.asarray(row.comparison.ts)[:, 1]).all():
+        return "at the first save"
     unit = f" = {horizons.mean() / plateau:.2f} t1" if plateau else ""
     return _spread(horizons) + unit
 

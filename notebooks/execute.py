@@ -55,8 +55,8 @@ def chosen(names: list[str]) -> list[Path]:
 
 def executed(path: Path, write: bool) -> bool:
     notebook = nbformat.read(path, as_version=4)
-    manager, began = ThisPython(), time.perf_counter()
-    client = NotebookClient(notebook, km=manager, timeout=600, resources={"metadata": {"path": str(FOLDER)}})
+    began, here = time.perf_counter(), {"metadata": {"path": str(FOLDER)}}
+    client = NotebookClient(notebook, kernel_manager_class=ThisPython, timeout=600, resources=here)
     try:
         client.execute()
     except CellExecutionError as error:

@@ -36,6 +36,11 @@ def distance(a, b):
     return max(float(jnp.max(jnp.abs(x - y))) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
 
 
+@jax.jit
+def flow(loss, params, ts):
+    return je.integrate(je.gradient_flow(loss), params, ts)
+
+
 def test_the_field_is_minus_the_gradient(data, params0):
     loss = je.population_loss(MODEL, data)
     slope = jax.grad(loss)(params0)
@@ -47,10 +52,12 @@ def test_the_field_is_minus_the_gradient(data, params0):
 @needs_float64
 def test_gradient_descent_converges_to_the_flow_at_first_order(data, params0):
     loss, rates, end = je.population_loss(MODEL, data), np.array([0.08, 0.04, 0.02, 0.01]), 16.0
-    exact = je.integrate(je.gradient_flow(loss), params0, np.linspace(0, end, 5), rtol=1e-10)
+    ts = jnp.linspace(0, end, 5)
+    exact = jax.jit(lambda p: je.integrate(je.gradient_flow(loss), p, ts, rtol=1e-10))(params0)
     errors = []
     for lr in rates:
-        descent = je.train(loss, params0, optax.sgd(lr), dt=lr, steps_per_save=round(end / 4 / lr), num_saves=4)
+        steps = [round(end * i / 4 / lr) for i in range(5)]
+        descent = je.train(loss, params0, optax.sgd(lr), dt=lr, save_steps=steps)
         np.testing.assert_allclose(descent.ts, exact.ts, rtol=1e-12)
         errors.append(distance(descent.ys, exact.ys))
     slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
@@ -65,15 +72,14 @@ def test_the_linear_flow_conserves_the_imbalance_of_its_layers(data, params0):
         return params["embed"].T @ params["embed"], params["unembed"].T @ params["unembed"]
 
     loss = je.population_loss(MODEL, data)
-    flow = je.integrate(je.gradient_flow(loss), params0, np.linspace(0, 30, 7))
-    embed, unembed = flow.map(parts).ys
+    ts = jnp.linspace(0, 30, 7)
+    embed, unembed = flow(loss, params0, ts).map(parts).ys
     imbalance, scale = embed - unembed, float(jnp.max(jnp.abs(embed)))
     assert float(jnp.max(jnp.abs(imbalance - imbalance[:1]))) < 1e-6 * scale
     assert float(jnp.max(jnp.abs(embed - embed[:1]))) > 0.5 * scale
 
     bent = Feedforward(width=4, init_scale=0.1)  # the control: a nonlinearity breaks the law
-    flow = je.integrate(je.gradient_flow(je.population_loss(bent, data)), params0, np.linspace(0, 30, 7))
-    embed, unembed = flow.map(parts).ys
+    embed, unembed = flow(je.population_loss(bent, data), params0, ts).map(parts).ys
     imbalance = embed - unembed
     assert float(jnp.max(jnp.abs(imbalance - imbalance[:1]))) > 1e-3 * float(jnp.max(jnp.abs(embed)))
 
@@ -97,6 +103,14 @@ def test_adaptive_steps_keep_the_relative_accuracy_of_a_tiny_start():
     assert int(loose.info["steps"]) < int(found.info["steps"])
 
 
+def test_fixed_steps_work_inside_jit_where_the_times_are_constants():
+    ts = jnp.array([0.0, 1.0])
+    found = jax.jit(lambda x: je.integrate(growth, x, ts, 1.0, solver="euler", dt=0.1))({"x": jnp.ones(1)})
+    assert float(found.ys["x"][-1, 0]) == pytest.approx(1.1**10, rel=1e-5) and int(found.info["steps"]) == 10
+    with pytest.raises(ValueError, match="dt: fixed steps need save times known when tracing"):
+        jax.jit(lambda ts: je.integrate(growth, {"x": jnp.ones(1)}, ts, 1.0, dt=0.1).ys)(ts)
+
+
 def test_a_leaf_that_starts_at_zero_has_the_scale_of_the_others():
     ts = jnp.array([0.0, 1.0])
     found = je.integrate(growth, {"x": jnp.zeros(1), "y": jnp.ones(1)}, ts, 1.0, rtol=1e-5)
@@ -106,9 +120,10 @@ def test_a_leaf_that_starts_at_zero_has_the_scale_of_the_others():
 
 @needs_float64
 def test_an_uneven_grid_and_a_reduction_save_the_same_states(data, params0):
-    field = je.gradient_flow(je.population_loss(MODEL, data))
-    even = je.integrate(field, params0, jnp.linspace(0, 4, 5))
-    uneven = je.integrate(field, params0, jnp.array([0.0, 1.0, 1.1, 3.0, 4.0]), save=lambda p: p["embed"])
+    loss = je.population_loss(MODEL, data)
+    even, grid = flow(loss, params0, jnp.linspace(0, 4, 5)), jnp.array([0.0, 1.0, 1.1, 3.0, 4.0])
+    reduced = jax.jit(lambda p: je.integrate(je.gradient_flow(loss), p, grid, save=lambda p: p["embed"]))
+    uneven = reduced(params0)
     np.testing.assert_allclose(uneven.ys[np.array([1, 3, 4])], even.ys["embed"][np.array([1, 3, 4])], rtol=1e-6)
     assert uneven.ys.shape == (5, data.vocab, 4)
 
@@ -147,13 +162,14 @@ def test_a_batch_of_flows_equals_its_members(data, tolerance):
         return je.integrate(je.gradient_flow(loss), params, ts, rtol=1e-5)
 
     batch = jax.jit(jax.vmap(one, in_axes=(0, None)))(starts, loss)
+    alone = jax.jit(one)
     for i in range(3):
-        member = jax.tree.map(lambda leaf, i=i: leaf[i], starts)
-        alone = one(member, loss)
-        for found in (jax.jit(one)(member, loss), jax.tree.map(lambda leaf, i=i: leaf[i], batch)):
+        member, lane = (jax.tree.map(lambda leaf, i=i: leaf[i], tree) for tree in (starts, batch))
+        pairs = [(lane, alone(member, loss))] + ([(one(member, loss), lane)] if i == 0 else [])
+        for found, expected in pairs:
             # Rounding enters the step size control, so agreement is to rounding times the number of steps.
-            assert distance(found.ys, alone.ys) < 1e3 * tolerance
-            assert int(found.info["steps"]) == int(alone.info["steps"])
+            assert distance(found.ys, expected.ys) < 1e3 * tolerance
+            assert int(found.info["steps"]) == int(expected.info["steps"])
 
 
 def test_another_start_needs_no_second_trace(data):
@@ -174,8 +190,8 @@ BAD = [
     (lambda x: je.integrate(growth, x, jnp.array([0.0]), 1.0), "ts: need at least two save times"),
     (lambda x: je.integrate(growth, x, jnp.array([0.0, 2.0, 1.0]), 1.0), "ts: save times must increase"),
     (lambda x: je.integrate(growth, x, jnp.array([0.0, 1.0, 1.0]), 1.0), "ts: save times must increase"),
-    (lambda x: je.integrate(growth, x, jnp.array([0.0, 1.0]), 1.0, solver="euler"), "dt: euler takes no adaptive"),
-    (lambda x: je.integrate(growth, x, jnp.array([0.0, 1.0]), 1.0, dt=0.0), "dt: must be a positive"),
+    (lambda x: je.integrate(growth, x, jnp.array([0.0, 1.0]), 1.0, solver="euler"), "dt: Euler has no error estimate"),
+    (lambda x: je.integrate(growth, x, jnp.array([0.0, 1.0]), 1.0, dt=0.0), "dt: must be a positive step, got 0.0"),
 ]
 
 

@@ -159,11 +159,11 @@ def test_renaming_tokens_renames_the_trained_weights(data, model):
     ends = []
     for population, params in ((data, init), (renamed, other)):
         loss = je.population_loss(model, population)
-        ends.append(at(je.train(loss, params, optax.sgd(0.5), dt=0.5, save_steps=[0, 60]), -1))
+        ends.append(at(je.train(loss, params, optax.sgd(0.5), dt=0.5, save_steps=[0, 25]), -1))
     unnamed = ends[1] | {name: ends[1][name][rename] for name in ("embed", "unembed")}
     exact = 1e-10 if init["embed"].dtype == jnp.float64 else 1e-4
     close(unnamed, ends[0], rtol=exact, atol=exact)
-    assert float(jnp.max(jnp.abs(ends[0]["embed"] - init["embed"]))) > 0.1
+    assert float(jnp.max(jnp.abs(ends[0]["embed"] - init["embed"]))) > 0.05
 
 
 def test_rotating_the_width_leaves_the_cosines_of_linear_training_only(data):

@@ -1,11 +1,11 @@
 """Cost of a gradient-flow trajectory: adaptive integration against gradient descent with a small learning rate.
 
-The population is every triple (x1, x2, y) over 120 tokens, 1.7 million cells: x1 and x2 are independent and uniform, y is
-spread around their mean. The linear model of width 64 starts small, in float64, and is followed to where it has left
+The population is every triple (x1, x2, y) over 120 tokens, 1.7 million cells: x1 and x2 are independent and uniform,
+y is spread around their mean. The linear model of width 64 starts small, in float64, and is followed until it has left
 its plateau. Both sides are charged per gradient of the population loss; the trajectory error is the largest relative
 distance of the parameters from a reference of tolerance 1e-11, over the save times. Gradient descent's error is of
 first order in the learning rate: it is measured at three affordable rates and carried on to 1e-4 along that line.
-About 2 minutes on two cores; `--size tiny` a quarter of one.
+About 1 minute on two idle cores; `--size tiny` a quarter of one, nothing asked of the ratio.
 """
 
 import sys
@@ -29,7 +29,7 @@ from common import arguments, finish
 
 WANTED, SAVES = 1e-4, 10
 SOLVERS = ("tsit5", "dopri5", "dopri8")
-TOLERANCES = 10.0 ** -np.arange(3, 8.5, 0.5)
+TOLERANCES = 10.0 ** -np.arange(3.5, 8.5, 0.5)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Setting:
     asked: float | None
 
 
-NORMAL = Setting(vocab=120, width=64, end=800.0, steps=(500, 1000, 2000), asked=100.0)
+NORMAL = Setting(vocab=120, width=64, end=800.0, steps=(300, 600, 1200), asked=100.0)
 TINY = Setting(vocab=24, width=8, end=80.0, steps=(250, 500, 1000), asked=None)
 
 
@@ -142,25 +142,18 @@ def measure(setting: Setting) -> list[Check]:
     print(
         f"  error ~ lr^{slope:.3f}; extrapolated to {WANTED:g}: lr {rate:.2g}, {needed:,.0f} gradients, {seconds:.0f} s"
     )
-    return _checks(setting, best, slope, needed, seconds)
+    print(f"  ratio {needed / best.gradients:.0f} in gradients, {seconds / best.seconds:.0f} in time ({best.name})")
+    return _checks(setting, best, slope, needed)
 
 
-def _checks(setting: Setting, best: Run, slope: float, needed: float, seconds: float) -> list[Check]:
+def _checks(setting: Setting, best: Run, slope: float, needed: float) -> list[Check]:
+    checks = [Check("gradient descent: error of first order", "slope 1 +- 0.1", f"{slope:.3f}", abs(slope - 1) <= 0.1)]
+    if setting.asked is None:
+        return checks
     ratio = needed / best.gradients
     got = f"{ratio:.0f}x: {needed:,.0f} (extrapolated) against {best.gradients} ({best.name}, error {best.error:.1e})"
-    asked = "" if setting.asked is None else f">= {setting.asked:g}x fewer"
-    return [
-        Check("gradient descent: error of first order", "slope 1 +- 0.1", f"{slope:.3f}", abs(slope - 1) <= 0.1),
-        Check(
-            f"gradients at trajectory error {WANTED:g}",
-            asked or "no figure",
-            got,
-            setting.asked is None or ratio >= setting.asked,
-        ),
-        Check(
-            "time, for information", "no figure", f"{seconds:.0f} s (extrapolated) against {best.seconds:.2f} s", True
-        ),
-    ]
+    asked = f">= {setting.asked:g}x fewer"
+    return [*checks, Check(f"gradients at trajectory error {WANTED:g}", asked, got, ratio >= setting.asked)]
 
 
 def _timed(call: Callable[[Any], Trajectory], params: Any) -> tuple[float, Trajectory]:

@@ -246,9 +246,9 @@ def _compare(arguments: list[str]) -> None:
         raise ValueError(f"{command.prediction}: shows other tokens than {command.reference}; run the same task twice")
     seeds = min(reference.ts.shape[0], prediction.ts.shape[0])
     for seed in range(seeds):
-        pair = (jax.tree.map(lambda leaf, seed=seed: leaf[seed], line) for line in (reference, prediction))
+        one, other = (jax.tree.map(lambda leaf, seed=seed: leaf[seed], line) for line in (reference, prediction))
         print(f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {command.trajectory}")
-        print(compare(*pair, lambda state: cosine(state["embed"])).table())
+        print(compare(one, other, lambda state: cosine(state["embed"])).table())
 
 
 def _claims(arguments: list[str]) -> None:

@@ -21,7 +21,7 @@ def ensemble(
     members: Any,
     *shared: Any,
     mapping: Mapping = "auto",
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
 ) -> Any:
     """Evaluate `run(member, *shared)` for every member, compiled once, in one call.
 
@@ -62,7 +62,7 @@ def choose_mapping(run: Callable[..., Any], member: Any, *shared: Any) -> Mappin
 
 
 @lru_cache(maxsize=64)
-def _compiled(run: Callable[..., Any], mapping: Mapping, devices: tuple[jax.Device, ...], shared: int) -> Any:
+def _compiled(run: Callable[..., Any], mapping: Mapping, devices: tuple[Any, ...], shared: int) -> Any:
     """The jitted call; kept, so that a run continued piece by piece is compiled once."""
     mapped = _mapped(run, mapping)
     if len(devices) == 1:
@@ -83,8 +83,8 @@ def _mapped(run: Callable[..., Any], mapping: Mapping) -> Callable[..., Any]:
 
 def _member_count(members: Any) -> int:
     leaves = jax.tree.leaves(members)
-    counts = {leaf.shape[0] if jnp.ndim(leaf) else None for leaf in leaves}
-    if len(counts) != 1 or None in counts or 0 in counts:
+    counts = {int(jnp.shape(leaf)[0]) if jnp.ndim(leaf) else 0 for leaf in leaves}
+    if len(counts) != 1 or 0 in counts:
         raise ValueError("members: every leaf needs the same leading [seed] axis, at least one long")
     return counts.pop()
 
@@ -97,7 +97,7 @@ def _largest(jaxpr: Jaxpr) -> int:
         if inner:
             sizes += [_largest(p) for p in inner]
         else:
-            sizes += [var.aval.size * _itemsize(var.aval) for var in equation.outvars if hasattr(var.aval, "size")]
+            sizes += [_bytes(var.aval) for var in equation.outvars]
     return max(sizes)
 
 
@@ -111,5 +111,5 @@ def _jaxprs(value: Any) -> list[Jaxpr]:
     return []
 
 
-def _itemsize(aval: Any) -> int:
-    return getattr(aval.dtype, "itemsize", 8)
+def _bytes(aval: Any) -> int:
+    return getattr(aval, "size", 0) * getattr(getattr(aval, "dtype", None), "itemsize", 8)

@@ -329,7 +329,7 @@ def _agreements(
     if data.length > 1:  # a sequence of one token has no context but itself
         rows.insert(2, ("R_cos(embed, context)", "embed", scope, sig.context[scope]))
     key = jax.random.key(experiment.data_seed)
-    found = [_r_cos_row(*row, trained, null, key) for row in rows]
+    found = [_r_cos_row(name, leaf, chosen, s, trained, null, key) for name, leaf, chosen, s in rows]
     if hasattr(experiment.task, "anchor_tokens") and len(scope) > 2:
         found.append(_order_row(scope, trained, null))
     return tuple(found)
@@ -402,8 +402,9 @@ def _facts(
 
 def _scope(task: AnyTask, data: Dataset) -> np.ndarray:
     """The tokens that agreement with signatures is measured over: the anchors, or all that occur."""
-    if hasattr(task, "anchor_tokens"):
-        return np.asarray(task.anchor_tokens)
+    anchors = getattr(task, "anchor_tokens", None)
+    if anchors is not None:
+        return np.asarray(anchors)
     return np.unique(np.asarray(data.tokens))
 
 

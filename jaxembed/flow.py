@@ -79,8 +79,8 @@ def integrate(
     ts = jnp.asarray(ts, dtype=jnp.result_type(*(jnp.result_type(leaf) for leaf in jax.tree.leaves(state0))))
     if dt is None:
         if not isinstance(solver, diffrax.AbstractAdaptiveSolver):
-            raise ValueError(f"dt: {type(solver).__name__} has no error estimate to adapt its steps by; give a fixed dt")
-        absolute = rtol * _smallest_rms(state0) if atol is None else atol
+            raise ValueError(f"dt: {type(solver).__name__} has no error estimate to adapt steps by; give a fixed dt")
+        absolute = rtol * _smallest_rms(state0) if atol is None else jnp.asarray(atol)
         span = ts[-1] - ts[0]
         controller = diffrax.PIDController(rtol=rtol, atol=absolute, dtmin=1e-10 * span, force_dtmin=False)
     else:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from .base import Dataset, Model
 
@@ -159,7 +159,7 @@ def accuracy(model: Model, data: Dataset, params: Any) -> Float[Array, ""]:
     return jnp.sum(jnp.where(hit, jnp.asarray(data.weights, dtype=float), 0.0))
 
 
-def check_resolution(init_scale: ArrayLike, width: int, length: int, dtype: Any) -> None:
+def check_resolution(init_scale: float, width: int, length: int, dtype: Any) -> None:
     """Refuse a float dtype that cannot carry the softmax signal of a small initial scale.
 
     At scale s the first logits are about s^2 sqrt(width length); probabilities are 1/v times one plus that, so below
@@ -169,10 +169,10 @@ def check_resolution(init_scale: ArrayLike, width: int, length: int, dtype: Any)
         ValueError: naming the smallest scale the dtype can carry.
     """
     floor = 8 * float(jnp.finfo(dtype).eps)
-    signal = float(init_scale) ** 2 * (width * length) ** 0.5
+    signal = init_scale**2 * (width * length) ** 0.5
     if signal < floor:
         smallest = (floor / (width * length) ** 0.5) ** 0.5
         raise ValueError(
-            f"init_scale: {float(init_scale):g} is below what {jnp.dtype(dtype).name} resolves at width {width} "
+            f"init_scale: {init_scale:g} is below what {jnp.dtype(dtype).name} resolves at width {width} "
             f"(logits {signal:.1e} against 1); use float64, or an init_scale of at least {smallest:.1e}"
         )

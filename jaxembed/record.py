@@ -84,7 +84,7 @@ def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
         "git": _git_hash(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "dtype": jnp.zeros((), float).dtype.name,
-        "matmul_precision": jax.config.jax_default_matmul_precision or "default",
+        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -242,7 +242,7 @@ def _unpack(arrays: Any, compute: Callable[[], Any]) -> Any:
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     os.replace(partial, path)
 
 

@@ -140,14 +140,15 @@ def _draw(result: Result, moment: int | None):
     theory = _best_theory(result)
     rows = ["training"] if theory is None else [theory, "training"]
     drawn = plt.figure(figsize=(11.5, 9), layout="constrained")
-    top, bottom = drawn.subfigures(2, 1, height_ratios=(1.05, 1))
+    halves = drawn.add_gridspec(2, 1, height_ratios=(1.05, 1))
+    top, bottom = drawn.add_subfigure(halves[0]), drawn.add_subfigure(halves[1])
     axes = top.subplots()
     _curves(axes, result, ts)
     cursor = [axes.axvline(ts[i], color="0.75", lw=0.8, zorder=0) for i in shown]
     grid = bottom.subplots(len(rows), 1 + len(shown), squeeze=False)
     for i in range(1, len(rows)):
         grid[i, 0].axis("off")
-    _matrix(grid[0, 0], _cosines(result.signature[1]), result.tokens, result.signature[0])
+    image = _matrix(grid[0, 0], _cosines(result.signature[1]), result.tokens, result.signature[0])
     images = {}
     for r, name in enumerate(rows):
         matrices = _cosines(np.asarray(result.trajectories[name].ys["embed"][0]))

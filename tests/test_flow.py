@@ -1,4 +1,4 @@
-"""Exact gradient flow: the limit of gradient descent, with its conservation law; integration against known solutions."""
+"""Exact gradient flow: the limit of gradient descent, with its conservation law; fields against known solutions."""
 
 import jax
 import jax.numpy as jnp

@@ -126,7 +126,7 @@ def test_accuracy_is_the_weight_of_what_is_right(data, tolerance):
 def test_the_dtype_must_carry_the_initial_scale():
     check_resolution(1e-6, 64, 3, np.float64)
     check_resolution(1e-3, 64, 3, np.float32)
-    with pytest.raises(ValueError, match="use float64, or an init_scale of at least 2.6e-04") as error:
+    with pytest.raises(ValueError, match=r"use float64, or an init_scale of at least 2\.6e-04") as error:
         check_resolution(1e-4, 64, 3, np.float32)
     assert "\n" not in str(error.value)
     check_resolution(2.7e-4, 64, 3, np.float32)

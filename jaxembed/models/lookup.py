@@ -5,9 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 
-def bag(
-    embed: Float[Array, "token width"], tokens: Int[Array, " position"]
-) -> Float[Array, " width"]:
+def bag(embed: Float[Array, "token width"], tokens: Int[Array, " position"]) -> Float[Array, " width"]:
     """h = sum_i E_{x_i}, as counts times table for small vocabularies and as a lookup for large ones.
 
     A product with the token counts has a product for a gradient; a lookup has a scatter, which is many times slower on

@@ -72,4 +72,4 @@ def _homogeneity(table: np.ndarray) -> float:
         table = np.concatenate([table[:, ~rare], table[:, rare].sum(axis=1, keepdims=True)], axis=1)
     if table.shape[1] < 2:
         return 1.0
-    return float(stats.chi2_contingency(table, correction=False)[1])
+    return float(np.asarray(stats.chi2_contingency(table, correction=False)[1]))

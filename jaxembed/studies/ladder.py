@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -162,7 +163,7 @@ def _errors(
 ) -> dict[str, Float[np.ndarray, "seed time"]]:
     """Relative errors of every curve, and of the closed form against the integrated rung 0."""
     ts = jnp.asarray(times) * linear.plateau_time(sig, setting.init_scale)
-    tolerances = {"solver": SOLVER, "rtol": setting.rtol, "atol": setting.rtol * setting.init_scale}
+    tolerances: dict[str, Any] = {"solver": SOLVER, "rtol": setting.rtol, "atol": setting.rtol * setting.init_scale}
 
     def run(start: dict, ts: Array, loss: PopulationLoss, sig: Signatures, null: Signatures) -> dict[str, Array]:
         exact = integrate(gradient_flow(loss), start, ts, **tolerances)
@@ -185,7 +186,7 @@ def _horizons(
     """First time the skill of each rung falls below 0.9, in units of the scale's t1."""
     plateau = linear.plateau_time(sig, init_scale)
     ts = jnp.linspace(0.0, setting.window, setting.horizon_saves + 1) * plateau
-    tolerances = {"rtol": setting.horizon_rtol, "atol": setting.horizon_rtol * init_scale}
+    tolerances: dict[str, Any] = {"rtol": setting.horizon_rtol, "atol": setting.horizon_rtol * init_scale}
 
     def run(start: dict, ts: Array, loss: PopulationLoss, sig: Signatures) -> dict[str, Array]:
         exact = integrate(gradient_flow(loss), start, ts, **tolerances)

@@ -51,8 +51,8 @@ def _untrained(result: ReasoningBias, name: str) -> str:
 
 
 def _bounded(name: str, got: Measured, least: float | None, most: float | None, note: str = "") -> Check:
-    asked = f">= {least:g}" if most is None else f"<= {most:g}"
-    passed = got.mean >= least if most is None else got.mean <= most
+    asked = f"<= {most:g}" if least is None else f">= {least:g}"
+    passed = (least is None or got.mean >= least) and (most is None or got.mean <= most)
     return Check(name, asked, f"{got}{note}", bool(passed))
 
 

@@ -1,0 +1,70 @@
+"""What the README shows is run: its Python block, its commands, its picture."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxembed.__main__ import _parsed
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_it_opens_with_a_picture_a_paragraph_and_the_two_commands():
+    title, picture, paragraph, first, second = README.split("\n\n")[:5]
+    assert title == "# jaxembed"
+    image = ROOT / re.fullmatch(r"!\[[^\]]+\]\((.+)\)", picture)[1]
+    assert image.read_bytes()[:4] == b"\x89PNG"
+    assert image.stat().st_size < 300_000
+    assert not paragraph.startswith(("#", "`", "|", "!", "-"))
+    install = "python3 -m venv .venv && .venv/bin/pip install -e"
+    assert first == f"```\n{install} . && .venv/bin/jaxembed run addition\n```"
+    assert second == f'```\n{install} ".[dev]" && .venv/bin/pytest\n```'
+
+
+def test_its_python_runs_and_shows_what_it_says(tmp_path):
+    (block,) = blocks("python")
+    found = subprocess.run(
+        [sys.executable, "-c", block],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    assert "horizon (skill < 0.9): beyond" in found.stdout
+    horizon = float(re.search(r"theory holds until t = (\S+)", found.stdout)[1])
+    assert 50 < horizon < 120
+
+
+COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("jaxembed run")]
+
+
+@pytest.mark.parametrize("command", [line for line in COMMANDS if "--help" not in line])
+def test_its_run_commands_are_understood(command):
+    name, *flags = shlex.split(command)[2:]
+    experiment, output = _parsed(name, flags)
+    if "--out" in flags:
+        assert str(output.out) in command
+    if "--text" in flags:
+        assert experiment.task.text == "book.txt"
+
+
+def test_links_lead_to_files():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_named_files_exist():
+    for path in re.findall(r"`(?:python )?((?:jaxembed|notebooks|benchmarks|theory|tests)/[\w./]+)`", README):
+        assert "NAME" in path or (ROOT / path).exists(), path

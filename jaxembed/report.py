@@ -154,17 +154,17 @@ def _draw(result: Result, moment: int | None):
         matrices = _cosines(np.asarray(result.trajectories[name].ys["embed"][0]))
         for c, i in enumerate(shown, start=1):
             image = _matrix(grid[r, c], matrices[i], result.tokens, f"{name}\nt = {ts[i]:.3g}")
-            images[r, c] = (image, matrices)
+            images[r, c] = (image, grid[r, c], matrices)
     bottom.colorbar(image, ax=grid, shrink=0.7, label="cosine (first seed)")
     drawn.suptitle(f"{result.title}: what theory predicts and what training finds", fontsize=13)
     drawn.supxlabel(result.caption, fontsize=8)
 
-    def update(i: int):
+    def update(i: int) -> None:
         for line in cursor:
             line.set_xdata([ts[i], ts[i]])
-        for (r, c), (image, matrices) in images.items():
+        for (r, _), (image, axes, matrices) in images.items():
             image.set_data(matrices[i])
-            grid[r, c].set_title(f"{rows[r]}\nt = {ts[i]:.3g}", fontsize=9)
+            axes.set_title(f"{rows[r]}\nt = {ts[i]:.3g}", fontsize=9)
 
     return drawn, update
 

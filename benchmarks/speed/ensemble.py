@@ -173,6 +173,10 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", _cores())  # one device per core: `ensemble` spreads seeds over them
     print("ms per seed-step: median [least .. most] over slices; cpu: summed over threads")
     print(f"our first call, which compiles, is left out of the slices; PyTorch {torch.__version__}")
+    if os.getloadavg()[0] > 1:
+        print(
+            f"the machine is busy (load {os.getloadavg()[0]:.1f}): a fair scheduler gives our threads the share of one"
+        )
     settings = (TINY,) if args.size == "tiny" else (SMALL, LARGE)
     finish("ensemble speed", [check for setting in settings for check in race(setting)])
 

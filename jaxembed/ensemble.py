@@ -47,8 +47,9 @@ def ensemble(
     devices = jax.devices() if devices is None else list(devices)
     devices = devices[: min(len(devices), count)]
     if mapping == "auto":
-        one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), members)
-        mapping = choose_mapping(run, one, *shared)
+        leaves, tree = jax.tree.flatten(members)  # flat, for checked dataclasses refuse shapes in place of arrays
+        one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
+        mapping = choose_mapping(lambda leaves, *shared: run(tree.unflatten(leaves), *shared), one, *shared)
     rows = np.arange(-(-count // len(devices)) * len(devices)) % count
     padded = members if len(rows) == count else jax.tree.map(lambda x: x[rows], members)
     out = _compiled(run, mapping, tuple(devices), len(shared))(padded, *shared)

@@ -61,9 +61,9 @@ def test_comparisons_show_skill_horizon_and_controls():
     rows = cells(report.tables(result())[0])
     assert rows[0] == ["training", "exact flow", "cosines", "0 ± 0", "1 ± 0", "beyond the end"]
     assert rows[1][:3] == ["exact flow", "rung 1", "cosines"]
-    assert rows[1][5].endswith("t1")
+    assert rows[1][3].startswith("0.")
     assert rows[2][1] == "frozen (control)"
-    assert rows[2][4] == "0 ± 0"
+    assert rows[2][4:] == ["0 ± 0", "at the first save"]
 
 
 def test_undefined_agreement_says_so_and_is_never_a_number():
@@ -88,7 +88,8 @@ def test_the_interval_is_that_of_student_over_seeds():
         ([np.nan, 1.0], "undefined"),
         ([np.inf, np.inf], "beyond the end"),
         ([np.inf, 1.0], "1 of 2 seeds before the end"),
-        ([1.0, 1.0], "1 ± 0 = 0.50 t1"),
+        ([1.0, 0.5], "at the first save"),
+        ([3.0, 3.0], "3 ± 0 = 1.50 t1"),
     ],
 )
 def test_horizons_in_words(horizons, said):

@@ -113,6 +113,18 @@ def test_minibatches_follow_the_data_key(data, params0):
     assert float(jnp.max(jnp.abs(one.ys["embed"] - other.ys["embed"]))) > 1e-3
 
 
+def test_every_step_draws_its_own_minibatch(data, params0, tolerance):
+    loss, key = je.minibatch_loss(MODEL, data, 5), jax.random.key(0)
+    found = je.train(loss, params0, optax.sgd(0.1), dt=0.1, save_steps=[0, 4], key=key)
+    params = params0
+    for step in range(4):
+        slope = jax.grad(loss)(params, jax.random.fold_in(key, step))
+        params = {name: leaf - 0.1 * slope[name] for name, leaf in params.items()}
+    close(at(found, -1), params, rtol=100 * tolerance, atol=10 * tolerance)
+    draws = [np.asarray(loss.draw(jax.random.fold_in(key, step))).tolist() for step in range(4)]
+    assert len({tuple(draw) for draw in draws}) == 4
+
+
 @pytest.fixture(scope="module")
 def one_run(data):
     """A run as a function of key and learning rate, which remembers how often its loss was traced."""

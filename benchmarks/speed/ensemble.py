@@ -3,7 +3,7 @@
 Both sides train the feedforward model with a hidden matrix (GELU, no biases) on addition, three tokens a sequence:
 float32, AdamW, a fresh minibatch for every seed and step. Our side trains 32 seeds for 1,000 steps, in slices; between
 two slices PyTorch trains a few seeds for as many steps, so that both sides meet the same machine. The loop's time for
-32 seeds is that of a few, scaled. About 4 minutes on two idle cores; `--size tiny` half a minute, nothing asked.
+32 seeds is that of a few, scaled. About 3 minutes on two idle cores; `--size tiny` half a minute, nothing asked.
 """
 
 import os
@@ -173,10 +173,8 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", _cores())  # one device per core: `ensemble` spreads seeds over them
     print("ms per seed-step: median [least .. most] over slices; cpu: summed over threads")
     print(f"our first call, which compiles, is left out of the slices; PyTorch {torch.__version__}")
-    if os.getloadavg()[0] > 1:
-        print(
-            f"the machine is busy (load {os.getloadavg()[0]:.1f}): a fair scheduler gives our threads the share of one"
-        )
+    if (load := os.getloadavg()[0]) > 0.5:
+        print(f"the machine is busy (load {load:.1f}): many threads then get little more than one; ratios need it idle")
     settings = (TINY,) if args.size == "tiny" else (SMALL, LARGE)
     finish("ensemble speed", [check for setting in settings for check in race(setting)])
 

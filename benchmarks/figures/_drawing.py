@@ -11,6 +11,7 @@ import optax
 matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = ("#0b6fa4", "#d9541e", "#3a8f3a", "#7b52ab", "#555555")
 
@@ -30,6 +31,8 @@ def cosine_panel(axes: plt.Axes, cosines: np.ndarray, title: str, first: int = 1
     last = first + len(cosines) - 1
     edges = (first - 0.5, last + 0.5, last + 0.5, first - 0.5)
     image = axes.imshow(cosines, vmin=-1, vmax=1, cmap="RdBu_r", extent=edges)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title, fontsize=9)
     axes.tick_params(labelsize=7)
     return image

@@ -47,9 +47,9 @@ def ensemble(
     devices = jax.devices() if devices is None else list(devices)
     devices = devices[: min(len(devices), count)]
     if mapping == "auto":
-        leaves, tree = jax.tree.flatten(members)  # flat, for checked dataclasses refuse shapes in place of arrays
+        leaves, tree = jax.tree.flatten(members)
         one = [jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype) for leaf in leaves]
-        mapping = choose_mapping(lambda leaves, *shared: run(tree.unflatten(leaves), *shared), one, *shared)
+        mapping = choose_mapping(_of_leaves(run, tree), one, *shared)
     rows = np.arange(-(-count // len(devices)) * len(devices)) % count
     padded = members if len(rows) == count else jax.tree.map(lambda x: x[rows], members)
     out = _compiled(run, mapping, tuple(devices), len(shared))(padded, *shared)
@@ -60,6 +60,12 @@ def choose_mapping(run: Callable[..., Any], member: Any, *shared: Any) -> Mappin
     """The mapping that "auto" takes for such a member (arrays, or their shapes): by the largest array it computes."""
     largest = _largest(jax.make_jaxpr(run)(member, *shared).jaxpr)
     return "vmap" if largest <= VMAP_LIMIT else "loop"
+
+
+@lru_cache(maxsize=64)
+def _of_leaves(run: Callable[..., Any], tree: Any) -> Callable[..., Any]:
+    """`run` of a flat member, for checked dataclasses refuse shapes for arrays; kept, so that JAX traces it once."""
+    return lambda leaves, *shared: run(tree.unflatten(leaves), *shared)
 
 
 @lru_cache(maxsize=64)

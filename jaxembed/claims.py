@@ -105,13 +105,13 @@ def _composite(full: bool) -> Any:
 def _ladder(full: bool) -> Any:
     from .studies.ladder import ladder
 
-    return ladder("normal", seeds=3 if full else 2)
+    return ladder("normal", seeds=5 if full else 3)
 
 
 def _reasoning(full: bool) -> Any:
     from .studies.reasoning_bias import reasoning_bias
 
-    return reasoning_bias("normal", seeds=5 if full else 2)
+    return reasoning_bias("normal", seeds=5 if full else 3, gammas=(0.3, 0.8))
 
 
 STUDIES: dict[str, Callable[[bool], Any]] = {"composite": _composite, "ladder": _ladder, "reasoning": _reasoning}

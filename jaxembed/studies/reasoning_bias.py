@@ -121,17 +121,23 @@ class ReasoningBias:
         return checks_of(self)
 
 
-def reasoning_bias(size: Size, seeds: int = 5, progress: Callable[[str], None] = silent) -> ReasoningBias:
+def reasoning_bias(
+    size: Size,
+    seeds: int = 5,
+    progress: Callable[[str], None] = silent,
+    gammas: tuple[float, ...] | None = None,
+) -> ReasoningBias:
     """Train mixed anchors from large and small initial weights until every seed has learned to reason.
 
     Args:
         size: "tiny" (smaller task, seconds) or "normal" (the published setting).
         seeds: runs of each exponent.
         progress: called with a line of text after each chunk of training.
+        gammas: only these exponents; all of the setting's unless given.
 
     Source: yao2025reasoning.
     """
-    setting = SETTINGS[size]
+    setting = SETTINGS[size] if gammas is None else replace(SETTINGS[size], gammas=gammas)
     data = setting.task.dataset()
     runs = {gamma: _run(setting, gamma, seeds, data, _parts(setting.task), progress) for gamma in setting.gammas}
     small = max(runs)

@@ -120,12 +120,20 @@ STEMS = sorted(path.stem for path in (ROOT / "jaxembed" / "theory").glob("[!_]*.
 def test_a_result_has_a_derivation_code_and_evidence_under_one_name(stem):
     for path in (f"theory/{stem}.md", f"jaxembed/theory/{stem}.py", f"tests/theory/test_{stem}.py"):
         assert (ROOT / path).is_file(), f"{stem} has no {path}"
-    functions = [f for _, f in inspect.getmembers(getattr(theory, stem), inspect.isfunction)]
-    fields = [f for f in functions if list(inspect.signature(f).parameters)[:3] == ["t", "state", "sig"]]
-    makers = [f for f in functions if f.__name__ == "field"]
-    assert fields or makers
-    for function in {*fields, *makers}:
+    stated = [f for f in public_functions(getattr(theory, stem)) if "Equation:" in (f.__doc__ or "")]
+    assert stated, f"{stem}: no public function states its Equation"
+    fields = [f for f in public_functions(getattr(theory, stem)) if f.__name__ == "field" or is_field(f)]
+    for function in {*stated, *fields}:
         missing = [
             line for line in ("Equation:", "Assumes:", "Valid while:", "Clock:") if line not in (function.__doc__ or "")
         ]
         assert not missing, f"{stem}.{function.__name__} does not say {missing}"
+
+
+def public_functions(module) -> list:
+    members = inspect.getmembers(module, inspect.isfunction)
+    return [f for name, f in members if not name.startswith("_") and f.__module__ == module.__name__]
+
+
+def is_field(function) -> bool:
+    return list(inspect.signature(function).parameters)[:3] == ["t", "state", "sig"]

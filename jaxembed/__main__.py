@@ -179,8 +179,8 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     from . import record
+    from .base import GIB
     from .experiment import memory_estimate, run, stage_count
-    from .losses import GIB
 
     console = Console()
     out = output.out or Path("runs") / name

@@ -6,15 +6,24 @@ from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+GIB = 2.0**30
+"""Bytes in a GiB, the unit of memory limits."""
 
 State = PyTree[Array]
 """What evolves: nested dicts of arrays; a model's parameters or a reduction of them."""
 
 Loss = Callable[..., Array]
 """`loss(params)` for a population, `loss(params, key)` for a sampled minibatch."""
+
+
+def all_finite(state: State) -> Bool[Array, ""]:
+    """Whether every number of a state is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
 @partial(register_dataclass, data_fields=["tokens", "targets", "weights"], meta_fields=["vocab", "samples"])

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from .base import Field, Loss, State, Trajectory
+from .base import Field, Loss, State, Trajectory, all_finite
 
 SOLVERS = {
     "tsit5": diffrax.Tsit5,
@@ -100,7 +100,7 @@ def integrate(
             saveat=diffrax.SaveAt(
                 subs=[
                     diffrax.SubSaveAt(ts=ts, fn=lambda t, y, args: keep(y)),
-                    diffrax.SubSaveAt(t1=True, fn=lambda t, y, args: _all_finite(y)),
+                    diffrax.SubSaveAt(t1=True, fn=lambda t, y, args: all_finite(y)),
                 ]
             ),
             stepsize_controller=controller,
@@ -128,10 +128,6 @@ def _trajectory(ts: Array, solution: diffrax.Solution) -> Trajectory:
 
 def _finite_by_time(leaf: Array) -> Array:
     return jnp.all(jnp.isfinite(leaf).reshape(leaf.shape[0], -1), axis=1)
-
-
-def _all_finite(state: State) -> Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
 def _smallest_rms(state: State) -> Array:

@@ -14,9 +14,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .base import Dataset, Model
-
-GIB = 2.0**30
+from .base import GIB, Dataset, Model
 
 
 def _logits(model: Model, params: Any, tokens: Int[Array, "example position"]) -> Float[Array, "example token"]:

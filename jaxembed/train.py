@@ -12,7 +12,7 @@ import optax
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, UInt32
 
-from .base import Loss, State, Trajectory
+from .base import Loss, State, Trajectory, all_finite
 
 
 @partial(register_dataclass, data_fields=["params", "opt_state", "step", "key"], meta_fields=[])
@@ -69,7 +69,7 @@ def advance(
         zero = jnp.zeros((), dtype)
         now, total, _ = jax.lax.fori_loop(0, gap, one, (now, zero, zero))
         mean = total / gap.astype(dtype)
-        return now, (now.step.astype(dtype) * clock, save(now.params), mean, _all_finite(now.params))
+        return now, (now.step.astype(dtype) * clock, save(now.params), mean, all_finite(now.params))
 
     progress, (ts, ys, mean_loss, finite) = jax.lax.scan(until_save, progress, jnp.asarray(gaps, jnp.int32))
     broken = jnp.min(jnp.where(finite, jnp.inf, ts))
@@ -142,7 +142,3 @@ def _step(loss: Loss, optimizer: optax.GradientTransformation, now: Progress) ->
     params = jax.tree.map(lambda p, u: p + u.astype(p.dtype), now.params, updates)
     opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), opt_state, now.opt_state)
     return value, Progress(params, opt_state, now.step + 1, now.key)
-
-
-def _all_finite(params: State) -> Array:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)]))

@@ -11,9 +11,7 @@ import numpy as np
 import scipy.sparse as sparse
 from jaxtyping import Float, Int
 
-from ..base import Dataset
-
-GIB = 2.0**30
+from ..base import GIB, Dataset
 
 
 @dataclass(frozen=True)

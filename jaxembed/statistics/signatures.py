@@ -9,7 +9,8 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
-from .counts import GIB, Counts
+from ..base import GIB
+from .counts import Counts
 
 
 @partial(register_dataclass, data_fields=["tokens", "targets", "weights"], meta_fields=["vocab"])

@@ -9,9 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
-from ..base import Dataset, checked_dataset
+from ..base import GIB, Dataset, checked_dataset
 
-GIB = 2**30
 MEMORY_LIMIT = 2.0
 BLOCK = 2**18
 """Cells made at a time: bounds the temporaries of the rule, which are several times an example's size."""

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from .base import GIB, Dataset, Model
 
@@ -174,3 +174,38 @@ def check_resolution(init_scale: float, width: int, length: int, dtype: Any) -> 
             f"init_scale: {init_scale:g} is below what {jnp.dtype(dtype).name} resolves at width {width} "
             f"(logits {signal:.1e} against 1); use float64, or an init_scale of at least {smallest:.1e}"
         )
+
+
+@partial(register_dataclass, data_fields=["loss", "weight_decay"], meta_fields=[])
+@dataclass(frozen=True)
+class DecayedLoss:
+    """A loss plus lambda / 2 times the squared norm of all parameters; lambda may be traced or mapped."""
+
+    loss: Any
+    weight_decay: Any  # a scalar, or the placeholder of a tree transformation
+
+    def __call__(self, params: Any, *key: PRNGKeyArray) -> Float[Array, ""]:
+        value = self.loss(params, *key)
+        squares = sum(jnp.sum(jnp.square(leaf)).astype(value.dtype) for leaf in jax.tree.leaves(params))
+        return value + jnp.asarray(self.weight_decay, value.dtype) / 2 * squares
+
+
+def decayed(loss: Any, weight_decay: Float[ArrayLike, ""] | float) -> DecayedLoss:
+    """Add weight decay to a loss: its gradient flow is that of `loss`, less lambda times the parameters.
+
+    Args:
+        loss: `loss(params)` or `loss(params, key)`, a pytree such as `population_loss` returns; a plain function
+            works where the result is not passed into a jitted function.
+        weight_decay: lambda, in 1 / flow time.
+
+    Raises:
+        ValueError: for a negative `weight_decay`.
+
+    >>> import jax, jax.numpy as jnp, jaxembed as je
+    >>> loss = je.decayed(lambda p: jnp.sum(p["x"]), 0.5)
+    >>> float(loss({"x": jnp.ones(2)}))
+    2.5
+    """
+    if isinstance(weight_decay, (int, float)) and not weight_decay >= 0:
+        raise ValueError(f"weight_decay: must be 0 or positive, got {weight_decay}; it shrinks the parameters")
+    return DecayedLoss(loss, weight_decay)

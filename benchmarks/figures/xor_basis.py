@@ -1,0 +1,83 @@
+"""The basis that training finds, named beforehand from the table alone: XOR, modular addition, a random table.
+
+`python benchmarks/figures/xor_basis.py` finds the bases, trains a two-position model on each table, prints how many of
+its units have one dominant index in all three matrices, writes the figure, and exits non-zero where a figure falls
+short; about a minute on one core, `--size tiny` half of one.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from _drawing import COLOURS, markdown, plt, save
+from common import arguments, finish
+from rich.console import Console
+from rich.table import Table
+
+from jaxembed.studies.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_basis
+
+
+def main() -> None:
+    args = arguments(__doc__.splitlines()[0])
+    result = xor_basis(args.size, seeds=3, progress=lambda line: print(line, flush=True))
+    show(result)
+    markdown(args.out / "xor_basis.md", HEADER, result.rows())
+    draw(result, args.out / "xor_basis.png")
+    finish("the basis named beforehand", result.checks())
+
+
+def show(result: XorBasis) -> None:
+    table = Table(title=f"full tables, {result.seeds} init seeds, Adam, float32")
+    for column in HEADER:
+        table.add_column(column)
+    for row in result.rows():
+        table.add_row(*row)
+    Console(width=200).print(table)
+
+
+def draw(result: XorBasis, path: Path) -> None:
+    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+    for column, operation in enumerate(result.operations):
+        sparsity_panel(axes[0, column], operation)
+        index_panel(axes[1, column], operation)
+    setting = result.setting
+    caption = (
+        f"two-position GELU model, width {setting.width}, init scale {setting.init_scale:g}, Adam "
+        f"{setting.learning_rate:g}, weight decay {setting.weight_decay:g}, {setting.steps} full-batch steps, float32, "
+        f"{result.seeds} init seeds;\nthe random table is looked at in the basis of XOR. Blue in the lower row: units "
+        f"with more than {SPARSE:g} in one mode of each matrix."
+    )
+    save(figure, path, caption)
+
+
+def sparsity_panel(axes: plt.Axes, operation: Operation) -> None:
+    """Largest share of a unit's spectrum, least of the three matrices: trained, untrained, random bases."""
+    bins = np.linspace(0, 1, 41)
+    groups = {"trained": operation.trained, "untrained": operation.untrained, "random bases": operation.random}
+    for colour, (name, neurons) in zip(COLOURS, groups.items(), strict=False):
+        least = neurons.sparsity.min(axis=1).ravel()
+        axes.hist(least, bins, weights=np.full(least.size, 1 / least.size), color=colour, alpha=0.6, label=name)
+    axes.axvline(SPARSE, color="grey", linewidth=0.8, linestyle=":")
+    axes.set(xlabel="largest share of the spectrum (least of U, V, W)", ylabel="share of units")
+    axes.set_title(f"{operation.name}, {operation.size} symbols\n{operation.basis}".replace(":", "\n", 1), fontsize=8)
+    axes.legend(fontsize=8)
+
+
+def index_panel(axes: plt.Axes, operation: Operation) -> None:
+    """Dominant index in V and in W against that in U."""
+    neurons = operation.trained
+    for colour, sparse, name in ((COLOURS[4], False, "other units"), (COLOURS[0], True, f"sparsity > {SPARSE:g}")):
+        chosen = neurons.sparse if sparse else ~neurons.sparse
+        first, second, label = (neurons.index[:, k][chosen] for k in range(3))
+        axes.plot(first, second, "o", color=colour, markersize=4, alpha=0.5, label=f"V, {name}: {chosen.sum()}")
+        axes.plot(first, label, "x", color=colour, markersize=6, alpha=0.5, label=f"W, {name}")
+    axes.set(xlabel="dominant index in U", ylabel="dominant index in V, W")
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+
+
+if __name__ == "__main__":
+    main()

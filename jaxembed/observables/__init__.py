@@ -4,6 +4,8 @@ from .agreement import mantel as mantel
 from .agreement import r_cos as r_cos
 from .agreement import relative_error as relative_error
 from .agreement import scale_free_error as scale_free_error
+from .analogies import AnalogyScore as AnalogyScore
+from .analogies import analogies as analogies
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
 from .cosine import centred as centred

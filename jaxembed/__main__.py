@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 if TYPE_CHECKING:
-    from .experiment import Experiment
+    from .experiment import AnyExperiment
     from .results import Result
 
 
@@ -124,9 +124,16 @@ def _list(arguments: list[str]) -> None:
     _cli(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
     table = Table("name", "task", "model", "what to expect")
     for name, preset in PRESETS.items():
-        experiment = preset.experiment
-        table.add_row(name, type(experiment.task).__name__, type(experiment.model).__name__, preset.expect)
+        table.add_row(name, *_subject(preset.experiment), preset.expect)
     Console().print(table)
+
+
+def _subject(experiment: "AnyExperiment") -> tuple[str, str]:
+    from .experiment import Solved
+
+    if isinstance(experiment, Solved):
+        return type(experiment.setting).__name__, "closed form"
+    return type(experiment.task).__name__, type(experiment.model).__name__
 
 
 def _run(arguments: list[str]) -> None:
@@ -143,17 +150,18 @@ def _run(arguments: list[str]) -> None:
     _carry_out(name, experiment, output)
 
 
-def _parsed(name: str, arguments: list[str]) -> "tuple[Experiment, Output]":
+def _parsed(name: str, arguments: list[str]) -> "tuple[AnyExperiment, Output]":
     """The preset's experiment with the flags' changes; unknown flags are refused with a suggestion."""
-    from .experiment import Experiment
     from .presets import PRESETS
+
+    preset = PRESETS[name]
+    kind = type(preset.experiment)
 
     @dataclass(frozen=True)
     class Run:
-        experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+        experiment: Annotated[kind, tyro.conf.arg(name="")]  # pyright: ignore[reportInvalidTypeForm]
         output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=Output)
 
-    preset = PRESETS[name]
     parsed = _cli(
         Run,
         [re.sub(r"^--\w+(?=$|=)", lambda flag: SHORT.get(flag[0], flag[0]), word) for word in arguments],
@@ -171,7 +179,7 @@ def _in_dtype(dtype: str) -> None:
     jax.config.update("jax_enable_x64", dtype == "float64")
 
 
-def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
+def _carry_out(name: str, experiment: "AnyExperiment", output: Output) -> None:
     from dataclasses import asdict
     from functools import partial
 
@@ -180,11 +188,11 @@ def _carry_out(name: str, experiment: "Experiment", output: Output) -> None:
 
     from . import record
     from .base import GIB
-    from .experiment import memory_estimate, run, stage_count
+    from .experiment import data_of, memory_estimate, run, stage_count
 
     console = Console()
     out = output.out or Path("runs") / name
-    identity = (out, asdict(experiment), record.hashes(experiment.task.dataset()))
+    identity = (out, asdict(experiment), record.hashes(data_of(experiment)))
     record.check_folder(*identity, overwrite=output.overwrite, resume=output.resume)
     if output.resume and record.finished(out):
         console.print(f"{out} is finished; --overwrite would run it again")

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from .corpus import TextBigram
-from .experiment import Experiment
-from .models import Feedforward, Linear
+from .experiment import AnyExperiment, Experiment, Solved
+from .models import Feedforward, Linear, TwoPosition
+from .solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
 from .tasks import Addition, BinaryTable, LabelNeutral, Memory, MixedAnchors, Modular
 
 
@@ -12,7 +13,7 @@ from .tasks import Addition, BinaryTable, LabelNeutral, Memory, MixedAnchors, Mo
 class Preset:
     """An experiment with a sentence on what it shows."""
 
-    experiment: Experiment
+    experiment: AnyExperiment
     expect: str
 
 
@@ -81,5 +82,22 @@ PRESETS: dict[str, Preset] = {
     "text-bigram": Preset(
         Experiment(TextBigram(), Linear(), seeds=3, steps=1200, saves=30, plateaus=10),
         "embeddings follow the next-word signature, unembeddings the previous-word signature",
+    ),
+    "modular-pairs": Preset(
+        Experiment(BinaryTable(7), TwoPosition(width=50), seeds=3, flow_time=40.0, rtol=1e-5, weight_decay=1e-4),
+        "uniform label signatures, so F1 vanishes: F2, the joint signatures, leads",
+    ),
+    "deep-linear": Preset(
+        Solved(DeepLinearModes()), "items of a tree: broad splits are learned before fine ones, each as a sigmoid"
+    ),
+    "word-pairs": Preset(
+        Solved(WordPairs()), "words of four attributes: one sigmoid an attribute, then analogies are exact"
+    ),
+    "attention-only": Preset(
+        Solved(AttentionFirstSteps(), seeds=1, steps=1000),
+        "from zero weights the output matrix starts as t times the bigram statistics",
+    ),
+    "soft-label": Preset(
+        Solved(SoftLabelSteps()), "tokens of a tree of supports: steps at 1 / sigma_k, broad concepts first"
     ),
 }

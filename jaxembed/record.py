@@ -65,10 +65,11 @@ def finished(out: Path) -> bool:
     return (out / RESULT).exists() and not (out / STAGES).exists()
 
 
-def hashes(data: Dataset) -> dict[str, str]:
-    """SHA-256 of a population: a text that changed, or another table of labels, is another population."""
-    digest = hashlib.sha256(f"{data.vocab} {data.samples}".encode())
-    for array in (data.tokens, data.targets, data.weights):
+def hashes(data: Any) -> dict[str, str]:
+    """SHA-256 of an experiment's data, any tree of arrays: a text or a table that changed is another population."""
+    meta = f"{data.vocab} {data.samples}" if isinstance(data, Dataset) else ""
+    digest = hashlib.sha256(meta.encode())
+    for array in map(np.asarray, jax.tree.leaves(data)):
         digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
     return {"population": digest.hexdigest()}
 

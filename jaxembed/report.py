@@ -15,7 +15,8 @@ from scipy import stats
 from .results import Against, Agreement, Result
 
 COLOURS = ("#1b6ca8", "#c8553d", "#4a7c59", "#7a4e9d")
-STYLES = {"exact flow": "-", "rung 0": ":", "rung 1": "--", "F1": ":", "F1 + F2": "-.", "F1 + F2 + F3": "--"}
+DASHES = ("--", ":", "-.")
+"""Of theories, the best first; the exact flow is a full line."""
 
 
 def tables(result: Result) -> list[Table]:
@@ -74,7 +75,7 @@ def _comparison_table(result: Result) -> Table | None:
 
 def _agreement_table(result: Result) -> Table:
     table = Table(title=f"{result.title}: trained weights and the data's signatures")
-    for head in ("measure", "trained", "after shuffled labels", "Mantel p (largest over seeds)"):
+    for head in ("measure", "trained", result.null, "Mantel p (largest over seeds)"):
         table.add_column(head)
     for row in result.agreements:
         p_value = "" if row.p_values is None else _worst_p(row)
@@ -129,7 +130,7 @@ def _cosines(rows: np.ndarray) -> np.ndarray:
 
 def _best_theory(result: Result) -> str | None:
     """The highest rung that is no control, or else the exact flow, or None where training has its own clock."""
-    names = [name for name in result.trajectories if name != "training" and "shuffled" not in name]
+    names = _theories(result)
     return names[-1] if names else None
 
 
@@ -169,7 +170,18 @@ def _draw(result: Result, moment: int | None):
     return drawn, update
 
 
+def _theories(result: Result) -> list[str]:
+    """The drawn predictions that are no control: the exact flow, if there is one, and theories, the best last."""
+    return [name for name in result.trajectories if name != "training" and name not in result.controls]
+
+
+def _styles(result: Result) -> dict[str, str]:
+    theories = [name for name in _theories(result) if name != "exact flow"]
+    return {"exact flow": "-"} | {name: DASHES[i % len(DASHES)] for i, name in enumerate(reversed(theories))}
+
+
 def _curves(axes: Axes, result: Result, ts: np.ndarray) -> None:
+    styles = _styles(result)
     for colour, (i, j) in zip(COLOURS, result.pairs, strict=False):
         label = f"cos({result.tokens[i]}, {result.tokens[j]})"
         for name, line in result.trajectories.items():
@@ -179,11 +191,10 @@ def _curves(axes: Axes, result: Result, ts: np.ndarray) -> None:
                 low, high = values.min(axis=0), values.max(axis=0)
                 axes.fill_between(ts, low, high, color=colour, alpha=0.18, lw=0)
                 axes.plot(ts, values[0], "o", color=colour, ms=3, label=f"{label}, training")
-            elif "shuffled" not in name:
-                axes.plot(ts, values[0], STYLES.get(name, "-"), color=colour, lw=1.5)
-    for name in result.trajectories:
-        if name != "training" and "shuffled" not in name:
-            axes.plot([], [], STYLES.get(name, "-"), color="0.3", label=name)
+            elif name in styles:
+                axes.plot(ts, values[0], styles[name], color=colour, lw=1.5)
+    for name in _theories(result):
+        axes.plot([], [], styles[name], color="0.3", label=name)
     axes.fill_between([], [], [], color="0.6", alpha=0.4, label="range over seeds (training)")
     _mark_horizon(axes, result)
     unit = "flow time (learning rate x step)" if result.trajectories["training"].clock == "flow" else "step"

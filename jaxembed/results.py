@@ -35,7 +35,7 @@ class Agreement:
     Attributes:
         name: what was measured, for example "R_cos(embed, label - 1/v)".
         values: `[seed]`, at the end of training; NaN is undefined.
-        null: `[seed]`, the same number after training on shuffled labels.
+        null: `[seed]`, the same number of the control that `Result.null` names.
         p_values: `[seed]`, Mantel permutation p-values, or None where there is no such test.
         course: `[seed, time]`, along training.
     """
@@ -63,6 +63,7 @@ class Result:
         plateau: t1, the time at which rung 0 leaves the plateau, or None.
         facts: scalars worth recording (accuracy, chance, coverage, memory, seconds by stage).
         settings: the experiment as plain data.
+        null: what the null of an agreement is.
     """
 
     title: str
@@ -76,3 +77,9 @@ class Result:
     plateau: float | None
     facts: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    null: str = "after shuffled labels"
+
+    @property
+    def controls(self) -> set[str]:
+        """Names of trajectories that should fail."""
+        return {row.prediction for row in self.comparisons if row.control}

@@ -226,3 +226,26 @@ def test_a_shell_sees_the_exit_code_and_one_line_without_a_traceback(tmp_path):
     assert found.stderr.count("\n") == 1
     assert "width: must be at least 1" in found.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+QUICK_SOLVED = ["--seeds", "1", "--steps", "40", "--saves", "2", "--rtol", "1e-4"]
+SOLVED = {
+    "deep-linear": [],
+    "word-pairs": ["--setting.strengths", "0.6", "0.4", "--setting.probabilities", "0.5", "0.4", "--setting.width", "2"],
+    "attention-only": ["--setting.vocab", "12", "--setting.positions", "5", "--setting.examples", "8"],
+    "soft-label": ["--setting.repeats", "1"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_closed_form_runs_with_its_controls(name, tmp_path):
+    assert run("run", name, *SOLVED[name], *QUICK_SOLVED, "--out", tmp_path / name) == 0
+    found = json.loads((tmp_path / name / "result.json").read_text())
+    assert any(row["control"] and row["prediction"] != "frozen" for row in found["comparisons"])
+    assert all(np.all(np.isfinite(values)) for values in arrays(tmp_path / name).values())
+
+
+def test_a_closed_form_refuses_settings_in_one_line(tmp_path, capsys):
+    assert run("run", "deep-linear", "--setting.init-scale", "-1", "--out", tmp_path / "never") == 2
+    assert "init_scale" in capsys.readouterr().err and not (tmp_path / "never").exists()

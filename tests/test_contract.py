@@ -11,8 +11,9 @@ import pytest
 
 import jaxembed as je
 from jaxembed import theory
-from jaxembed.base import Dataset, Field, Model, Task, Trajectory
-from jaxembed.models import ACTIVATIONS, Feedforward, Linear
+from jaxembed.base import Dataset, Field, Model, Task, Trajectory, checked_dataset
+from jaxembed.models import ACTIVATIONS, AttentionOnly, Decoder, Feedforward, Linear, TwoPosition
+from jaxembed.sequence_loss import SequenceModel
 
 ROOT = Path(__file__).parents[1]
 TEXT = "the cat sat on the mat and the dog sat on the log and the cat saw the dog " * 4
@@ -34,17 +35,29 @@ TASKS = {
     "MixedAnchors": lambda text: je.tasks.MixedAnchors(keys=4, memory_anchors=3, reasoning_anchors=3, noise_tokens=1),
     "BinaryTable": lambda text: je.tasks.BinaryTable(4, "xor", label_noise=0.3, train_share=0.7),
     "TextBigram": lambda text: je.corpus.TextBigram(text=text, vocab_size=8),
+    "Attributes": lambda text: je.tasks.Attributes((0.5, 0.3), (0.5, 0.4)),
+    "RandomPairs": lambda text: je.tasks.RandomPairs(words=8, rank=2),
 }
 MODELS = {
     "Linear": (Linear(5), ["embed", "unembed"]),
     "Linear, gamma": (Linear(5, gamma=0.8), ["embed", "unembed"]),
     **{f"Feedforward, {name}": (Feedforward(5, None, name), ["embed", "unembed"]) for name in ACTIVATIONS},
     "Feedforward, hidden": (Feedforward(5, 6), ["embed", "unembed", "hidden"]),
+    "TwoPosition": (TwoPosition(5), ["embed", "second", "unembed"]),
+}
+LENGTHS = {"TwoPosition": 2}
+"""Of the sequences that a model reads, where it does not take any length."""
+SEQUENCE_MODELS = {
+    "AttentionOnly": (AttentionOnly(2), ["attention", "value", "position", "output"]),
+    "AttentionOnly, Gaussian": (AttentionOnly(1, 0.1), ["attention", "value", "position", "output"]),
+    "Decoder": (Decoder(8, 1, 2, 6, init_scale=0.3), ["blocks", "embed", "norm", "unembed"]),
+    "Decoder, tied": (Decoder(8, 1, 2, 6, tied=True, init_scale=0.3), ["blocks", "embed", "norm"]),
 }
 THEORIES = {
     "linear, rung 0": theory.linear.rung0,
     "linear, rung 1": theory.linear.rung1,
     **{f"feedforward, F1..F{k}": theory.feedforward.field((0.5, 0.8, 0.1), k) for k in (1, 2, 3)},
+    **{f"two_position, F1..F{k}": theory.two_position.field((0.5, 0.8, 0.1), k, 0.1) for k in (1, 2, 3)},
 }
 
 
@@ -55,7 +68,7 @@ def public(room, kind) -> set[str]:
 def test_every_task_and_model_has_a_row():
     every = {name for room in (je.tasks, je.corpus) for name in public(room, Task)}
     assert every == set(TASKS)
-    assert public(je.models, Model) == {row.split(",")[0] for row in MODELS}
+    assert public(je.models, Model) == {row.split(",")[0] for row in {**MODELS, **SEQUENCE_MODELS}}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -74,23 +87,42 @@ def test_a_task_is_a_normalised_population(name, text):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_names_orders_and_shapes_its_parameters(name):
-    model, names = MODELS[name]
-    params = model.init(jax.random.key(0), 7, 3)
+    (model, names), length = MODELS[name], LENGTHS.get(name, 3)
+    params = model.init(jax.random.key(0), 7, length)
     assert isinstance(model, Model) and list(params) == names
     assert params["embed"].shape == (7, model.width) and params["unembed"].shape[0] == 7
     assert {leaf.dtype for leaf in params.values()} == {jnp.zeros((), float).dtype}
-    logits = model.apply(params, jnp.array([1, 6, 1]))
+    tokens = jnp.array([[1, 6, 1], [0, 2, 3]])[:, :length]
+    logits = model.apply(params, tokens[0])
     assert logits.shape == (7,) and logits.dtype == params["embed"].dtype and np.isfinite(logits).all()
-    batch = jax.vmap(model.apply, (None, 0))(params, jnp.array([[1, 6, 1], [0, 2, 3]]))
+    batch = jax.vmap(model.apply, (None, 0))(params, tokens)
     np.testing.assert_allclose(batch[0], logits, rtol=1e-5, atol=1e-12)
     assert hash(model) == hash(type(model)(**vars(model)))
+
+
+@pytest.mark.parametrize("name", SEQUENCE_MODELS)
+def test_a_sequence_model_answers_at_every_position_from_the_past(name):
+    model, names = SEQUENCE_MODELS[name]
+    params = model.init(jax.random.key(0), 7, 4)
+    assert isinstance(model, SequenceModel) and list(params) == names
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.zeros((), float).dtype}
+    assert hash(model) == hash(type(model)(**vars(model)))
+    loss = je.sequence_loss(model, np.array([[1, 6, 1, 2, 0], [0, 2, 3, 4, 5]]), 7)
+    trained = jax.tree.map(lambda leaf: leaf[1], je.train(loss, params, optax.sgd(1.0), save_steps=[0, 20]).ys)
+    assert float(loss(trained)) < float(loss(params))
+    logits, changed = (model.apply(trained, jnp.array([1, 6, third, 2])) for third in (1, 3))
+    assert logits.shape == (4, 7) and np.isfinite(logits).all()
+    np.testing.assert_allclose(changed[:2], logits[:2], rtol=1e-5, atol=1e-12)
+    assert np.abs(changed[2:] - logits[2:]).max() > 1e-2
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_training_and_flow_make_trajectories(name):
     model, _ = MODELS[name]
     data = je.tasks.Addition(keys=2, anchors=2).dataset()
-    params, loss = model.init(jax.random.key(0), data.vocab, 3), je.population_loss(model, data)
+    length = LENGTHS.get(name, 3)
+    data = checked_dataset(data.tokens[:, :length], data.targets, data.weights, data.vocab)
+    params, loss = model.init(jax.random.key(0), data.vocab, length), je.population_loss(model, data)
     trained = je.train(loss, params, optax.sgd(0.1), dt=0.1, save_steps=[0, 1, 3])
     flow = jax.jit(lambda p, ts: je.integrate(je.gradient_flow(loss), p, ts, rtol=1e-4))(params, trained.ts)
     for line, info in ((trained, {"mean_loss"}), (flow, {"steps", "accepted", "rejected"})):
@@ -103,9 +135,13 @@ def test_training_and_flow_make_trajectories(name):
 
 @pytest.mark.parametrize("name", THEORIES)
 def test_a_theory_returns_the_tree_of_its_state(name):
-    data = je.tasks.Addition(keys=2, anchors=2).dataset()
-    state, sig = Linear(4).init(jax.random.key(0), data.vocab, 3), je.signatures(je.count(data))
-    field = THEORIES[name]
+    if name.startswith("two_position"):
+        data, model = je.tasks.BinaryTable(4, "xor").dataset(), TwoPosition(4)
+        sig = je.position_signatures(data)
+    else:
+        data, model = je.tasks.Addition(keys=2, anchors=2).dataset(), Linear(4)
+        sig = je.signatures(je.count(data))
+    state, field = model.init(jax.random.key(0), data.vocab, data.length), THEORIES[name]
     rate = field(jnp.asarray(0.0, float), state, sig)
     assert isinstance(field, Field) and jax.tree.structure(rate) == jax.tree.structure(state)
     assert {key: (leaf.shape, leaf.dtype) for key, leaf in rate.items()} == {

@@ -13,12 +13,14 @@ ROOT = Path(jaxembed.__file__).parent
 FOUNDATION = {"base"}
 LEAVES = {"report", "presets", "claims", "__main__"}
 ALLOWED = {room: FOUNDATION for room in ("tasks", "corpus", "statistics", "models", "observables")}
-ALLOWED |= {room: FOUNDATION for room in ("losses", "train", "flow", "ensemble", "compare")}
+ALLOWED |= {room: FOUNDATION for room in ("losses", "sequence_loss", "train", "flow", "ensemble", "compare")}
 ALLOWED |= {"base": set(), "theory": FOUNDATION | {"statistics"}}
 ALLOWED |= {"record": FOUNDATION | {"compare", "results", "report"}}
 ALLOWED |= {"report": FOUNDATION | {"compare", "results", "record"}, "results": FOUNDATION | {"compare"}}
 ROOMS = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {"__init__"}
-ALLOWED |= {room: ROOMS - LEAVES for room in ("experiment", "studies")}
+ALLOWED |= {room: ROOMS - LEAVES for room in ("experiment", "studies")} | {
+    "solved": ROOMS - LEAVES - {"experiment", "studies"}
+}
 
 
 def imported_rooms(path: Path, root: Path = ROOT) -> set[str]:

@@ -31,9 +31,8 @@ def test_it_opens_with_a_picture_a_paragraph_and_the_two_commands():
 
 
 def test_its_python_runs_and_shows_what_it_says(tmp_path):
-    (block,) = blocks("python")
     found = subprocess.run(
-        [sys.executable, "-c", block],
+        [sys.executable, "-c", "\n".join(blocks("python"))],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -44,6 +43,8 @@ def test_its_python_runs_and_shows_what_it_says(tmp_path):
     assert "horizon (skill < 0.9): beyond" in found.stdout
     horizon = float(re.search(r"theory holds until t = (\S+)", found.stdout)[1])
     assert 50 < horizon < 120
+    observed, predicted = (float(x) for x in re.search(r"observed (\S+) predicted (\S+)", found.stdout).groups())
+    assert predicted / observed == pytest.approx(1, rel=0.25)
 
 
 COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("jaxembed run")]

@@ -11,14 +11,38 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import signatures
+from . import (
+    attention_only,
+    attributes,
+    basis,
+    deep_linear,
+    horizon,
+    label_noise,
+    modular_table,
+    signatures,
+    soft_label,
+    weight_decay,
+    word_pairs,
+)
 from .evidence import Claim as Claim
 from .evidence import Evidence as Evidence
 from .evidence import Row as Row
 from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
-_FILES = (signatures,)
+_FILES = (
+    signatures,
+    modular_table,
+    weight_decay,
+    deep_linear,
+    soft_label,
+    word_pairs,
+    attributes,
+    attention_only,
+    basis,
+    label_noise,
+    horizon,
+)
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)
 STUDIES: dict[str, Callable[[bool], Any]] = {name: study for file in _FILES for name, study in file.STUDIES.items()}

@@ -1,4 +1,14 @@
 """Theories of embedding dynamics: pure functions `field(t, state, sig)`, one file per result."""
 
+from . import attention_only as attention_only
+from . import binary_modes as binary_modes
+from . import collisions as collisions
+from . import common_basis as common_basis
+from . import deep_linear as deep_linear
+from . import expansion as expansion
 from . import feedforward as feedforward
+from . import horizon as horizon
 from . import linear as linear
+from . import soft_label as soft_label
+from . import two_position as two_position
+from . import word_pairs as word_pairs

@@ -231,7 +231,16 @@ def test_a_shell_sees_the_exit_code_and_one_line_without_a_traceback(tmp_path):
 QUICK_SOLVED = ["--seeds", "1", "--steps", "40", "--saves", "2", "--rtol", "1e-4"]
 SOLVED = {
     "deep-linear": [],
-    "word-pairs": ["--setting.strengths", "0.6", "0.4", "--setting.probabilities", "0.5", "0.4", "--setting.width", "2"],
+    "word-pairs": [
+        "--setting.strengths",
+        "0.6",
+        "0.4",
+        "--setting.probabilities",
+        "0.5",
+        "0.4",
+        "--setting.width",
+        "2",
+    ],
     "attention-only": ["--setting.vocab", "12", "--setting.positions", "5", "--setting.examples", "8"],
     "soft-label": ["--setting.repeats", "1"],
 }

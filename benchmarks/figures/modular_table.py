@@ -53,8 +53,8 @@ def draw(result: ModularTable, path: Path) -> None:
     caption = (
         f"modular addition, P = {setting.size}, all pairs, width {setting.width}, GELU, start D^(-1/2), gradient "
         f"descent with step {setting.step:g}, decay {setting.weight_decay:g}, float64; {len(result.predicted)} seeds "
-        f"(band: smallest to largest).\nA neuron has developed a frequency where it holds {setting.developed:.0%} of its "
-        f"power (dotted line: step {result.steps[result.judged]} of judgement). "
+        f"(band: smallest to largest).\nA neuron has developed a frequency where it holds {setting.developed:.0%} of "
+        f"its power (dotted line: step {result.steps[result.judged]} of judgement). "
     )
     save(figure, path, caption)
 

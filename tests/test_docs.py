@@ -37,6 +37,7 @@ def test_there_are_docstring_examples():
     assert sum(bool(test.examples) for module in modules for test in finder.find(module)) > 20
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("a page's block chooses its own dtype; once is enough")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_python_blocks_of_the_derivations(block, tmp_path):

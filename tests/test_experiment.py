@@ -47,7 +47,8 @@ def test_stages_are_counted_and_memory_is_estimated():
         seen.append(name)
         return compute()
 
-    run(experiment, stages)
+    result = run(experiment, stages)
+    assert "power in a unit's dominant mode (embed)" in {row.name for row in result.agreements}
     assert len(seen) == len(set(seen)) == stage_count(experiment)
     assert memory_estimate(experiment) > 8 * 3 * 5 * 4
 

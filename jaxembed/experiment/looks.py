@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -11,8 +12,13 @@ from ..base import Dataset, Trajectory
 from ..corpus import TextBigram
 from ..losses import accuracy
 from ..results import Agreement
-from ..statistics import Signatures
+from ..statistics import Signatures, position_signatures
+from ..tasks import BinaryTable
+from ..theory.common_basis import common_basis
 from .settings import AnyTask, Experiment
+
+BASIS_LIMIT = 64
+"""Symbols of a table up to which its common basis is looked for."""
 
 JOINT_LIMIT = 2**22
 """Entries of the joint signatures of the looked-at tokens up to which they are compared with embeddings."""
@@ -39,6 +45,8 @@ def agreements(
     found = [_r_cos_row(name, leaf, chosen, s, trained, null, key) for name, leaf, chosen, s in rows]
     if hasattr(experiment.task, "anchor_tokens") and len(tokens) > 2:
         found.append(_order_row(tokens, trained, null))
+    if isinstance(experiment.task, BinaryTable) and 2 < experiment.task.size <= BASIS_LIMIT:
+        found += _basis_rows(data, trained, null)
     return tuple(found)
 
 
@@ -69,6 +77,22 @@ def _order_along(states: Array) -> Array:
 def _order_row(rows: np.ndarray, trained: Trajectory, null: Trajectory) -> Agreement:
     course, nulls = (np.asarray(_order_along(line.ys["embed"][:, :, rows])) for line in (trained, null))
     return Agreement("order of the anchors (Spearman)", course[:, -1], nulls[:, -1], None, course)
+
+
+def _basis_rows(data: Dataset, trained: Trajectory, null: Trajectory) -> list[Agreement]:
+    """How far units settle on one mode of the basis that the table's own statistics name; nothing where it has none."""
+    basis = common_basis(position_signatures(data))
+    if not basis.found:
+        return []
+
+    @jax.jit
+    @jax.vmap
+    @jax.vmap
+    def dominant(table: Array) -> Array:
+        return jnp.mean(jnp.max(basis.spectrum("first", table), axis=0))
+
+    course, nulls = (np.asarray(dominant(line.ys["embed"])) for line in (trained, null))
+    return [Agreement("power in a unit's dominant mode (embed)", course[:, -1], nulls[:, -1], None, course)]
 
 
 def drawn_signature(task: AnyTask, sig: Signatures, focus: np.ndarray) -> tuple[str, np.ndarray]:

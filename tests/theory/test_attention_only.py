@@ -34,6 +34,7 @@ def descend(loss, state, eta, steps):
 
 
 @SERIES
+@pytest.mark.slow
 def test_derivatives_of_the_exact_flow_at_zero_are_the_closed_form(data):
     loss, zero, sig = data
 
@@ -58,7 +59,8 @@ def test_derivatives_of_the_exact_flow_at_zero_are_the_closed_form(data):
 
 
 @SERIES
-@pytest.mark.parametrize(("steps", "count"), [(3, 2), pytest.param(5, 35, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "count"), [(3, 2), (5, 35)])
 def test_steps_of_gradient_descent_have_whole_number_factors(data, steps, count):
     """The Taylor coefficients of the s-th iterate in the learning rate, by Taylor mode through all steps."""
     loss, zero, sig = data
@@ -107,6 +109,7 @@ def test_the_closed_form_solves_the_field(data, tolerance):
 
 
 @SERIES
+@pytest.mark.slow
 def test_the_error_grows_with_the_powers_of_the_theorem(data):
     """|matrix - leading term| ~ t^2, t^3, t^5, t^5, against the exact flow."""
     loss, zero, sig = data
@@ -119,6 +122,7 @@ def test_the_error_grows_with_the_powers_of_the_theorem(data):
 
 
 @SERIES
+@pytest.mark.slow
 def test_other_data_predicts_another_start(data):
     loss, zero, sig = data
     other = np.random.default_rng(1).permuted(np.asarray(loss.sequences), axis=1)

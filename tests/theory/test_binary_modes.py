@@ -152,6 +152,7 @@ def test_blow_up_against_quadrature(seed):
         assert abs(found[index] - expected) < 1e-7 * expected
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("integration to 1e-8")
 def test_integration_reaches_infinity_when_predicted(weight_decay=0.05):
     """Next to a blow-up every square grows like 1 / (C (t* - t))^2, so C |w| (t* - t) -> 1."""

@@ -89,6 +89,7 @@ def test_golden_numbers():
 
 
 @float64_only
+@pytest.mark.slow
 def test_strength_solves_the_mode_equation_and_reach_time_inverts_it():
     depths, ts = (1, 2, 3, 4, 8), jnp.linspace(0.0, 1.3, 7)
     ends = {n: deep_linear.reach_time(1e-3, 3.8, 1.7, n, 0.4) for n in depths}
@@ -147,6 +148,7 @@ def test_a_mode_of_unbalanced_layers_conserves_the_difference_of_squares():
 
 
 @float64_only
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [pytest.param(6, marks=pytest.mark.slow), 3])
 def test_a_random_start_in_closed_form_is_wrong_by_the_order_of_its_scale(width):
     sig, errors = data(0.3), []

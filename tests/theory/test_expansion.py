@@ -168,6 +168,7 @@ SEQUENCES = np.random.default_rng(5).integers(5, size=(3, 5))
         pytest.param(Decoder(4, 1, 1, 4, init_scale=0.5), True, id="decoder", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_both_modes_agree_on_sequence_models(model, lazy, error):
     loss, params = je.sequence_loss(model, SEQUENCES, 5), model.init(jax.random.key(0), 5, 4)
     base = params if lazy else expansion.origin(params)

@@ -78,7 +78,11 @@ def finish_times(axes: plt.Axes) -> None:
 
 
 def finish_efolds(axes: plt.Axes) -> None:
-    axes.axline((0, 0), slope=1, color="grey", linewidth=0.8)
+    # Where nothing grows exponentially an e-fold is a tiny part of the plateau: those cells lie far to the left.
+    axes.set_xscale("symlog", linthresh=10)
+    axes.set_yscale("symlog", linthresh=10)
+    ends = np.array(axes.get_xlim())
+    axes.plot(ends, ends, color="grey", linewidth=0.8)
     axes.set(xlabel="observed - plateau's end, e-folds", ylabel="predicted - plateau's end, e-folds")
     axes.set_title("the same on the clock of growth: e-folds of the leading theory")
     axes.grid(alpha=0.3)

@@ -146,8 +146,8 @@ def _measured(model: Model, loss: PopulationLoss, slow: float, setting: Setting,
     keys, scales = jax.random.split(jax.random.key(0), seeds), jnp.asarray(setting.init_scales)
     wide = jax.vmap(lambda key: model.init(key, loss.joint.shape[1], loss.tokens.shape[1]))(keys)
     starts = jax.tree.map(lambda leaf: jnp.concatenate([leaf * scale for scale in scales]), wide)
-    # The plateau and a few e-folds more; GELU starts with half the slope.
-    ends = 2 * slow * (jnp.repeat(jnp.maximum(-jnp.log(scales), 0.0), seeds) + 10.0)
+    # The plateau, and as long again as two modes may take one after the other; GELU starts with half the slope.
+    ends = 2 * slow * (jnp.repeat(jnp.maximum(-jnp.log(scales), 0.0), seeds) + 20.0)
     half = ensemble(_halving(setting), {"start": starts, "end": ends}, loss, mapping="vmap")
     found = ensemble(_lasting(setting, model), {"start": starts, "half": half}, loss, mapping="vmap")
     shape = (len(scales), seeds)

@@ -53,7 +53,7 @@ def _jet(curve: Curve, order: int, start: Any) -> tuple[Any, ...]:
     except Exception as error:  # jet fails in as many ways as it lacks rules
         raise ValueError(
             f"mode: Taylor mode cannot pass the primitive {_at_fault(error, curve, start)} of this loss; "
-            'use mode="jvp", which handles every JAX function'
+            'use mode="jvp", which passes whatever jax.grad passes'
         ) from error
     tree = jax.tree.structure(shapes)
     return tuple(tree.unflatten(leaves) for leaves in (value, *zip(*slopes, strict=True)))

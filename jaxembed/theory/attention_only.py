@@ -94,7 +94,9 @@ def after_steps(steps: int, dt: Float[ArrayLike, ""], state0: State, sig: Sequen
     Source: im2026associate.
     """
     factor = coefficients(steps)
-    return _scaled(factor.output * dt, factor.value * dt**2, factor.attention * dt**4, leading(sig, _layers(state0)))
+    return _scaled(
+        factor.output * dt, float(factor.value) * dt**2, float(factor.attention) * dt**4, leading(sig, _layers(state0))
+    )
 
 
 def coefficients(steps: int) -> Coefficients:

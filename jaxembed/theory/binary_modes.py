@@ -23,7 +23,9 @@ Modes = dict[str, Inexact[Array, "token width"]]
 
 
 class Bases(NamedTuple):
-    """A unitary basis for each table; column r is mode r. A `CommonBasis` found from data serves as well.
+    """A unitary basis for each table; column r is mode r.
+
+    A `CommonBasis` found from data goes through `mode_system`, whose `bases` are of this kind.
 
     Attributes:
         first: A `[token, token]`, over first tokens.
@@ -42,7 +44,7 @@ class ModeSystem(NamedTuple):
     Attributes:
         bases: the bases, the phases of C chosen such that every coupling is real and positive.
         coupling: C_r `[token]`, speed of every mode; 0 for a mode that F2 does not move.
-        residual: share of J that these bases leave off the diagonal, 0 (they decouple F2) to 1.
+        residual: share of the energy of J that these bases leave off the diagonal, 0 (they decouple F2) to 1.
     """
 
     bases: Bases
@@ -92,7 +94,7 @@ def mode_system(sig: PositionSignatures, bases: Any, taylor: Taylor) -> ModeSyst
     moving = coupling > 0
     turn = jnp.where(moving, jnp.conj(driven) / jnp.where(moving, coupling, 1).astype(driven.dtype), 1)
     aligned = Bases(bases.first, bases.second, bases.label * turn[None, :])
-    return ModeSystem(aligned, coupling, jnp.sqrt(rest))
+    return ModeSystem(aligned, coupling, rest)
 
 
 def to_modes(state: State, bases: Bases) -> Modes:

@@ -110,7 +110,7 @@ def common_basis(
         threshold: the largest residual that counts as a basis.
 
     Raises:
-        ValueError: for a table that is not square, has fewer than 3 symbols, or lacks a symbol in a position.
+        ValueError: for a table that is not square, has fewer than 3 symbols, or lacks a symbol in a position; for no starts.
 
     >>> import jaxembed as je
     >>> xor = je.tasks.BinaryTable(4, "xor").dataset()
@@ -119,6 +119,8 @@ def common_basis(
 
     Source: wang2026modular, chen2009tensors, anandkumar2014tensor; the criterion for "none" is ours.
     """
+    if starts < 1 or sweeps < 1:
+        raise ValueError(f"starts, sweeps: need at least 1 of each, got {starts} and {sweeps}")
     family = signatures.joint() if isinstance(signatures, PositionSignatures) else jnp.asarray(signatures, float)
     conditional, seen = _conditional(family)
     null_key, *keys = jax.random.split(jax.random.key(0) if key is None else key, starts + 2)

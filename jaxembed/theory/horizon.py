@@ -119,6 +119,8 @@ def degrees(sizes: Float[ArrayLike, "..."]) -> tuple[int, ...]:
     (1, 3, 5)
     """
     found = np.asarray(sizes)
+    if not np.isfinite(found).all():
+        raise ValueError("sizes: must be finite; the loss is not smooth at the base, expand around another point")
     if not found.max() > 0:
         raise ValueError(f"sizes: no term up to degree {len(found) - 1} moves anything; raise top or change the base")
     return tuple(int(k) for k in np.flatnonzero(found > FLOOR * found.max()))

@@ -23,8 +23,9 @@ def field(t: Float[ArrayLike, ""], state: State, sig: Support) -> State:
 
     Source: zhao2025geometry.
     """
-    gap = sig - dot(state["unembed"], state["embed"].T)
-    return {"embed": dot(gap.T, state["unembed"]), "unembed": dot(gap, state["embed"])}
+    embed, unembed = _tables(state)
+    gap = sig - dot(unembed, embed.T)
+    return {"embed": dot(gap.T, unembed), "unembed": dot(gap, embed)}
 
 
 def centred_support(support: Float[ArrayLike, "token sequence"]) -> Support:
@@ -113,9 +114,16 @@ def closed_form(t: Float[ArrayLike, ""], state0: State, sig: Support) -> State:
 
     Source: fukumizu1998batch, zhao2025geometry.
     """
-    layers = {"w1": state0["embed"].T, "w2": state0["unembed"]}
+    embed, unembed = _tables(state0)
+    layers = {"w1": embed.T, "w2": unembed}
     grown = deep_linear.closed_form(t, layers, _correlations(sig))
     return {"embed": grown["w1"].T, "unembed": grown["w2"]}
+
+
+def _tables(state: State) -> tuple[Float[Array, "sequence width"], Float[Array, "token width"]]:
+    if set(state) != {"embed", "unembed"}:
+        raise ValueError(f"state: needs exactly embed and unembed, got {sorted(state)}; use models.FreeContexts")
+    return state["embed"], state["unembed"]
 
 
 def _correlations(sig: Support) -> deep_linear.Correlations:

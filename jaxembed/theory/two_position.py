@@ -85,7 +85,7 @@ def second(state: State, sig: PositionSignatures, taylor: Taylor) -> State:
 
 
 def third(state: State, sig: PositionSignatures, taylor: Taylor) -> State:
-    """F3: saturation through the pair moment, and fourth-order moments where c3 is not 0.
+    """F3: saturation through the pair moment, and the joint distribution again where c3 is not 0.
 
     Equation: (T5) in theory/two_position.md.
     Assumes: as `field`.

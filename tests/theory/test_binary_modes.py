@@ -62,7 +62,7 @@ def draw(seed, count=6):
 def test_known_bases_leave_nothing_and_couple_all_modes_but_the_constant(case, tolerance):
     sig, bases, _ = case
     system = binary_modes.mode_system(sig, bases, TAYLOR)
-    assert float(system.residual) < np.sqrt(100 * tolerance)
+    assert float(system.residual) < 100 * tolerance
     expected = np.full(sig.vocab, TAYLOR[1] * sig.vocab**-1.5)
     expected[0] = 0
     np.testing.assert_allclose(system.coupling, expected, atol=10 * tolerance)
@@ -95,7 +95,7 @@ def test_a_wrong_basis_does_not_decouple(case):
     """Control: a random orthonormal basis leaves nearly all of the joint signatures off its diagonal."""
     sig, _, _ = case
     basis = jnp.asarray(np.linalg.qr(np.random.default_rng(0).normal(size=(sig.vocab, sig.vocab)))[0], dtype=float)
-    assert float(binary_modes.mode_system(sig, binary_modes.Bases(basis, basis, basis), TAYLOR).residual) > 0.9
+    assert float(binary_modes.mode_system(sig, binary_modes.Bases(basis, basis, basis), TAYLOR).residual) > 0.8
 
 
 def test_a_rotated_label_phase_is_undone(tolerance):

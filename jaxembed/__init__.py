@@ -24,5 +24,6 @@ from .statistics import Signatures as Signatures
 from .statistics import count as count
 from .statistics import position_signatures as position_signatures
 from .statistics import same as same
+from .statistics import sequence_signatures as sequence_signatures
 from .statistics import signatures as signatures
 from .train import train as train

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .results import Result
 
 
-SHORT = {"--text": "--task.text"}
-"""Flags that have a shorter name."""
+SHORT = {"--text": "text"}
+"""Flags that have a shorter name: of the task, or of the setting that is solved."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point; what a user can mend ends in one line and exit code 2."""
     try:
         _dispatch(sys.argv[1:] if arguments is None else arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, OverflowError, MemoryError) as error:
         print(f"jaxembed: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
@@ -145,6 +145,7 @@ def _run(arguments: list[str]) -> None:
         print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
         return
     name = _known(arguments[0], list(PRESETS), "experiment")
+    _in_dtype("float64")  # settings are checked in full precision, whatever the run computes in
     experiment, output = _parsed(name, arguments[1:])
     _in_dtype(experiment.dtype)
     _carry_out(name, experiment, output)
@@ -164,13 +165,18 @@ def _parsed(name: str, arguments: list[str]) -> "tuple[AnyExperiment, Output]":
 
     parsed = _cli(
         Run,
-        [re.sub(r"^--\w+(?=$|=)", lambda flag: SHORT.get(flag[0], flag[0]), word) for word in arguments],
+        [_long(word, "setting" if hasattr(preset.experiment, "setting") else "task") for word in arguments],
         prog=f"jaxembed run {name}",
         description=preset.expect,
         default=Run(preset.experiment),
         config=(tyro.conf.AvoidSubcommands,),
     )
     return parsed.experiment, parsed.output
+
+
+def _long(word: str, room: str) -> str:
+    flag = word.split("=")[0]
+    return word.replace(flag, f"--{room}.{SHORT[flag]}", 1) if flag in SHORT else word
 
 
 def _in_dtype(dtype: str) -> None:

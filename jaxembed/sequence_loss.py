@@ -10,7 +10,8 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-GIB = 2.0**30
+from .base import GIB
+
 EVALUATION = 4
 """Logit-sized arrays that one evaluation with its gradient holds, at least."""
 

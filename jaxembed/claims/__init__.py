@@ -66,7 +66,7 @@ def ledger(full: bool = False, only: str | None = None) -> Iterator[Row]:
     for claim in chosen:
         began = time.perf_counter()
         if claim.study not in results:
-            results[claim.study] = STUDIES[claim.study](full)
+            results[claim.study] = STUDIES[claim.study](full or claim.full)
         evidence = claim.measure(results[claim.study])
         yield row_of(claim, evidence, time.perf_counter() - began)
 

@@ -28,7 +28,7 @@ def _error(matrix: str, most: float) -> Callable[[Any], Evidence]:
 
     def measure(course: Any) -> Evidence:
         values, null = (x[matrix][:, 0].max(axis=1) for x in (course.descent, course.null))
-        return Evidence(values, null, "0", most=most)
+        return Evidence(values, null, "0", most=most, varied="corpora")
 
     return measure
 
@@ -42,7 +42,9 @@ def _cosine(matrix: str, until: float, least: float) -> Callable[[Any], Evidence
     """Worst layer and time."""
 
     def measure(course: Any) -> Evidence:
-        return Evidence(course.worst_cosine(matrix, until), _shuffled(course, matrix, until), "1", least=least)
+        return Evidence(
+            course.worst_cosine(matrix, until), _shuffled(course, matrix, until), "1", least=least, varied="corpora"
+        )
 
     return measure
 
@@ -52,7 +54,7 @@ def _all_cosines(until: float, least: float) -> Callable[[Any], Evidence]:
         names = ("output", "value", "attention")
         values = np.min([course.worst_cosine(name, until) for name in names], axis=0)
         null = np.max([_shuffled(course, name, until) for name in names], axis=0)
-        return Evidence(values, null, "1", least=least)
+        return Evidence(values, null, "1", least=least, varied="corpora")
 
     return measure
 
@@ -64,7 +66,7 @@ def _factor(course: Any) -> Evidence:
 
 
 def _start(course: Any) -> Evidence:
-    return Evidence(np.abs(course.start - np.log(course.corpus.vocab)), None, "0", most=1e-12)
+    return Evidence(np.abs(course.start - np.log(course.corpus.vocab)), None, "0", most=1e-12, varied="corpora")
 
 
 def _margin(more: str, less: str) -> Callable[[Any], Evidence]:
@@ -72,7 +74,7 @@ def _margin(more: str, less: str) -> Callable[[Any], Evidence]:
 
     def measure(course: Any) -> Evidence:
         values, null = (x[more].mean(axis=1) - x[less].mean(axis=1) for x in (course.ablated, course.random))
-        return Evidence(values, null, "none", least=0.0)
+        return Evidence(values, null, "none", least=0.0, varied="corpora")
 
     return measure
 

@@ -22,6 +22,7 @@ class Evidence:
         ceiling: the best possible value in words.
         least: the claim holds from this value on, or None.
         most: the claim holds up to this value, or None.
+        varied: what differs between the values.
     """
 
     values: np.ndarray
@@ -29,6 +30,7 @@ class Evidence:
     ceiling: str
     least: float | None = None
     most: float | None = None
+    varied: str = "init seeds"
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,14 @@ def printed(rows: list[Row]) -> Any:
 
 
 def row_of(claim: Claim, evidence: Evidence, seconds: float) -> Row:
-    null = "none" if evidence.null is None else _text(evidence.null)
-    ours, found = _text(evidence.values), verdict(evidence)
+    null = "none" if evidence.null is None else _text(evidence.null, evidence.varied)
+    ours, found = _text(evidence.values, evidence.varied), verdict(evidence)
     return Row(
         claim.id, claim.claim, claim.source, claim.published, ours, null, evidence.ceiling, found, round(seconds, 1)
     )
 
 
-def _text(values: np.ndarray) -> str:
+def _text(values: np.ndarray, varied: str) -> str:
     if not np.isfinite(values).all():
         return UNDEFINED
-    return f"{values[0]:.3g} (1 init seed)" if len(values) == 1 else str(summary(values))
+    return f"{values[0]:.3g} (one value)" if len(values) == 1 else str(summary(values, varied))

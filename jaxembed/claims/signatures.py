@@ -27,7 +27,7 @@ def _reasoning(full: bool) -> Any:
 STUDIES: dict[str, Callable[[bool], Any]] = {"composite": _composite, "ladder": _ladder, "reasoning": _reasoning}
 
 
-def _cell(task: str, model: str, what: str, **bounds: float) -> Callable[[Any], Evidence]:
+def _cell(task: str, model: str, what: str, **bounds: Any) -> Callable[[Any], Evidence]:
     def measure(table: Any) -> Evidence:
         cell = table.cell(task, model)
         measured = {
@@ -49,7 +49,7 @@ def _rung(name: str, at: float, most: float) -> Callable[[Any], Evidence]:
     return measure
 
 
-def _at_target(gamma: float, part: str, **bounds: float) -> Callable[[Any], Evidence]:
+def _at_target(gamma: float, part: str, **bounds: Any) -> Callable[[Any], Evidence]:
     def measure(result: Any) -> Evidence:
         found = result.measured(gamma, part, result.at_target(gamma))
         return Evidence(found.values, found.null, "0", **bounds)

@@ -17,7 +17,7 @@ def _weight_decay(full: bool) -> Any:
 STUDIES: dict[str, Callable[[bool], Any]] = {"weight_decay": _weight_decay}
 
 
-def _final(decay: float, part: str, **bounds: float) -> Callable[[Any], Evidence]:
+def _final(decay: float, part: str, **bounds: Any) -> Callable[[Any], Evidence]:
     def measure(result: Any) -> Evidence:
         seeds = len(result.lucky)
         return Evidence(result.final(decay, part), np.full(seeds, result.chance), "1", **bounds)

@@ -17,7 +17,7 @@ def _word_pairs(full: bool) -> Any:
 STUDIES: dict[str, Callable[[bool], Any]] = {"word-pairs": _word_pairs}
 
 
-def _start(name: str, **bounds: float) -> Callable[[Any], Evidence]:
+def _start(name: str, **bounds: Any) -> Callable[[Any], Evidence]:
     def measure(result: Any) -> Evidence:
         return Evidence(result.asked[name], result.asked["other pairs"], "0", **bounds)
 

@@ -45,7 +45,7 @@ def agreements(
     found = [_r_cos_row(name, leaf, chosen, s, trained, null, key) for name, leaf, chosen, s in rows]
     if hasattr(experiment.task, "anchor_tokens") and len(tokens) > 2:
         found.append(_order_row(tokens, trained, null))
-    if isinstance(experiment.task, BinaryTable) and 2 < experiment.task.size <= BASIS_LIMIT:
+    if isinstance(experiment.task, BinaryTable) and 2 < experiment.task.size <= BASIS_LIMIT and _complete(data):
         found += _basis_rows(data, trained, null)
     return tuple(found)
 
@@ -77,6 +77,11 @@ def _order_along(states: Array) -> Array:
 def _order_row(rows: np.ndarray, trained: Trajectory, null: Trajectory) -> Agreement:
     course, nulls = (np.asarray(_order_along(line.ys["embed"][:, :, rows])) for line in (trained, null))
     return Agreement("order of the anchors (Spearman)", course[:, -1], nulls[:, -1], None, course)
+
+
+def _complete(data: Dataset) -> bool:
+    """Whether every symbol stands in both positions; without that a table has no basis to look for."""
+    return all(len(np.unique(column)) == data.vocab for column in np.asarray(data.tokens).T)
 
 
 def _basis_rows(data: Dataset, trained: Trajectory, null: Trajectory) -> list[Agreement]:

@@ -30,7 +30,8 @@ class Experiment:
     data_seed: int = 0
     """Seed of minibatches and of the shuffled control."""
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    """Plain gradient descent runs on the flow's clock; the others count steps and are not compared with flow."""
+    """Plain gradient descent runs on the flow's clock; the others count steps and are not compared with flow. AdamW has
+    optax's own decay of 1e-4 besides `weight_decay`."""
     learning_rate: float | None = None
     """Step size; none with sgd spreads the flow time over the steps."""
     batch: int | None = None
@@ -80,7 +81,7 @@ def memory_estimate(experiment: Experiment) -> float:
 
 
 def init_scale(model: AnyModel) -> float:
-    """Standard deviation of the initial embedding."""
+    """Initial scale as a caption names it; by gamma that of a matrix with `width` inputs."""
     if isinstance(model, TwoPosition):
         return model.scale
     return model.init_scale if model.gamma is None else model.width ** (-model.gamma)

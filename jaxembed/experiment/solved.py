@@ -66,7 +66,7 @@ def run(experiment: Solved, stages: Stages = no_stages) -> Result:
     """
     check_dtype(experiment.dtype)
     began, setting = time.perf_counter(), experiment.setting
-    loss, dt = setting.loss(), setting.end() / experiment.steps
+    loss, dt = setting.loss(), _end(setting) / experiment.steps
     params0 = jax.vmap(setting.start)(jax.random.split(jax.random.key(experiment.init_seed), experiment.seeds))
     every = (experiment.steps, experiment.saves, dt, stages)
     simulated = trained("training", loss, optax.sgd(dt), params0, None, *every)
@@ -76,7 +76,9 @@ def run(experiment: Solved, stages: Stages = no_stages) -> Result:
     theories, controls = setting.theories(), setting.controls()
     for name, solution in {**theories, **controls}.items():
         lines[name] = stages(name, partial(ensemble, _solution(solution), params0, ts))
-    seen = {"cosines": lambda state: observables.cosine(state["embed"]), "Gram matrix": lambda state: _gram(state)}
+    seen = {"Gram matrix": _gram}
+    if np.linalg.norm(lines["exact flow"].ys["embed"][:, 0], axis=-1).all():  # a zero start has no cosines
+        seen = {"cosines": lambda state: observables.cosine(state["embed"]), **seen}
     return Result(
         title=type(setting).__name__,
         caption=_caption(experiment, dt),
@@ -87,7 +89,7 @@ def run(experiment: Solved, stages: Stages = no_stages) -> Result:
         agreements=(_agreement(experiment, lines["training"]),),
         signature=setting.signature(),
         plateau=None,
-        facts={"seconds": time.perf_counter() - began},
+        facts={"seconds": time.perf_counter() - began, **_solver_facts(flow)},
         settings=asdict(experiment),
         null="before training",
     )
@@ -106,6 +108,19 @@ def memory_estimate(experiment: Solved) -> float:
     tables = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(experiment.setting.loss()))
     itemsize = 8 if experiment.dtype == "float64" else 4
     return 2 * itemsize * experiment.seeds * (experiment.saves + 1) * parameters + 6 * tables
+
+
+def _end(setting: AnySetting) -> float:
+    end = setting.end()
+    if not (math.isfinite(end) and end > 0):
+        raise ValueError(f"setting: these data have no finite time scale (end at {end:.3g}); choose stronger modes")
+    return end
+
+
+def _solver_facts(flow: Trajectory) -> dict[str, Any]:
+    lost = np.asarray(flow.info["nonfinite_time"])
+    facts = {"solver steps, exact flow": np.asarray(flow.info["accepted"]).tolist()}
+    return facts | ({"not finite from, exact flow": lost.tolist()} if np.isfinite(lost).any() else {})
 
 
 def _flow(rtol: float) -> Callable[..., Trajectory]:

@@ -93,7 +93,7 @@ class _Clock:
 
 
 def _clock(experiment: Experiment, sig: Signatures, params0: State) -> _Clock:
-    plateau = _plateau(experiment.model, sig, params0)
+    plateau = _plateau(experiment.model, sig, params0, experiment.weight_decay)
     if experiment.optimizer != "sgd":
         assert experiment.learning_rate is not None
         return _Clock(experiment.learning_rate, False, None)
@@ -107,8 +107,8 @@ def _clock(experiment: Experiment, sig: Signatures, params0: State) -> _Clock:
     return _Clock(length / experiment.steps, True, plateau)
 
 
-def _plateau(model: AnyModel, sig: Signatures, params0: State) -> float | None:
-    """t1 at the measured initial scale; None where the first-order term vanishes or the weights are not small."""
+def _plateau(model: AnyModel, sig: Signatures, params0: State, weight_decay: float) -> float | None:
+    """t1 at the measured initial scale; None where first order does not outgrow decay, or the weights are not small."""
     scale = float(jnp.sqrt(jnp.mean(params0["embed"] ** 2)))
     try:
         slope = 1.0 if isinstance(model, Linear) else model.taylor[0]
@@ -116,8 +116,8 @@ def _plateau(model: AnyModel, sig: Signatures, params0: State) -> float | None:
         return None
     if slope == 0 or scale >= 1 or isinstance(model, TwoPosition) or has_hidden(model):
         return None
-    t1 = float(theory.linear.plateau_time(sig, scale)) / slope
-    return t1 if math.isfinite(t1) else None
+    rate = -math.log(scale) * slope / float(theory.linear.plateau_time(sig, scale)) - weight_decay
+    return -math.log(scale) / rate if rate > 1e-12 else None
 
 
 def _trained(

@@ -51,7 +51,7 @@ class AttentionFirstSteps:
             raise ValueError(f"vocab: need at least 3 tokens to compare, got {self.vocab}")
         if min(self.positions, self.examples) < 1:
             raise ValueError(f"positions, examples: must be at least 1, got {self.positions}, {self.examples}")
-        if not self.length > 0:
+        if not 0 < self.length < float("inf"):
             raise ValueError(f"length: must be positive, got {self.length}; leading terms hold to about 10")
 
     def start(self, key: PRNGKeyArray) -> dict[str, Array]:

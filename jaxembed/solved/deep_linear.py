@@ -36,7 +36,7 @@ class DeepLinearModes:
     def __post_init__(self) -> None:
         Tree(self.branching, self.flip)
         DeepLinear(self.width, 2, self.init_scale)
-        if not self.length > 0:
+        if not 0 < self.length < float("inf"):
             raise ValueError(f"length: must be positive, got {self.length}; 1.5 shows every level")
         if not self.flip > 0:
             raise ValueError("flip: without flips all items are the same and finer levels never come; raise it")

@@ -36,7 +36,7 @@ class SoftLabelSteps:
     def __post_init__(self) -> None:
         Contexts(self.branching, self.repeats)
         FreeContexts(self.width, self.init_scale)
-        if not self.length > 0:
+        if not 0 < self.length < float("inf"):
             raise ValueError(f"length: must be positive, got {self.length}; 1.5 shows every step")
         if not self.init_scale < 1:
             raise ValueError(f"init_scale: must lie below 1 for steps to be apart, got {self.init_scale}; lower it")
@@ -57,7 +57,7 @@ class SoftLabelSteps:
     def end(self) -> float:
         """Flow time: delta / sigma of the narrowest concept, with delta = -ln(init_scale), times `length`."""
         sigma = np.asarray(soft_label.modes(self._target()).strength)
-        return float(-self.length * np.log(self.init_scale) / sigma[sigma > 1e-6].min())
+        return float(-self.length * np.log(self.init_scale) / sigma[sigma > 1e-4 * sigma.max()].min())
 
     def rows(self, state: dict[str, Array]) -> Float[Array, "token width"]:
         """The decoder's row of every token, at most 20 of them."""

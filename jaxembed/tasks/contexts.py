@@ -37,8 +37,8 @@ class Contexts:
         Tree(self.branching)
         checked_size("repeats", self.repeats)
         checked_size("seed", self.seed, least=0)
-        if not self.concentration > 0:
-            raise ValueError(f"concentration: must be positive, got {self.concentration}; 1 draws evenly")
+        if not 0.01 <= self.concentration < float("inf"):
+            raise ValueError(f"concentration: must be a number from 0.01 on, got {self.concentration}; 1 draws evenly")
 
     @property
     def groups(self) -> Int[np.ndarray, " sequence"]:

@@ -107,7 +107,8 @@ def early_slope(
         -dl/dt = d eps^2 [2 c1^2 k1 + eps^2 (c2^2 (k0 + 3/2 k1 + 3 k2) + 4 c1 c3 k1)].
     Assumes: logits = W sigma(U_a + V_b), independent initial entries of standard deviation eps and mean 0, gradient
         flow of the population cross-entropy.
-    Valid while: t is short against the growth time of the first mode, and eps small: the error is of order eps^6 d (1 + d/v).
+    Valid while: t is short against the growth time of the first mode, and eps small: the error is of order
+        eps^6 d (1 + d/v).
     Clock: a rate per flow time.
 
     Args:

@@ -110,7 +110,8 @@ def common_basis(
         threshold: the largest residual that counts as a basis.
 
     Raises:
-        ValueError: for a table that is not square, has fewer than 3 symbols, or lacks a symbol in a position; for no starts.
+        ValueError: for a table that is not square, has fewer than 3 symbols, or lacks a symbol in a position;
+            for no starts.
 
     >>> import jaxembed as je
     >>> xor = je.tasks.BinaryTable(4, "xor").dataset()

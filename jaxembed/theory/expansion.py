@@ -27,7 +27,8 @@ def expand(loss: Loss, base: State, order: int, mode: str = "jvp") -> Field:
         base: the point expanded around: `origin(params)` for small initialisation, the initial parameters for the lazy
             regime, or any mix of the two by leaf.
         order: last degree kept, at least 1.
-        mode: "jvp" (nested forward derivatives; passes whatever `jax.grad` passes) or "jet" (Taylor mode; fewer functions).
+        mode: "jvp" (nested forward derivatives; passes whatever `jax.grad` passes) or "jet" (Taylor mode;
+            fewer functions).
 
     Raises:
         ValueError: for an unknown mode or order, a loss that is not finite or not differentiable at `base` (looked at

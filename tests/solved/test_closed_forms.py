@@ -53,3 +53,15 @@ def test_names_pairs_and_rows_belong_together(name):
 def test_bad_settings_are_refused(name, field, value):
     with pytest.raises(ValueError, match=f"{field}: "):
         dataclasses.replace(SETTINGS[name], **{field: value})
+
+
+@pytest.mark.parametrize("setting", [DeepLinearModes, SoftLabelSteps])
+@pytest.mark.parametrize("length", [0.0, -1.0, np.inf, np.nan])
+def test_a_run_has_a_finite_length(setting, length):
+    with pytest.raises(ValueError, match="length"):
+        setting(length=length)
+
+
+def test_noise_of_a_rank_deficient_support_is_no_concept():
+    repeated, single = (SoftLabelSteps(repeats=repeats).end() for repeats in (8, 1))
+    assert repeated < single  # more contexts of a support make it a stronger concept, and no spurious slow one

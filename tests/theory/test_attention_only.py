@@ -176,3 +176,9 @@ def test_bad_input_is_one_clear_line(data):
         theory.error_bounds(0.1, 0, 5, 5)
     with pytest.raises(ValueError, match="state: needs exactly"):
         theory.closed_form(1.0, {"output": zero["output"]}, sig)
+
+
+def test_many_steps_of_a_rate_that_is_an_array(data):
+    _, zero, sig = data
+    grown = theory.after_steps(3200, jnp.asarray(0.005, float), zero, sig)
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(grown))

@@ -218,3 +218,8 @@ def test_bad_tables_are_refused():
     data = checked_dataset([[0, 0], [1, 2], [0, 1]], [0, 1, 2], None, 3)
     with pytest.raises(ValueError, match="symbol 2 never stands first"):
         common_basis(position_signatures(data))
+
+
+def test_a_search_needs_a_start():
+    with pytest.raises(ValueError, match="starts, sweeps"):
+        common_basis(position_signatures(BinaryTable(4, "xor").dataset()), starts=0)

@@ -128,3 +128,8 @@ def test_bad_requests_are_refused(data, state):
         horizon.of_loss(exact_loss(data), state, 3, 3)
     with pytest.raises(ValueError, match="sizes"):
         horizon.degrees(np.zeros(4))
+
+
+def test_sizes_that_are_not_finite_are_not_called_small():
+    with pytest.raises(ValueError, match="must be finite"):
+        horizon.degrees(np.array([0.0, np.nan]))

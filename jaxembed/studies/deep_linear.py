@@ -266,7 +266,7 @@ def _levels(setting: Setting, name: str, seeds: int) -> Levels:
     begin = scale**depth * setting.width ** (depth / 2 - 0.5)
     end = (5.0 if depth == 1 else 2.0) * float(theory.half_time(begin, slowest, depth, 1 / tree.items))
     gap = max(1, round(end / setting.lr / setting.saves))
-    ts = jnp.arange(setting.saves + 1) * gap * setting.lr
+    ts = jnp.asarray(np.arange(setting.saves + 1) * gap * setting.lr)
     parts = jnp.asarray(tree.level_projections())
 
     def run(key: Array, ts: Array, loss: SquaredLoss, parts: Array) -> Array:

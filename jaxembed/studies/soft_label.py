@@ -282,7 +282,7 @@ def _cosines(rows: Array, same: np.ndarray, other: np.ndarray) -> tuple[Array, A
     """Mean cosine over the pairs of each mask."""
     unit = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
     cosines = unit @ unit.T
-    return jnp.sum(cosines * same) / same.sum(), jnp.sum(cosines * other) / other.sum()
+    return jnp.mean(cosines[same]), jnp.mean(cosines[other])
 
 
 def _text(values: Float[np.ndarray, " seed"]) -> str:

@@ -48,14 +48,14 @@ def test_levels_of_the_deep_network_follow_the_closed_form(networks):
 @pytest.mark.slow
 def test_checks_of_soft_labels_pass_at_tiny(labels):
     assert not [check for check in labels.checks() if not check.passed]
-    assert len(labels.rows()) == len(labels.setting.deltas)
+    assert len(labels.rows()) > len(labels.setting.deltas)  # larger deltas by closed form alone
 
 
 @pytest.mark.slow
 def test_the_squared_error_collapses_contexts_of_one_support(labels):
     """Their targets are equal; cross-entropy, whose targets differ, comes later."""
     first, second = (labels.same[loss] for loss in LOSSES)
-    assert np.all(first[:, -1] > 1 - 1e-6) and np.all(second[:, -1] < first[:, -1])
+    assert np.all(first[:, -1] > 1 - 1e-4) and np.all(second[:, -1] < first[:, -1])
     assert np.abs(first[:, 0]).max() < 0.5
 
 

@@ -30,7 +30,7 @@ def test_checks_pass_at_tiny(result):
 @pytest.mark.slow
 def test_every_theory_at_every_scale(result):
     shape = (len(result.setting.init_scales), 2)
-    assert tuple(result.horizons["linear"]) == THEORIES
+    assert set(result.horizons["linear"]) == set(THEORIES)
     assert all(found.shape == shape for found in result.horizons["linear"].values())
     assert all(len(row) == len(HEADER) for row in result.rows())
 

@@ -49,6 +49,10 @@ def minus(left, right):
 @pytest.mark.parametrize("name", MODELS)
 def test_degrees_at_the_origin_are_the_hand_derived_ladder(data, sig, state, error, tolerance, name, mode):
     loss = je.population_loss(MODELS[name], data)
+    if (name, mode) == ("gelu", "jet") and jax.__version_info__ >= (0, 12):
+        with pytest.raises(ValueError, match=r'Taylor mode cannot pass .* use mode="jvp"'):
+            run(loss, expansion.origin(state), state, 3, mode)
+        pytest.skip("on JAX 0.12 jet cannot pass the gradient of erf; it says so")
     parts = run(loss, expansion.origin(state), state, 3, mode)
     for hand, part in zip(by_hand(name, state, sig), parts[1:], strict=True):
         assert error(part, hand) < tolerance

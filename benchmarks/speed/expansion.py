@@ -62,7 +62,11 @@ def programs(setting: Setting, hidden: int | None) -> dict[str, Callable[[], Any
     found = {"gradient": lambda: gradient(loss, params)}
     for mode in MODES:
         for order in setting.orders:
-            field = jax.jit(expansion.expand(loss, base, order, mode))
+            try:
+                field = jax.jit(expansion.expand(loss, base, order, mode))
+            except ValueError as refusal:  # newer JAX has no Taylor rule for the gradient of GELU
+                print(f"  {mode}, order {order}: not measured. {refusal}")
+                continue
             clock = time.perf_counter()
             compiled = field.lower(0.0, params, loss).compile()
             print(f"  {mode}, order {order}: compiled in {time.perf_counter() - clock:.1f} s", flush=True)
@@ -81,6 +85,11 @@ def least_times(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, 
     return least
 
 
+def _times(ratio: dict[str, float], mode: str, order: int) -> str:
+    found = ratio.get(f"{mode} {order}")
+    return "undefined" if found is None else f"{found:.2f}x"
+
+
 def measure(setting: Setting) -> list[Check]:
     """Print every ratio; return what was asked of the default mode."""
     checks = []
@@ -90,11 +99,13 @@ def measure(setting: Setting) -> list[Check]:
         ratio = {call: seconds / least["gradient"] for call, seconds in least.items()}
         print(f"  one gradient {1e3 * least['gradient']:.3f} ms (least of {setting.repeats})")
         for mode in MODES:
-            print(f"  {mode}: " + ", ".join(f"order {k} {ratio[f'{mode} {k}']:.2f}x" for k in setting.orders))
+            print(
+                f"  {mode}: " + ", ".join(f"order {k} {ratio.get(f'{mode} {k}', np.nan):.2f}x" for k in setting.orders)
+            )
         for order, most in setting.asked.items():
-            got = {mode: ratio[f"{mode} {order}"] for mode in MODES}
-            text = f"{got['jvp']:.2f}x (jet {got['jet']:.2f}x)"
-            checks.append(Check(f"{name}: field of order {order}", f"<= {most:g} gradients", text, got["jvp"] <= most))
+            text = f"{_times(ratio, 'jvp', order)} (jet {_times(ratio, 'jet', order)})"
+            passed = ratio[f"jvp {order}"] <= most
+            checks.append(Check(f"{name}: field of order {order}", f"<= {most:g} gradients", text, passed))
     return checks
 
 

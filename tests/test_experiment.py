@@ -39,6 +39,7 @@ def test_a_hidden_matrix_is_expanded_around_its_start():
     assert skills(result, "F1 + F2 + F3, shuffled labels")[:, -1].max() < 0.9
 
 
+@pytest.mark.slow
 def test_stages_are_counted_and_memory_is_estimated():
     experiment = Experiment(TABLE, TwoPosition(width=4), seeds=1, steps=8, saves=2, flow_time=1.0)
     seen = []

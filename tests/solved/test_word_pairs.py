@@ -11,6 +11,7 @@ from jaxembed.solved import WordPairs
 SETTING = {"strengths": (0.6, 0.4), "probabilities": (0.5, 0.4), "width": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("a start of 1e-5")
 def test_theories_follow_the_flow_and_the_control_does_not():
     setting = WordPairs(**SETTING)

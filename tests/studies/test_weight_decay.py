@@ -32,6 +32,7 @@ def test_every_decay_starts_alike_and_ends_apart(result):
     assert np.all(result.escape < much), "the theory's threshold lies below the decay that collapses"
 
 
+@pytest.mark.slow
 def test_the_dense_loss_is_the_population_loss(tolerance):
     data = BinaryTable(5, label_noise=0.3, train_share=0.8).dataset()
     model = TwoPosition(4, init_scale=1.0)

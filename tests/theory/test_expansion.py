@@ -130,6 +130,7 @@ def test_in_chunks_as_all_at_once(data, state, error):
     expansion.expand(parts, base, 3)
 
 
+@pytest.mark.slow
 def test_jit_lanes_and_traced_bases_agree(tanh, state, error, tolerance):
     base = scaled(state, 0.1)
     plain = expansion.expand(tanh, base, 1)(0.0, state, None)

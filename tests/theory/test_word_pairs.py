@@ -102,6 +102,7 @@ def test_tied_weights_see_the_symmetric_part(pairs, tolerance):
     np.testing.assert_allclose(*both, rtol=0, atol=100 * tolerance)
 
 
+@pytest.mark.slow
 @float64_only
 @pytest.mark.parametrize("scale", [1.0, 1e-2, 1e-6])
 def test_exact_solution_is_the_integrated_flow(flow, pair_sig, scale):

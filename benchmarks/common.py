@@ -23,6 +23,16 @@ def arguments(description: str) -> argparse.Namespace:
     return parser.parse_args()
 
 
+def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 160) -> None:
+    """Print a study's table."""
+    table = Table(title=title)
+    for column in header:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    Console(width=width).print(table)
+
+
 def finish(title: str, checks: Sequence[Check]) -> None:
     """Print every figure with what was asked and leave with 1 where one falls short."""
     table = Table(title=f"{title} (jax {jax.__version__}, {jax.devices()[0].device_kind})")

@@ -11,9 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.attention_only import HEADER, MATRICES, Course, FirstSteps, attention_only
 
@@ -23,19 +21,16 @@ NAMES = dict(zip(MATRICES, ("W_O", "V", "W", "P"), strict=True))
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = attention_only(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "attention_only.md", HEADER, result.rows())
     draw(result, args.out / "attention_only.png")
     finish("first steps from zero weights", result.checks())
 
 
-def show(result: FirstSteps) -> None:
-    table = Table(title="relative errors and cosines, worst layer and seed; losses are means over seeds; float64")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+def show_table(result: FirstSteps) -> None:
+    show(
+        "relative errors and cosines, worst layer and seed; losses are means over seeds; float64", HEADER, result.rows()
+    )
 
 
 def draw(result: FirstSteps, path: Path) -> None:

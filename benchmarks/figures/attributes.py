@@ -10,9 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.attributes import HEADER, RUNS, AttributesResult, attributes_study
 
@@ -20,12 +18,7 @@ from jaxembed.studies.attributes import HEADER, RUNS, AttributesResult, attribut
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = attributes_study(args.size, progress=lambda line: print(line, flush=True))
-    table = Table(title=f"analogies by eigendecomposition, {result.count} attributes, {2**result.count} words")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+    show(f"analogies by eigendecomposition, {result.count} attributes, {2**result.count} words", HEADER, result.rows())
     markdown(args.out / "attributes.md", HEADER, result.rows())
     draw(result, args.out / "attributes.png")
     finish("words made of attributes", result.checks())

@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.deep_linear import DEEP, HEADER, SHALLOW, DeepLinearStudy, deep_linear
 
@@ -29,15 +27,6 @@ def main() -> None:
     markdown(args.out / "deep_linear_starts.md", starts, result.start_rows())
     draw(result, args.out / "deep_linear.png")
     finish("deep linear networks", result.checks())
-
-
-def show(title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    table = Table(title=title)
-    for column in header:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=160).print(table)
 
 
 def draw(result: DeepLinearStudy, path: Path) -> None:

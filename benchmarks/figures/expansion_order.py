@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.expansion_order import HEADER, ExpansionOrder, Slopes, expansion_order
 
@@ -22,19 +20,14 @@ from jaxembed.studies.expansion_order import HEADER, ExpansionOrder, Slopes, exp
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = expansion_order(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "expansion_order.md", HEADER, result.rows())
     draw(result, args.out / "expansion_order.png")
     finish("order of the expansion", result.checks())
 
 
-def show(result: ExpansionOrder) -> None:
-    table = Table(title=f"slope of the error in the displacement, {result.seeds} seeds, float64")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+def show_table(result: ExpansionOrder) -> None:
+    show(f"slope of the error in the displacement, {result.seeds} seeds, float64", HEADER, result.rows())
 
 
 def draw(result: ExpansionOrder, path: Path) -> None:

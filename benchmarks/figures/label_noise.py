@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.label_noise import HEADER, LabelNoise, label_noise
 
@@ -22,21 +20,19 @@ from jaxembed.studies.label_noise import HEADER, LabelNoise, label_noise
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = label_noise(args.size, seeds=3, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "label_noise.md", HEADER, result.rows())
     draw(result, args.out / "label_noise.png")
     finish("label noise and collisions", result.checks())
 
 
-def show(result: LabelNoise) -> None:
-    table = Table(
-        title=f"slope -dl/dt of the mean loss at the start, per flow time, {result.seeds} init seeds, float64"
+def show_table(result: LabelNoise) -> None:
+    show(
+        f"slope -dl/dt of the mean loss at the start, per flow time, {result.seeds} init seeds, float64",
+        HEADER,
+        result.rows(),
+        width=140,
     )
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=140).print(table)
 
 
 def draw(result: LabelNoise, path: Path) -> None:

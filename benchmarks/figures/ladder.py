@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.ladder import HEADER, RUNGS, Ladder, ladder
 
@@ -22,19 +20,14 @@ from jaxembed.studies.ladder import HEADER, RUNGS, Ladder, ladder
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = ladder(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "ladder.md", HEADER, result.rows())
     draw(result, args.out / "ladder.png")
     finish("ladder of theories", result.checks())
 
 
-def show(result: Ladder) -> None:
-    table = Table(title=f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+def show_table(result: Ladder) -> None:
+    show(f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64", HEADER, result.rows())
 
 
 def draw(result: Ladder, path: Path) -> None:

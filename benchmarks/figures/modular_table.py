@@ -13,9 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.modular_table import HEADER, ModularTable, modular_table
 
@@ -23,19 +21,18 @@ from jaxembed.studies.modular_table import HEADER, ModularTable, modular_table
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = modular_table(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "modular_table.md", HEADER, result.rows())
     draw(result, args.out / "modular_table.png")
     finish("modular addition, full table", result.checks())
 
 
-def show(result: ModularTable) -> None:
-    table = Table(title=f"{len(result.predicted)} seeds: mean (smallest .. largest); chance 1/{result.frequencies}")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+def show_table(result: ModularTable) -> None:
+    show(
+        f"{len(result.predicted)} seeds: mean (smallest .. largest); chance 1/{result.frequencies}",
+        HEADER,
+        result.rows(),
+    )
 
 
 def draw(result: ModularTable, path: Path) -> None:

@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.weight_decay import HEADER, PARTS, WeightDecay, weight_decay
 
@@ -22,20 +20,15 @@ from jaxembed.studies.weight_decay import HEADER, PARTS, WeightDecay, weight_dec
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = weight_decay(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "weight_decay.md", HEADER, result.rows())
     draw(result, args.out / "weight_decay.png")
     finish("weight decay", result.checks())
 
 
-def show(result: WeightDecay) -> None:
+def show_table(result: WeightDecay) -> None:
     seeds = len(result.lucky)
-    table = Table(title=f"final accuracies, {seeds} seeds; {notes(result)}")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+    show(f"final accuracies, {seeds} seeds; {notes(result)}", HEADER, result.rows())
 
 
 def notes(result: WeightDecay) -> str:

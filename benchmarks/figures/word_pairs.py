@@ -11,9 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.word_pairs import HEADER, QR, WordPairsResult, word_pairs_study
 from jaxembed.theory.word_pairs import STARTS
@@ -22,20 +20,15 @@ from jaxembed.theory.word_pairs import STARTS
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = word_pairs_study(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "word_pairs.md", HEADER, result.rows())
     draw(result, args.out / "word_pairs.png")
     finish("quadratic word embeddings", result.checks())
 
 
-def show(result: WordPairsResult) -> None:
+def show_table(result: WordPairsResult) -> None:
     title = f"RMSE of singular values / sqrt(lam_1), {result.setting.words} words, {result.seeds} seeds, float64"
-    table = Table(title=title)
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=160).print(table)
+    show(title, HEADER, result.rows())
 
 
 def draw(result: WordPairsResult, path: Path) -> None:

@@ -12,9 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, markdown, plt, save
-from common import arguments, finish
-from rich.console import Console
-from rich.table import Table
+from common import arguments, finish, show
 
 from jaxembed.studies.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_basis
 
@@ -22,19 +20,14 @@ from jaxembed.studies.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     result = xor_basis(args.size, seeds=3, progress=lambda line: print(line, flush=True))
-    show(result)
+    show_table(result)
     markdown(args.out / "xor_basis.md", HEADER, result.rows())
     draw(result, args.out / "xor_basis.png")
     finish("the basis named beforehand", result.checks())
 
 
-def show(result: XorBasis) -> None:
-    table = Table(title=f"full tables, {result.seeds} init seeds, Adam, float32")
-    for column in HEADER:
-        table.add_column(column)
-    for row in result.rows():
-        table.add_row(*row)
-    Console(width=200).print(table)
+def show_table(result: XorBasis) -> None:
+    show(f"full tables, {result.seeds} init seeds, Adam, float32", HEADER, result.rows(), width=200)
 
 
 def draw(result: XorBasis, path: Path) -> None:

@@ -41,11 +41,11 @@ def ladder(model: AnyModel, weight_decay: float) -> dict[str, Rung]:
     return {name: _derived(made.field(taylor, order), weight_decay) for order, name in orders.items()}
 
 
-def read_by_theory(model: AnyModel, data: Dataset, sig: Signatures, loss: Loss) -> Any:
-    """What the theories of a model read: signatures, or the loss that is expanded."""
+def read_by_theory(model: AnyModel, data: Dataset, sig: Signatures, loss: Callable[[], Loss]) -> Any:
+    """What the theories of a model read: signatures, or the loss that is expanded, which is built only then."""
     if isinstance(model, TwoPosition):
         return position_signatures(data)
-    return loss if has_hidden(model) else sig
+    return loss() if has_hidden(model) else sig
 
 
 def has_hidden(model: AnyModel) -> bool:
@@ -68,7 +68,6 @@ def _expanded(order: int, start: State) -> Field:
     base = {name: leaf if name == "hidden" else jnp.zeros_like(leaf) for name, leaf in start.items()}
 
     def field(t: Float[ArrayLike, ""], state: State, loss: Loss) -> State:
-        parts = theory.expansion.terms(loss, base, state, order)
-        return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
+        return theory.linear.add(*theory.expansion.terms(loss, base, state, order))
 
     return field

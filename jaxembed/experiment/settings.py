@@ -52,11 +52,7 @@ class Experiment:
     """Precision; theory at small initial scales needs float64."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "steps", "saves"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        if self.saves > self.steps:
-            raise ValueError(f"saves: {self.saves} saves need at least as many steps, got {self.steps}")
+        check_lengths(self.seeds, self.steps, self.saves)
         for name in ("learning_rate", "plateaus", "flow_time", "rtol"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
@@ -85,6 +81,19 @@ def init_scale(model: AnyModel) -> float:
     if isinstance(model, TwoPosition):
         return model.scale
     return model.init_scale if model.gamma is None else model.width ** (-model.gamma)
+
+
+def check_lengths(seeds: int, steps: int, saves: int) -> None:
+    """Refuse a run without seeds, steps or saves, or with more saves than steps.
+
+    Raises:
+        ValueError: naming the setting.
+    """
+    for name, value in (("seeds", seeds), ("steps", steps), ("saves", saves)):
+        if value < 1:
+            raise ValueError(f"{name}: must be at least 1, got {value}")
+    if saves > steps:
+        raise ValueError(f"saves: {saves} saves need at least as many steps, got {steps}")
 
 
 def check_dtype(dtype: Precision) -> None:

@@ -19,7 +19,7 @@ from ..ensemble import ensemble
 from ..flow import gradient_flow, integrate
 from ..results import Agreement, Result
 from ..solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
-from .settings import Precision, check_dtype
+from .settings import Precision, check_dtype, check_lengths
 from .stages import Stages, comparisons, no_stages, trained, training_stages
 
 AnySetting = DeepLinearModes | WordPairs | AttentionFirstSteps | SoftLabelSteps
@@ -45,11 +45,7 @@ class Solved:
     """Precision; closed forms at small initial scales need float64."""
 
     def __post_init__(self) -> None:
-        for name in ("seeds", "steps", "saves"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        if self.saves > self.steps:
-            raise ValueError(f"saves: {self.saves} saves need at least as many steps, got {self.steps}")
+        check_lengths(self.seeds, self.steps, self.saves)
         if not (math.isfinite(self.rtol) and self.rtol > 0):
             raise ValueError(f"rtol: must be a positive number, got {self.rtol}")
 

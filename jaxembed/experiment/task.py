@@ -56,7 +56,7 @@ def run(experiment: Experiment, stages: Stages = no_stages) -> Result:
     lines = {"training": simulated}
     if clock.flow:
         parts = ((data, sig), (control, control_sig))
-        read = [read_by_theory(experiment.model, *part, _loss(experiment, part[0])) for part in parts]
+        read = [read_by_theory(experiment.model, *part, partial(_loss, experiment, part[0])) for part in parts]
         lines |= _predicted(experiment, data, read[0], read[1], params0, simulated.ts[0], stages)
     focus = looks.focus(experiment.task, data)
     seen = {"cosines": lambda state: observables.cosine(state["embed"][focus]), "weights": lambda state: state}
@@ -116,7 +116,7 @@ def _plateau(model: AnyModel, sig: Signatures, params0: State, weight_decay: flo
         return None
     if slope == 0 or scale >= 1 or isinstance(model, TwoPosition) or has_hidden(model):
         return None
-    rate = -math.log(scale) * slope / float(theory.linear.plateau_time(sig, scale)) - weight_decay
+    rate = slope * float(jnp.linalg.norm(theory.linear.drive(sig), ord=2)) - weight_decay
     return -math.log(scale) / rate if rate > 1e-12 else None
 
 

@@ -1,6 +1,5 @@
 """The first steps of an attention-only transformer from zero weights."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,9 +13,7 @@ from ..models import AttentionOnly
 from ..sequence_loss import SequenceLoss, sequence_loss
 from ..statistics import SequenceSignatures, sequence_signatures
 from ..theory import attention_only
-
-RowTheory = Callable[[Array, dict[str, Array]], Array]
-DRAWN = 20
+from .rows import DRAWN, RowTheory
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..models import DeepLinear, SquaredLoss
 from ..tasks import Tree
 from ..theory import deep_linear
-
-RowTheory = Callable[[Array, dict[str, Array]], Array]
+from .rows import DRAWN, RowTheory
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class DeepLinearModes:
 
     def rows(self, state: dict[str, Array]) -> Float[Array, "token width"]:
         """The hidden vector of every item, at most 20 of them."""
-        return state["w1"].T[:20]
+        return state["w1"].T[:DRAWN]
 
     def theories(self) -> dict[str, RowTheory]:
         """Growth alone, a sigmoid for every mode, and the matrix closed form."""
@@ -82,7 +81,7 @@ class DeepLinearModes:
 
     def names(self) -> tuple[str, ...]:
         """The way from the root to each item."""
-        return self.tree.names[:20]
+        return self.tree.names[:DRAWN]
 
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The first item with its nearest sibling, with a cousin, and with the farthest."""
@@ -92,7 +91,7 @@ class DeepLinearModes:
 
     def signature(self) -> tuple[str, np.ndarray]:
         """The items' features."""
-        return "features", np.asarray(self.tree.outputs()[:20])
+        return "features", np.asarray(self.tree.outputs()[:DRAWN])
 
     def _theory(self, solve: Callable[[Array, dict[str, Array]], dict[str, Array]]) -> RowTheory:
         return lambda ts, start: jax.vmap(lambda t: self.rows(solve(t, start)))(ts)

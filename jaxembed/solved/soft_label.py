@@ -11,8 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ..models import FreeContexts, LogitLoss
 from ..tasks import Contexts
 from ..theory import deep_linear, soft_label
-
-RowTheory = Callable[[Array, dict[str, Array]], Array]
+from .rows import DRAWN, RowTheory
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class SoftLabelSteps:
 
     def rows(self, state: dict[str, Array]) -> Float[Array, "token width"]:
         """The decoder's row of every token, at most 20 of them."""
-        return state["unembed"][:20]
+        return state["unembed"][:DRAWN]
 
     def theories(self) -> dict[str, RowTheory]:
         """Growth alone, steps of the aligned start of the same size, and the closed form."""
@@ -82,7 +81,7 @@ class SoftLabelSteps:
 
     def names(self) -> tuple[str, ...]:
         """The way from the root to each token."""
-        return tuple(".".join(map(str, way)) for way in np.ndindex(*self.branching))[:20]
+        return tuple(".".join(map(str, way)) for way in np.ndindex(*self.branching))[:DRAWN]
 
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The first token with one of its node, one of the node above, and a farther one."""
@@ -91,7 +90,7 @@ class SoftLabelSteps:
 
     def signature(self) -> tuple[str, np.ndarray]:
         """The rows of the centred support."""
-        return "centred support", np.asarray(self._target())[:20]
+        return "centred support", np.asarray(self._target())[:DRAWN]
 
     def _target(self) -> Float[Array, "token sequence"]:
         return soft_label.centred_support(self.contexts.support())

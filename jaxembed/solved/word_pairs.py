@@ -13,9 +13,7 @@ from .. import models
 from ..statistics import Signatures, count, signatures
 from ..tasks import Attributes, shuffled
 from ..theory import word_pairs
-
-Solution = Callable[[Array, dict[str, Array]], Float[Array, "time token width"]]
-DRAWN = 20
+from .rows import DRAWN, RowTheory
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class WordPairs:
         """Embeddings of the drawn words."""
         return state["embed"][:DRAWN]
 
-    def theories(self) -> dict[str, Solution]:
+    def theories(self) -> dict[str, RowTheory]:
         """Sigmoids from the QR diagonal of the start, and the flow solved exactly."""
         sig = self._signatures
         return {
@@ -72,7 +70,7 @@ class WordPairs:
             "exact solution": self._solution(word_pairs.exact, sig),
         }
 
-    def controls(self) -> dict[str, Solution]:
+    def controls(self) -> dict[str, RowTheory]:
         """The same solution of pairs with their contexts dealt anew."""
         other = signatures(count(shuffled(self._task.dataset(), 0), order=1))
         return {"exact solution, shuffled pairs": self._solution(word_pairs.exact, other)}
@@ -91,7 +89,7 @@ class WordPairs:
         """The target M*, row by row."""
         return "target M*", np.asarray(word_pairs.target(self._signatures))[:DRAWN]
 
-    def _solution(self, solution: Callable[..., dict[str, Array]], sig: Signatures) -> Solution:
+    def _solution(self, solution: Callable[..., dict[str, Array]], sig: Signatures) -> RowTheory:
         def solve(ts: Array, state0: dict[str, Array]) -> Float[Array, "time token width"]:
             return jax.lax.map(lambda t: self.rows(solution(t, state0, sig)), jnp.asarray(ts))
 

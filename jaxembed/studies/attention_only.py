@@ -18,7 +18,7 @@ from ..sequence_loss import SequenceLoss, sequence_loss
 from ..statistics import SequenceSignatures, sequence_signatures
 from ..theory import attention_only as theory
 from ..train import train
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 MATRICES = ("output", "value", "attention", "position")
@@ -152,8 +152,7 @@ def attention_only(
 
     Source: im2026associate.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('attention_only: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("attention_only")
     setting = SETTINGS[size]
     chosen = [corpus for corpus in setting.corpora if corpus.kind in corpora]
     return FirstSteps(size, setting, {c.kind: _course(setting, c, seeds, progress) for c in chosen})

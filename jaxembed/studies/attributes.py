@@ -18,7 +18,7 @@ from ..statistics import count, signatures
 from ..tasks import Attributes, shuffled
 from ..theory import word_pairs
 from ..train import train
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import Measured, silent
 
 RUNS = ("quadratic", "logistic", "quadratic, shuffled pairs")
@@ -166,8 +166,7 @@ def attributes_study(size: Size, seeds: int = 5, progress: Callable[[str], None]
 
     Source: korchinski2025linear.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('attributes: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("attributes")
     setting = SETTINGS[size]
     tasks = {"even": Attributes(setting.strengths), "uneven": Attributes(setting.strengths, setting.probabilities)}
     static = tuple(row for name, task in tasks.items() for row in _decompositions(name, task))

@@ -16,7 +16,7 @@ from ..models import DeepLinear, SquaredLoss
 from ..tasks import Tree
 from ..theory import deep_linear as theory
 from ..train import train
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 SHALLOW, DEEP, DEEPER, TRAINED, FLAT = "1 layer", "2 layers", "3 layers", "2 layers, descent", "2 layers, no tree"
@@ -188,8 +188,7 @@ def deep_linear(size: Size, seeds: int = 5, progress: Callable[[str], None] = si
 
     Source: saxe2014exact, saxe2019mathematical.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('deep_linear: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("deep_linear")
     setting = SETTINGS[size]
     tree = Tree(setting.branching, setting.flip)
     values, counts = theory.tree_spectrum(setting.branching, setting.flip)

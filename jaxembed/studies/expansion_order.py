@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -15,7 +14,7 @@ from ..models import AttentionOnly, Decoder, Feedforward, Linear
 from ..sequence_loss import sequence_loss
 from ..tasks import Addition, shuffled
 from ..theory import expansion
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 ZERO = 1e-9
@@ -143,8 +142,7 @@ def expansion_order(size: Size, seeds: int = 3, progress: Callable[[str], None] 
     Raises:
         ValueError: where JAX computes in float32, which cannot show a slope of 5.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('expansion_order: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("expansion_order")
     setting, found = SETTINGS[size], {}
     for name, case in CASES.items():
         found[name] = _measure(setting, [case(setting, key) for key in jax.random.split(jax.random.key(0), seeds)])

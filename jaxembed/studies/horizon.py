@@ -20,7 +20,7 @@ from ..losses import PopulationLoss, population_loss
 from ..models import Feedforward, Linear
 from ..tasks import Addition, BinaryTable, LabelNeutral, Memory, Modular
 from ..theory import expansion, horizon
-from .check import Size
+from .check import Size, need_float64
 from .horizon_cells import HEADER as HEADER
 from .horizon_cells import Cell, Horizons
 from .measured import silent
@@ -73,8 +73,7 @@ def horizons(
 
     Source: yao2025probability.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('horizons: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("horizons")
     setting = SETTINGS[size] if setting is None else setting
     cells, left_out = [], []
     for task in setting.tasks:

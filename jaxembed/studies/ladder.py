@@ -18,7 +18,7 @@ from ..models import Linear
 from ..statistics import Signatures, count, signatures
 from ..tasks import Addition, shuffled
 from ..theory import linear
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 SOLVER = "dopri8"
@@ -130,8 +130,7 @@ def ladder(size: Size, seeds: int = 3, progress: Callable[[str], None] = silent)
 
     Source: yao2025probability.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('ladder: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("ladder")
     setting = SETTINGS[size]
     data = Addition(keys=setting.keys, anchors=setting.anchors).dataset()
     sig, null = (signatures(count(part)) for part in (data, shuffled(data, 0)))

@@ -19,7 +19,7 @@ from ..models import Feedforward, Linear, linearised
 from ..statistics import count, signatures
 from ..tasks import Addition
 from ..theory import expansion, horizon, linear
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 ORIGIN = ("origin, order 1", "origin, order 3")
@@ -126,8 +126,7 @@ def lazy_rich(
 
     Source: jacot2018ntk.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('lazy_rich: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("lazy_rich")
     setting = SETTINGS[size] if setting is None else setting
     data = Addition(keys=setting.keys, anchors=setting.anchors).dataset()
     slow = float(1 / jnp.linalg.norm(linear.drive(signatures(count(data))), ord=2))

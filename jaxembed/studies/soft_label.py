@@ -14,7 +14,7 @@ from ..flow import gradient_flow, integrate
 from ..models import FreeContexts, LogitLoss, SoftLabelLoss
 from ..tasks import Contexts
 from ..theory import soft_label as theory
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .deep_linear import first_rise
 from .measured import silent
 
@@ -149,8 +149,7 @@ def soft_label(size: Size, seeds: int = 5, progress: Callable[[str], None] = sil
 
     Source: zhao2024implicit, zhao2025geometry.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('soft_label: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("soft_label")
     setting = SETTINGS[size]
     task = Contexts(setting.branching, setting.repeats, setting.concentration)
     sig = theory.centred_support(task.support())

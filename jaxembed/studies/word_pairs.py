@@ -17,7 +17,7 @@ from ..models import PairLoss, WordPairs, pair_loss
 from ..statistics import Signatures, count, signatures
 from ..tasks import RandomPairs, shuffled
 from ..theory import word_pairs
-from .check import Check, Size
+from .check import Check, Size, need_float64
 from .measured import silent
 
 NULLS = ("other pairs", "nothing moves")
@@ -136,8 +136,7 @@ def word_pairs_study(size: Size, seeds: int = 10, progress: Callable[[str], None
 
     Source: karkada2025closed.
     """
-    if jnp.zeros((), float).dtype != np.dtype(np.float64):
-        raise ValueError('word_pairs: needs float64; call jax.config.update("jax_enable_x64", True) first')
+    need_float64("word_pairs")
     setting = SETTINGS[size]
     data = [_task(setting, seed).dataset() for seed in range(seeds)]
     statistics = _stacked([_moments(part) for part in data])

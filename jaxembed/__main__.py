@@ -1,21 +1,30 @@
 """The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
 
-import io
 import os
-import re
 import sys
-from contextlib import redirect_stderr
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from functools import partial
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from .commands.flags import known_word, parse
 
 if TYPE_CHECKING:
     from .experiment import AnyExperiment
     from .results import Result
 
+
+ON_TEXT = {
+    "corpus": "text to a memory-mapped corpus of token ids",
+    "count": "the pair counts of a corpus",
+    "pretrain": "train a decoder on a corpus",
+    "align": "do a model's embeddings follow a corpus's signatures?",
+    "explain": "one token: its neighbours and what carries them",
+}
+"""Commands on corpora and language models, each a file of `commands`."""
 
 SHORT = {"--text": "text"}
 """Flags that have a shorter name: of the task, or of the setting that is solved."""
@@ -73,46 +82,23 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _dispatch(arguments: list[str]) -> None:
     commands = {"list": _list, "run": _run, "compare": _compare, "claims": _claims}
+    commands |= {name: partial(_file_of, name) for name in ON_TEXT}
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
         print(
             "\n  jaxembed list                  the named experiments\n  jaxembed run NAME [flags]      carry one out"
         )
         print("  jaxembed compare RUN_A RUN_B   two finished runs\n  jaxembed claims                the ledger")
+        print("\non corpora and language models:")
+        for name, does in ON_TEXT.items():
+            print(f"  jaxembed {name:21} {does}")
         print("\nEvery command takes --help.")
         return
-    commands[_known(arguments[0], list(commands), "command")](arguments[1:])
+    commands[known_word(arguments[0], list(commands), "command")](arguments[1:])
 
 
-def _known(word: str, known: list[str], kind: str) -> str:
-    if word in known:
-        return word
-    close = get_close_matches(word, known, 1, 0.4)
-    meant = f"did you mean {close[0]}? " if close else ""
-    raise ValueError(f"{kind}: unknown {word!r}; {meant}known: {', '.join(known)}")
-
-
-def _cli(settings: type, arguments: list[str], **options: Any) -> Any:
-    """What tyro parses; its boxed message about a flag that does not fit becomes one line."""
-    box = io.StringIO()
-    try:
-        with redirect_stderr(box):
-            return tyro.cli(settings, args=arguments, **options)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-    raise ValueError(f"{_one_line(box.getvalue())}; `{options['prog']} --help` lists the flags")
-
-
-def _one_line(box: str) -> str:
-    parts = [""]
-    for line in (line.strip("│ ").strip() for line in box.splitlines()):
-        if line.startswith("─"):
-            parts.append("")
-        elif line and line[0] not in "╭╰":
-            parts[-1] += f" {line}"
-    kept = (part.strip() for part in parts if part and not part.strip().startswith("For full helptext"))
-    return re.sub(r"Error parsing (?:(--\S+: )|\S+: )", r"\1", "; ".join(kept)).replace("; Perhaps", "; perhaps")
+def _file_of(name: str, arguments: list[str]) -> None:
+    import_module(f".commands.{name}", __package__).run(arguments)
 
 
 def _list(arguments: list[str]) -> None:
@@ -121,7 +107,7 @@ def _list(arguments: list[str]) -> None:
 
     from .presets import PRESETS
 
-    _cli(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
+    parse(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
     table = Table("name", "task", "model", "what to expect")
     for name, preset in PRESETS.items():
         table.add_row(name, *_subject(preset.experiment), preset.expect)
@@ -144,7 +130,7 @@ def _run(arguments: list[str]) -> None:
     if arguments[0] in ("-h", "--help"):
         print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
         return
-    name = _known(arguments[0], list(PRESETS), "experiment")
+    name = known_word(arguments[0], list(PRESETS), "experiment")
     _in_dtype("float64")  # settings are checked in full precision, whatever the run computes in
     experiment, output = _parsed(name, arguments[1:])
     _in_dtype(experiment.dtype)
@@ -163,7 +149,7 @@ def _parsed(name: str, arguments: list[str]) -> "tuple[AnyExperiment, Output]":
         experiment: Annotated[kind, tyro.conf.arg(name="")]  # pyright: ignore[reportInvalidTypeForm]
         output: Annotated[Output, tyro.conf.arg(name="")] = field(default_factory=Output)
 
-    parsed = _cli(
+    parsed = parse(
         Run,
         [_long(word, "setting" if hasattr(preset.experiment, "setting") else "task") for word in arguments],
         prog=f"jaxembed run {name}",
@@ -187,7 +173,6 @@ def _in_dtype(dtype: str) -> None:
 
 def _carry_out(name: str, experiment: "AnyExperiment", output: Output) -> None:
     from dataclasses import asdict
-    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -251,7 +236,7 @@ def _compare(arguments: list[str]) -> None:
     from .compare import compare
     from .observables import cosine
 
-    command = _cli(Compare, arguments, prog="jaxembed compare")
+    command = parse(Compare, arguments, prog="jaxembed compare")
     jax.config.update("jax_enable_x64", True)
     (reference, names), (prediction, others) = (
         record.read_trajectory(folder, command.trajectory) for folder in (command.reference, command.prediction)
@@ -268,7 +253,7 @@ def _compare(arguments: list[str]) -> None:
 def _claims(arguments: list[str]) -> None:
     from .claims import print_ledger
 
-    command = _cli(Claims, arguments, prog="jaxembed claims")
+    command = parse(Claims, arguments, prog="jaxembed claims")
     print_ledger(full=command.full, only=command.id, json_file=command.json)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+from scipy.sparse import csr_array
 
 GIB = 2.0**30
 """Bytes in a GiB, the unit of memory limits."""
@@ -87,6 +89,47 @@ def checked_dataset(tokens: Any, targets: Any, weights: Any, vocab: int, samples
     if weights.sum() <= 0:
         raise ValueError("weights: must sum to a positive number; at least one example needs weight")
     return Dataset(tokens, targets, weights / weights.sum(), int(vocab), samples)
+
+
+def optional(module: str, extra: str) -> Any:
+    """A module that only an extra installs.
+
+    Raises:
+        ValueError: where it is missing, naming the extra.
+    """
+    try:
+        return import_module(module)
+    except ImportError:
+        raise ValueError(f"{module}: not installed; pip install 'jaxembed[{extra}]'") from None
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows of a wide table that are sparse up to one common row: what a signature of a whole vocabulary is.
+
+    Attributes:
+        matrix: `[token, target]`, scipy CSR, float64.
+        baseline: `[target]`, subtracted from every row (the unigram distribution for centred signatures); zeros for
+            plain ones. It is never subtracted in memory.
+    """
+
+    matrix: Any
+    baseline: Float[np.ndarray, " target"]
+
+    def __post_init__(self) -> None:
+        if self.baseline.shape != (self.matrix.shape[1],):
+            raise ValueError(f"baseline: need {self.matrix.shape[1]} numbers, got shape {self.baseline.shape}")
+
+    def __len__(self) -> int:
+        return self.matrix.shape[0]
+
+    def select(self, rows: Int[np.ndarray, " token"]) -> "SparseRows":
+        """The rows of some tokens, in their order."""
+        return SparseRows(csr_array(self.matrix[rows]), self.baseline)
+
+    def dense(self) -> Float[np.ndarray, "token target"]:
+        """The rows written out; for few tokens."""
+        return self.matrix.toarray() - self.baseline[None, :]
 
 
 @partial(register_dataclass, data_fields=["ts", "ys", "info"], meta_fields=["clock"])

@@ -30,15 +30,36 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _decoded(content: bytes, path: Path) -> str:
+    try:
+        return plain_text(content)
+    except ValueError as problem:
+        raise ValueError(f"text: '{path}' {problem}") from None
+
+
+def plain_text(content: bytes) -> str:
+    """The text of a whole file's bytes.
+
+    Raises:
+        ValueError: saying in what way they are no text.
+    """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError(f"text: '{path}' is UTF-16, not UTF-8 (byte 0); convert it with: iconv -f UTF-16 -t UTF-8")
+        raise ValueError("is UTF-16, not UTF-8 (byte 0); convert it with: iconv -f UTF-16 -t UTF-8")
     zero = content.find(b"\0")
     if zero >= 0:
-        raise ValueError(f"text: '{path}' is a binary file (NUL at byte {zero}); give a plain UTF-8 text file")
+        raise ValueError(f"is a binary file (NUL at byte {zero}); give a plain UTF-8 text file")
+    return utf8(content)
+
+
+def utf8(content: bytes) -> str:
+    """Bytes decoded.
+
+    Raises:
+        ValueError: naming the first byte that is not UTF-8.
+    """
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"text: '{path}' is not UTF-8 (0x{content[error.start]:02x} at byte {error.start}); "
+            f"is not UTF-8 (0x{content[error.start]:02x} at byte {error.start}); "
             "convert it to UTF-8 (iconv -t UTF-8) or give a plain text file"
         ) from None

@@ -1,0 +1,190 @@
+"""`jaxembed corpus`: text to a memory-mapped corpus of token ids."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from ..base import GIB
+from ..corpus import (
+    Damage,
+    Document,
+    EncodedCorpus,
+    Tokenizer,
+    byte_bpe,
+    documents,
+    encode,
+    first_texts,
+    read_tokenizer,
+    word_level,
+)
+from ..corpus.documents import sources_of
+from ..corpus.encode import check_folder
+from ..corpus.formats import is_text
+from ..corpus.hub import PREFIX
+from .flags import parse
+
+PACKED = 3.0
+"""Bytes of text in a byte of a compressed file, as a rule."""
+BYTES_A_TOKEN = 4.0
+"""Of English text, as a rule."""
+MEMORY, TRAINING, DOCUMENT = 0.5, 0.03, 6.0
+"""GiB that encoding takes whatever the text, GiB for each MB that BPE is trained on, bytes for each byte
+of the largest text file, which is one document; all measured."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Encode text as a corpus of token ids that other commands read from disk."""
+
+    paths: tyro.conf.Positional[tuple[str, ...]]
+    """Files and folders (.txt, .jsonl, .json, .parquet, .gz, .zst), or hub:OWNER/NAME[/CONFIG][:SPLIT]."""
+    tokenizer: str = "bpe"
+    """bpe or word (trained on this text), a tokenizer.json, or a folder that holds one."""
+    vocab_size: int | None = None
+    """Tokens of a trained tokenizer; 4096 unless given."""
+    train_megabytes: float = 10.0
+    """How much of the text BPE is trained on, from its start."""
+    subset: str | None = None
+    """Only documents whose meta.pile_set_name this is."""
+    text_field: str = "text"
+    """Field or column that holds the text."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """Stop at a damaged row, or skip and count it."""
+    limit_tokens: int | None = None
+    """Stop after the document that reaches so many tokens."""
+    out: Path = Path("runs/corpus")
+    """Folder to write."""
+    overwrite: bool = False
+    """Replace the corpus in that folder."""
+
+
+def run(arguments: list[str]) -> None:
+    """Carry out `jaxembed corpus` with these arguments."""
+    from rich.console import Console
+
+    command = parse(Corpus, arguments, prog="jaxembed corpus")
+    _check(command)
+    console = Console(soft_wrap=True)
+    console.print(_expected(command))
+    damage = Damage()
+    read = partial(documents, command.paths, subset=command.subset, on_error=command.on_error)
+    read = partial(read, text_field=command.text_field)
+    with console.status("reading the tokenizer's part of the text"):
+        tokenizer = _tokenizer(command, read)
+    facts = {"paths": list(command.paths), "subset": command.subset, "tokenizer": _said(command, tokenizer)}
+    corpus = _encoded(command, read(damage=damage), tokenizer, damage, facts, console)
+    _report(corpus, damage, facts["tokenizer"], command.out, console)
+
+
+def _check(command: Corpus) -> None:
+    if not command.paths:
+        raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
+    if command.tokenizer not in ("word", "bpe") and command.vocab_size is not None:
+        raise ValueError("--vocab-size: the tokenizer of a file has its own size; leave it out, or train word or bpe")
+    if not command.train_megabytes > 0:
+        raise ValueError(f"--train-megabytes: need some text, got {command.train_megabytes:g}; choose more than 0")
+    if command.limit_tokens is not None and command.limit_tokens < 1:
+        raise ValueError(f"--limit-tokens: need at least 1, got {command.limit_tokens}; choose more")
+    check_folder(command.out.expanduser(), command.overwrite)
+
+
+def _expected(command: Corpus) -> str:
+    """What will be read and what it takes, as far as the sizes of the files tell.
+
+    Raises:
+        ValueError: if the disk lacks the room.
+    """
+    files = sources_of(command.paths)
+    sizes = [file.stat().st_size * (PACKED if _packed(file) else 1.0) for file in files]
+    size, longest = sum(sizes), max((s for s, file in zip(sizes, files, strict=True) if is_text(file)), default=0.0)
+    tokens = min(size / BYTES_A_TOKEN, command.limit_tokens or float("inf"))
+    wide = command.tokenizer not in ("word", "bpe") or (command.vocab_size or 0) > 2**16
+    disk, memory = (4.0 if wide else 2.0) * tokens / GIB, MEMORY + DOCUMENT * longest / GIB
+    if command.tokenizer == "bpe":
+        memory += TRAINING * min(command.train_megabytes, size / 1e6 if files else float("inf"))
+    place = command.out.expanduser().absolute()
+    free = shutil.disk_usage(next(parent for parent in place.parents if parent.exists())).free / GIB
+    if disk > free:
+        raise ValueError(f"out: about {disk:.2g} GiB needed and {free:.2g} GiB free; choose another disk or less text")
+    streamed = sum(path.startswith(PREFIX) for path in command.paths)
+    also = f"; {streamed} streamed, of unknown size" if streamed else ""
+    return (
+        f"{len(files)} file{'' if len(files) == 1 else 's'}{also}: about {size / 1e6:.3g} MB of text; at most about "
+        f"{memory:.1f} GiB of memory and {1024 * disk:.3g} MiB on disk ({1024 * free:.0f} free)"
+    )
+
+
+def _packed(file: Path) -> bool:
+    return file.suffix.lower() in (".gz", ".zst", ".parquet", ".pq")
+
+
+def _tokenizer(command: Corpus, read: Any) -> Tokenizer:
+    if command.tokenizer not in ("word", "bpe"):
+        return read_tokenizer(command.tokenizer)
+    size = 4096 if command.vocab_size is None else command.vocab_size
+    texts: Iterator[str] = (document.text for document in read())
+    if command.tokenizer == "word":
+        return word_level(texts, size)
+    return byte_bpe(first_texts(texts, command.train_megabytes), size)
+
+
+def _said(command: Corpus, tokenizer: Tokenizer) -> str:
+    trained = {"word": "whole words", "bpe": f"byte-level BPE of the first {command.train_megabytes:g} MB"}
+    return f"{trained.get(command.tokenizer, command.tokenizer)}, {tokenizer.vocab} tokens"
+
+
+def _encoded(
+    command: Corpus,
+    found: Iterator[Document],
+    tokenizer: Tokenizer,
+    damage: Damage,
+    facts: dict[str, Any],
+    console: Any,
+) -> EncodedCorpus:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
+        shown = bar.add_task("encoding", total=None)
+
+        def show(count: int, tokens: int) -> None:
+            seconds = max(bar.tasks[0].elapsed or 0.0, 1e-3)
+            rates = f"{count / seconds:,.0f} documents/s, {tokens / seconds:,.0f} tokens/s"
+            bar.update(shown, description=f"{count:,} documents, {tokens:,} tokens; {rates}")
+
+        return encode(
+            found,
+            tokenizer,
+            command.out,
+            show,
+            overwrite=command.overwrite,
+            limit_tokens=command.limit_tokens,
+            damage=damage,
+            facts=facts,
+        )
+
+
+def _report(corpus: EncodedCorpus, damage: Damage, tokenizer: str, out: Path, console: Any) -> None:
+    from rich.table import Table
+
+    facts = corpus.facts
+    if damage:
+        table = Table("skipped because it", "rows", "first", title=f"{len(damage)} damaged rows skipped")
+        for kind, count, place in damage.table():
+            table.add_row(kind, f"{count:,}", place)
+        console.print(table, markup=False)
+    unknown = "cannot occur" if facts["unknown_token"] is None else f"{facts['unknown_tokens'] / corpus.tokens:.2%}"
+    limited = " (stopped at --limit-tokens)" if facts["limited"] else ""
+    lines = [
+        f"{len(corpus):,} documents, {corpus.tokens:,} tokens{limited}; {len(damage):,} damaged rows skipped",
+        f"subsets: {', '.join(corpus.subsets) or 'none named'}",
+        f"tokenizer: {tokenizer}, unknown tokens: {unknown}, {corpus.tokenizer_hash}",
+        f"corpus: {corpus.hash}",
+        f"written to {out}",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)

@@ -1,0 +1,160 @@
+"""Documents out of files, folders and data sets; what cannot be read is counted and named, never dropped in silence."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .formats import Row, rows
+from .hub import PREFIX, hub_rows
+
+KEPT_PLACES = 100
+"""Damaged rows that are named one by one; all are counted."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text.
+
+    Attributes:
+        text: as it stands in its file, less a byte-order mark.
+        source: "file:line", or "file" for a text file, which is one document.
+        subset: The Pile's `meta.pile_set_name`, where there is one.
+    """
+
+    text: str
+    source: str
+    subset: str | None = None
+
+
+@dataclass
+class Damage:
+    """Rows that were skipped.
+
+    Attributes:
+        places: (place, what is wrong) of the first ones.
+        kinds: how many of each kind.
+
+    >>> damage = Damage()
+    >>> damage.add("a.jsonl:3", "is not JSON (Expecting value at column 9); mend the row or skip it")
+    >>> print(damage)
+    1 row skipped; 1 is not JSON, first a.jsonl:3
+    """
+
+    places: list[tuple[str, str]] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    _first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, place: str, problem: str) -> None:
+        """Count one more row."""
+        kind = problem.split(";")[0].split(" (")[0]
+        self.kinds[kind] += 1
+        self._first.setdefault(kind, place)
+        if len(self.places) < KEPT_PLACES:
+            self.places.append((place, problem.split(";")[0]))
+
+    def __len__(self) -> int:
+        return self.kinds.total()
+
+    def table(self) -> list[tuple[str, int, str]]:
+        """(what is wrong, how often, where first), most frequent first."""
+        return [(kind, count, self._first[kind]) for kind, count in self.kinds.most_common()]
+
+    def summary(self) -> dict[str, Any]:
+        """What a record keeps: the counts, and the places of the first rows."""
+        return {"skipped": len(self), "kinds": dict(self.kinds.most_common()), "places": [list(p) for p in self.places]}
+
+    def __str__(self) -> str:
+        parts = [f"{count} {kind}, first {place}" for kind, count, place in self.table()]
+        return "; ".join([f"{len(self)} row{'' if len(self) == 1 else 's'} skipped", *parts])
+
+
+def documents(
+    paths: str | PathLike[str] | Iterable[str | PathLike[str]],
+    *,
+    subset: str | None = None,
+    on_error: str = "stop",
+    damage: Damage | None = None,
+    text_field: str = "text",
+) -> Iterator[Document]:
+    """The documents of files, folders and data sets, one after the other; memory holds one document at a time.
+
+    `.jsonl` and `.json` (rows with a text field, The Pile's own format), `.parquet`, and everything else as one text;
+    `.gz` and `.zst` of all but parquet. A folder means its files in sorted order, with its subfolders, less hidden ones
+    (whose names begin with a dot). `hub:OWNER/NAME[/CONFIG][:SPLIT]` streams a data set of the Hugging Face hub.
+
+    Args:
+        paths: one or more.
+        subset: keep rows whose `meta.pile_set_name` this is.
+        on_error: "stop" at a damaged row, or "skip" and count it.
+        damage: where skipped rows are counted.
+        text_field: field or column that holds the text.
+
+    Raises:
+        ValueError: at once for a path that does not exist or holds no file; while reading for a damaged row, and at the
+            end for a subset that did not occur, with those that did.
+    """
+    if on_error not in ("stop", "skip"):
+        raise ValueError(f"on_error: '{on_error}' is not known; choose stop or skip")
+    given = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    if not given:
+        raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
+    sources = [source for path in given for source in _sources(path)]
+    return _read(sources, subset, on_error == "stop", Damage() if damage is None else damage, text_field)
+
+
+def sources_of(paths: Iterable[str | PathLike[str]]) -> list[Path]:
+    """The files that `documents` would read from these paths."""
+    return [source for path in paths for source in _sources(path) if isinstance(source, Path)]
+
+
+def _sources(path: str | PathLike[str]) -> list[Path | str]:
+    if isinstance(path, str) and path.startswith(PREFIX):
+        return [path]
+    path = Path(path).expanduser()
+    if path.is_dir():
+        return _files(path)
+    if not path.exists():
+        raise ValueError(f"paths: '{path}' does not exist; check the path")
+    return [path]
+
+
+def _files(folder: Path) -> list[Path | str]:
+    if (folder / "corpus.json").exists():
+        raise ValueError(f"paths: '{folder}' is an encoded corpus already; give the text it was made of")
+    inside = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts)
+    files: list[Path | str] = [path for path in inside if path.is_file() and not _hidden(path.relative_to(folder))]
+    if not files:
+        raise ValueError(f"paths: '{folder}' holds no file to read; give a folder of text files")
+    return files
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _read(sources: list[Path | str], subset: str | None, stop: bool, damage: Damage, field: str) -> Iterator[Document]:
+    seen: Counter[str | None] = Counter()
+    for row in _rows(sources, field):
+        if row.problem is not None or row.text is None:
+            _meet(row, stop, damage)
+            continue
+        seen[row.subset] += 1
+        if subset is None or row.subset == subset:
+            yield Document(row.text, row.place, row.subset)
+    if subset is not None and subset not in seen:
+        named = ", ".join(sorted(name for name in seen if name is not None)) or "none"
+        raise ValueError(f"subset: no document of '{subset}'; found: {named} ({seen[None]} documents name no subset)")
+
+
+def _rows(sources: list[Path | str], text_field: str) -> Iterator[Row]:
+    for source in sources:
+        yield from rows(source, text_field) if isinstance(source, Path) else hub_rows(source, text_field)
+
+
+def _meet(row: Row, stop: bool, damage: Damage) -> None:
+    if stop:
+        raise ValueError(f"{row.place}: {row.problem} (on-error skip would count it and go on)")
+    damage.add(row.place, row.problem or "")

@@ -1,0 +1,287 @@
+"""Every format gives its texts, and every damaged row is counted and named."""
+
+import gzip
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jaxembed.corpus import Damage, documents
+
+ROWS = [
+    {"text": "the cat\nsat", "meta": {"pile_set_name": "A"}},
+    {"text": "naïve 日本", "meta": {"pile_set_name": "B"}},
+    {"text": "no meta"},
+]
+TEXTS = [row["text"] for row in ROWS]
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def put(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def texts(*paths, **options):
+    return [document.text for document in documents(paths, **options)]
+
+
+def skipped(path, **options):
+    """The texts that are left, and the damage."""
+    damage = Damage()
+    left = texts(path, on_error="skip", damage=damage, **options)
+    return left, damage
+
+
+def zstd(content):
+    return pytest.importorskip("zstandard").ZstdCompressor(write_checksum=True).compress(content)
+
+
+@pytest.mark.parametrize(
+    "name, packed",
+    [("a.jsonl", bytes), ("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstd), ("a.json", bytes), ("a.ndjson", bytes)],
+)
+def test_rows_come_back_in_order_with_their_places_and_subsets(tmp_path, name, packed):
+    path = put(tmp_path / name, packed(lines(ROWS)))
+    found = list(documents(path))
+    assert [document.text for document in found] == TEXTS
+    assert [document.source for document in found] == [f"{path}:{n}" for n in (1, 2, 3)]
+    assert [document.subset for document in found] == ["A", "B", None]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+def test_frames_one_after_the_other_are_one_file(tmp_path, pack):
+    name = "a.jsonl.gz" if pack is gzip.compress else "a.jsonl.zst"
+    half = len(lines(ROWS)) // 2  # in the middle of a row
+    path = put(tmp_path / name, pack(lines(ROWS)[:half]) + pack(b"") + pack(lines(ROWS)[half:]))
+    assert texts(path) == TEXTS
+
+
+def test_gzip_may_end_in_padding(tmp_path):
+    assert texts(put(tmp_path / "a.jsonl.gz", gzip.compress(lines(ROWS)) + bytes(1000))) == TEXTS
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (b"\xef\xbb\xbf" + lines(ROWS), TEXTS),
+        (lines(ROWS).replace(b"\n", b"\r\n"), TEXTS),
+        (lines(ROWS).rstrip(), TEXTS),
+        (lines(ROWS).replace(b"\n", b"\n\n"), TEXTS),
+        (lines([{"text": "x" * 300_000}, {"text": "y"}]), ["x" * 300_000, "y"]),
+        (json.dumps(ROWS, indent=1).encode(), TEXTS),
+        (json.dumps(TEXTS).encode(), TEXTS),
+    ],
+    ids=["mark", "CRLF", "no last end", "blank lines", "longer than a block", "array of rows", "array of texts"],
+)
+def test_json_as_people_write_it(tmp_path, content, expected):
+    assert texts(put(tmp_path / "a.json", content)) == expected
+
+
+BAD_ROWS = {
+    "not JSON": (b'{"text": "cut', "is not JSON .Unterminated string"),
+    "array": (b'["a", "b"]', r"is no object .list.; a line is one"),
+    "no text": (b'{"content": "x", "id": 1}', r"has no field 'text' .fields: content, id."),
+    "null": (b'{"text": null}', "text is no string .NoneType"),
+    "number": (b'{"text": 3}', "text is no string .int"),
+    "empty": (b'{"text": " \\n"}', "is empty"),
+    "latin-1": (b'{"text": "caf\xe9"}', "is not UTF-8 .0xe9 at byte 13"),
+    "surrogate": (rb'{"text": "x\ud800"}', "half a surrogate pair .character 1"),
+    "deep": (b"[" * 200_000, "is not JSON"),
+    "long number": (b'{"text": "x", "n": ' + b"9" * 5000 + b"}", "is not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ROWS)
+def test_a_damaged_row_stops_or_is_skipped_by_file_and_line(tmp_path, name):
+    bad, message = BAD_ROWS[name]
+    path = put(tmp_path / "a.jsonl", lines(ROWS[:1]) + bad + b"\n" + lines(ROWS[1:]))
+    with pytest.raises(ValueError, match=f"a.jsonl:2: {message}") as error:
+        texts(path)
+    assert "\n" not in str(error.value) and "skip" in str(error.value)
+    left, damage = skipped(path)
+    assert left == TEXTS and len(damage) == 1
+    assert damage.places[0][0] == f"{path}:2"
+
+
+BAD_FILES = {
+    "a.txt": (b"", "is empty"),
+    "b.txt": (b"caf\xe9", "is not UTF-8 .0xe9 at byte 3"),
+    "c.txt": ("text".encode("utf-16"), "is UTF-16"),
+    "d.bin": (b"\x7fELF\0", "binary file"),
+    "a.jsonl": (b"", "is empty"),
+    "b.jsonl": (b"\n\n", "is empty"),
+    "c.jsonl.gz": (b"plain", "is damaged .*incorrect header"),
+    "d.jsonl.gz": (b"", "is empty"),
+    "e.txt.gz": (gzip.compress(b"a text" * 99)[:-12], "ends too early"),
+    "f.json": (b'[{"text": "a"}, ', "is not JSON"),
+    "g.parquet": (b"PAR1 or not", "is no readable parquet file"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_file_that_is_no_text_is_named(tmp_path, name):
+    if name.endswith("parquet"):
+        pytest.importorskip("pyarrow")
+    content, message = BAD_FILES[name]
+    path = put(tmp_path / name, content)
+    with pytest.raises(ValueError, match=f"{name}.*{message}") as error:
+        texts(path)
+    assert "\n" not in str(error.value)
+    left, damage = skipped(path)
+    assert not left and len(damage) == 1 and damage.places[0][0].startswith(str(path))
+
+
+@pytest.mark.parametrize("name, pack", [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstd)])
+def test_a_truncated_file_gives_its_whole_rows_and_says_where_it_broke_off(tmp_path, name, pack):
+    rows = [{"text": "".join(map(chr, np.random.default_rng(n).integers(97, 123, 5000)))} for n in range(100)]
+    whole = pack(lines(rows))
+    left, damage = skipped(put(tmp_path / name, whole[: len(whole) * 2 // 3]))
+    assert left == [row["text"] for row in rows[: len(left)]] and 30 < len(left) < 70
+    assert damage.places == [(f"{tmp_path / name}:{len(left) + 1}", "ends too early (truncated)")]
+
+
+@pytest.mark.parametrize("name, pack", [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstd)])
+def test_a_flipped_bit_is_damage(tmp_path, name, pack):
+    content = bytearray(pack(lines(ROWS * 50)))
+    content[-3 if name.endswith("zst") else -6] ^= 1  # of the checksum
+    _, damage = skipped(put(tmp_path / name, bytes(content)))
+    assert len(damage) == 1 and "damaged" in damage.places[0][1]
+
+
+def test_text_files_and_folders_in_sorted_order(tmp_path):
+    for name in ("b.txt", "a/z.txt", "a/b.md", ".hidden/x.txt", "a/.DS_Store"):
+        put(tmp_path / name, f"{name}\r\nend")
+    put(tmp_path / "c.jsonl", lines(ROWS[:1]))
+    put(tmp_path / "d.txt.gz", gzip.compress(b"\xef\xbb\xbfpacked"))
+    assert texts(tmp_path) == ["a/b.md\r\nend", "a/z.txt\r\nend", "b.txt\r\nend", TEXTS[0], "packed"]
+    assert [document.source for document in documents(tmp_path)][0] == str(tmp_path / "a/b.md")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("missing.txt", "does not exist"),
+        ("empty", "holds no file"),
+        ("encoded", "is an encoded corpus already"),
+        ([], "nothing to read"),
+    ],
+)
+def test_paths_without_text_are_refused_at_once(tmp_path, given, message):
+    (tmp_path / "empty").mkdir()
+    put(tmp_path / "encoded/corpus.json", "{}")
+    with pytest.raises(ValueError, match=message):
+        documents(tmp_path / given if given else [])
+
+
+def test_a_subset_is_chosen_and_an_unknown_one_names_those_there_are(tmp_path):
+    path = put(tmp_path / "a.jsonl", lines(ROWS))
+    assert texts(path, subset="B") == TEXTS[1:2]
+    with pytest.raises(ValueError, match=r"no document of 'C'; found: A, B \(1 documents name no subset\)"):
+        texts(path, subset="C")
+
+
+def test_another_field_and_an_unknown_policy(tmp_path):
+    assert texts(put(tmp_path / "a.jsonl", b'{"body": "x"}'), text_field="body") == ["x"]
+    with pytest.raises(ValueError, match="on_error: 'ignore'"):
+        documents(tmp_path, on_error="ignore")
+
+
+def test_damage_counts_all_and_names_the_first():
+    damage = Damage()
+    for n in range(150):
+        damage.add(f"a.jsonl:{n}", f"is not JSON (at column {n}); mend it")
+    damage.add("b.txt", "is empty; give text")
+    assert len(damage) == 151 and len(damage.places) == 100
+    assert damage.table() == [("is not JSON", 150, "a.jsonl:0"), ("is empty", 1, "b.txt")]
+    assert damage.summary()["kinds"] == {"is not JSON": 150, "is empty": 1}
+    assert str(damage) == "151 rows skipped; 150 is not JSON, first a.jsonl:0; 1 is empty, first b.txt"
+
+
+def parquet(path, **columns):
+    arrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table(columns), path, row_group_size=2)
+    return path
+
+
+def test_parquet_with_subsets(tmp_path):
+    metas = [{"pile_set_name": "A"}, {"pile_set_name": "B"}, None]
+    path = parquet(tmp_path / "a.parquet", id=[1, 2, 3], meta=metas, text=TEXTS)
+    found = list(documents(path))
+    assert [(document.text, document.subset) for document in found] == list(zip(TEXTS, ["A", "B", None], strict=True))
+    assert [document.source for document in found] == [f"{path}:row {n}" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "binary", "dictionary"])
+def test_parquet_of_every_kind_of_string(tmp_path, kind):
+    arrow = pytest.importorskip("pyarrow")
+    column = arrow.array([text.encode() for text in TEXTS], arrow.binary())
+    if kind != "binary":
+        column = column.cast(arrow.string() if kind == "dictionary" else getattr(arrow, kind)())
+    assert texts(parquet(tmp_path / "a.parquet", text=column.dictionary_encode() if kind == "dictionary" else column)) == TEXTS
+
+
+def test_parquet_damage(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    broken = arrow.array([b"fine", b"caf\xe9", None, b""], arrow.binary())
+    damaged = arrow.Array.from_buffers(arrow.string(), 4, broken.buffers())
+    left, damage = skipped(parquet(tmp_path / "a.parquet", text=damaged))
+    assert left == ["fine"]
+    assert [place.rsplit(":", 1)[1] for place, _ in damage.places] == ["row 2", "row 3", "row 4"]
+    _, damage = skipped(parquet(tmp_path / "b.parquet", content=["x"], id=[1]))
+    assert "has no column 'text' (columns: content, id)" in damage.places[0][1]
+    _, damage = skipped(parquet(tmp_path / "c.parquet", text=[1, 2]))
+    assert damage.kinds == {"text is no string": 2}
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A stand-in for the library that streams data sets."""
+    asked = []
+
+    def load_dataset(name, config, *, split, streaming):
+        asked.append((name, config, split, streaming))
+        if name == "no/where":
+            raise ConnectionError("no route\nto host")
+        return iter(ROWS) if name == "a/b" else broken()
+
+    def broken():
+        yield ROWS[0]
+        raise OSError("reset")
+
+    monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=load_dataset))
+    return asked
+
+
+def test_a_data_set_of_the_hub_is_streamed(hub):
+    found = list(documents("hub:a/b/c:test"))
+    assert [document.text for document in found] == TEXTS and hub == [("a/b", "c", "test", True)]
+    assert (found[1].source, found[1].subset) == ("hub:a/b:test:row 2", "B")
+    assert texts("hub:a/b") == TEXTS and hub[-1] == ("a/b", None, "train", True)
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("hub:no/where", r"hub:no/where: not reached \(ConnectionError: no route to host\); check the name"),
+        ("hub:breaks/off", r"hub:breaks/off: after 1 rows \(OSError: reset\)"),
+        ("hub:", "is no data set; write hub:OWNER/NAME"),
+        ("hub:a/b/c/d", "is no data set"),
+    ],
+)
+def test_a_data_set_that_cannot_be_read_is_one_line(hub, name, message):
+    with pytest.raises(ValueError, match=message) as error:
+        texts(name)
+    assert "\n" not in str(error.value)
+
+
+def test_without_the_extra_the_line_says_which(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ValueError, match=r"pip install 'jaxembed\[datasets\]'"):
+        texts("hub:a/b")

@@ -1,5 +1,10 @@
-"""The decoder's layers in flax.nnx. Imported only where a decoder is built, since flax takes a second to load."""
+"""The decoder's layers in flax.nnx. Imported only where a decoder is built, since flax takes a second to load.
 
+Activations are `[example * position, width]`: matrix products of two-dimensional arrays, and above all their weight
+gradients, run at twice the speed of three-dimensional ones.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +16,9 @@ from jaxtyping import Array, Float, Int
 from .decoder import Decoder
 from .rotary import rotate
 
+Attend = Callable[[Array, Array, Array], Array]
+"""(query, key, value), each `[example, position, head, width]` -> `[example, position, head, width]`."""
+
 
 class RMSNorm(nnx.Module):
     """x / root mean square(x), times one gain per unit."""
@@ -19,52 +27,82 @@ class RMSNorm(nnx.Module):
         self.gain = nnx.Param(jnp.ones(settings.width, float))
         self.floor = settings.norm_floor
 
-    def __call__(self, x: Float[Array, "position width"]) -> Float[Array, "position width"]:
-        square = jnp.mean(jnp.square(x), axis=1, keepdims=True)
-        return x * jax.lax.rsqrt(square + jnp.asarray(self.floor, x.dtype)) * self.gain[...][None, :]
+    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
+        wide = _wide(x)
+        square = jnp.mean(jnp.square(wide), axis=1, keepdims=True)
+        scaled = wide * jax.lax.rsqrt(square + jnp.asarray(self.floor, wide.dtype))
+        return (scaled * _row(self.gain, wide.dtype)).astype(x.dtype)
+
+
+class LayerNorm(nnx.Module):
+    """(x - mean(x)) / standard deviation(x), times one gain and plus one bias per unit."""
+
+    def __init__(self, settings: Decoder) -> None:
+        self.gain = nnx.Param(jnp.ones(settings.width, float))
+        self.bias = nnx.Param(jnp.zeros(settings.width, float))
+        self.floor = settings.norm_floor
+
+    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
+        wide = _wide(x)
+        centred = wide - jnp.mean(wide, axis=1, keepdims=True)
+        square = jnp.mean(jnp.square(centred), axis=1, keepdims=True)
+        scaled = centred * jax.lax.rsqrt(square + jnp.asarray(self.floor, wide.dtype))
+        return (scaled * _row(self.gain, wide.dtype) + _row(self.bias, wide.dtype)).astype(x.dtype)
 
 
 class Attention(nnx.Module):
-    """Causal multi-head attention with rotary positions."""
+    """Causal attention; groups of query heads may share one key and value head."""
 
     def __init__(self, settings: Decoder, rngs: nnx.Rngs) -> None:
-        width = settings.width
-        self.query, self.key, self.value, self.out = (_matrix(rngs, width, width, settings) for _ in range(4))
-        self.heads, self.base = settings.heads, settings.rotary_base
+        width, queries, keys = settings.width, settings.query_width, settings.key_width
+        self.query = _matrix(rngs, width, queries, settings.init_scale)
+        self.key, self.value = (_matrix(rngs, width, keys, settings.init_scale) for _ in range(2))
+        self.out = _matrix(rngs, queries, width, settings.residual_scale)
+        if settings.qkv_bias:
+            self.query_bias, self.key_bias, self.value_bias = (_zeros(size) for size in (queries, keys, keys))
+        if settings.out_bias:
+            self.out_bias = _zeros(width)
+        self.settings = settings
 
-    def __call__(self, x: Float[Array, "position width"]) -> Float[Array, "position width"]:
-        query, key, value = (self._split(x @ matrix[...]) for matrix in (self.query, self.key, self.value))
-        places = np.arange(x.shape[0])
-        query, key = rotate(query, places, self.base), rotate(key, places, self.base)
-        scores = jnp.einsum("ihd,jhd->hij", query, key) / np.asarray(query.shape[-1] ** 0.5, x.dtype)
-        past = jnp.asarray(places[:, None] >= places[None, :])[None]
-        weights = jax.nn.softmax(jnp.where(past, scores, -jnp.inf), axis=-1)
-        return jnp.einsum("hij,jhd->ihd", weights, value).reshape(x.shape) @ self.out[...]
-
-    def _split(self, x: Float[Array, "position width"]) -> Float[Array, "position head width"]:
-        return x.reshape(x.shape[0], self.heads, -1)
+    def __call__(self, x: Float[Array, "... width"], examples: int, attend: Attend) -> Float[Array, "... width"]:
+        units = self.settings.head_units
+        parts = (_affine(self, name, x) for name in ("query", "key", "value"))
+        query, key, value = (part.reshape(examples, -1, part.shape[1] // units, units) for part in parts)
+        if self.settings.positions == "rotary":
+            places, turn = np.arange(query.shape[1]), (self.settings.rotary_base, self.settings.rotary_scaling)
+            query, key = rotate(query, places, *turn), rotate(key, places, *turn)
+        return _affine(self, "out", attend(query, key, value).reshape(x.shape[0], -1))
 
 
-class SwiGLU(nnx.Module):
-    """(silu(x G) * x W) D."""
+class MLP(nnx.Module):
+    """SwiGLU, (silu(x G) * x W) D, or the tanh form of GELU, gelu(x W) D."""
 
     def __init__(self, settings: Decoder, rngs: nnx.Rngs) -> None:
-        self.gate, self.up = (_matrix(rngs, settings.width, settings.hidden, settings) for _ in range(2))
-        self.down = _matrix(rngs, settings.hidden, settings.width, settings)
+        names = ("gate", "up") if settings.activation == "swiglu" else ("up",)
+        for name in names:
+            setattr(self, name, _matrix(rngs, settings.width, settings.mlp_width, settings.init_scale))
+        self.down = _matrix(rngs, settings.mlp_width, settings.width, settings.residual_scale)
+        if settings.mlp_bias:
+            for name in names:
+                setattr(self, f"{name}_bias", _zeros(settings.mlp_width))
+            self.down_bias = _zeros(settings.width)
+        self.gated = settings.activation == "swiglu"
 
-    def __call__(self, x: Float[Array, "position width"]) -> Float[Array, "position width"]:
-        return (jax.nn.silu(x @ self.gate[...]) * (x @ self.up[...])) @ self.down[...]
+    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
+        up = _affine(self, "up", x)
+        inner = jax.nn.silu(_affine(self, "gate", x)) * up if self.gated else jax.nn.gelu(up, approximate=True)
+        return _affine(self, "down", inner)
 
 
 class Block(nnx.Module):
-    """Attention, then SwiGLU, each on normalised input and added to the stream."""
+    """Attention, then the MLP, each on normalised input and added to the stream."""
 
     def __init__(self, settings: Decoder, rngs: nnx.Rngs) -> None:
-        self.attention_norm, self.attention = RMSNorm(settings), Attention(settings, rngs)
-        self.mlp_norm, self.mlp = RMSNorm(settings), SwiGLU(settings, rngs)
+        self.attention_norm, self.attention = NORMS[settings.norm](settings), Attention(settings, rngs)
+        self.mlp_norm, self.mlp = NORMS[settings.norm](settings), MLP(settings, rngs)
 
-    def __call__(self, x: Float[Array, "position width"]) -> Float[Array, "position width"]:
-        x = x + self.attention(self.attention_norm(x))
+    def __call__(self, x: Float[Array, "... width"], examples: int, attend: Attend) -> Float[Array, "... width"]:
+        x = x + self.attention(self.attention_norm(x), examples, attend)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -72,21 +110,63 @@ class DecoderModule(nnx.Module):
     """Embedding, blocks, last norm, head; the head is the embedding's own table where `tied`."""
 
     def __init__(self, settings: Decoder, vocab: int, rngs: nnx.Rngs) -> None:
-        self.embed = _matrix(rngs, vocab, settings.width, settings)
+        self.embed = _matrix(rngs, vocab, settings.width, settings.init_scale)
+        if settings.positions == "learned":
+            self.positions = _matrix(rngs, settings.max_positions, settings.width, settings.init_scale)
         self.blocks = nnx.Dict({f"layer{i}": Block(settings, rngs) for i in range(settings.layers)})
-        self.norm = RMSNorm(settings)
-        self.tied = settings.tied
+        self.norm = NORMS[settings.norm](settings)
         if not settings.tied:
-            self.unembed = _matrix(rngs, vocab, settings.width, settings)
+            self.unembed = _matrix(rngs, vocab, settings.width, settings.init_scale)
+        self.tied, self.learned = settings.tied, settings.positions == "learned"
 
-    def __call__(self, tokens: Int[Array, " position"]) -> Float[Array, "position token"]:
-        x = self.embed[...][tokens]
+    def states(self, tokens: Int[Array, "example position"], attend: Attend) -> list[Float[Array, "... width"]]:
+        """The stream `[example * position, width]`: embedding, after every block, after the last norm."""
+        stream = [self._start(tokens)]
         for i in range(len(self.blocks)):
-            x = self.blocks[f"layer{i}"](x)
+            stream.append(self.blocks[f"layer{i}"](stream[-1], tokens.shape[0], attend))
+        return [*stream, self.norm(stream[-1])]
+
+    def logits(self, tokens: Int[Array, "example position"], attend: Attend) -> Float[Array, "... token"]:
+        """`[example * position, token]`, in float32 at least."""
+        x = self.states(tokens, attend)[-1]
         head = self.embed if self.tied else self.unembed
-        return self.norm(x) @ head[...].T
+        return _wide(x) @ _wide(head[...]).T
+
+    def _start(self, tokens: Int[Array, "example position"]) -> Float[Array, "... width"]:
+        x = self.embed[...][tokens.reshape(-1)]
+        if not self.learned:
+            return x
+        places = np.tile(np.arange(tokens.shape[1]), tokens.shape[0])
+        return x + self.positions[...][places]
 
 
-def _matrix(rngs: nnx.Rngs, rows: int, columns: int, settings: Decoder) -> Any:
+NORMS = {"rms": RMSNorm, "layer": LayerNorm}
+
+
+def _affine(module: Any, name: str, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
+    """x times the matrix `name`, plus the bias that goes with it where there is one."""
+    product = x @ getattr(module, name)[...]
+    bias = getattr(module, f"{name}_bias", None)
+    return product if bias is None else product + _row(bias, x.dtype)
+
+
+def _wide_dtype(dtype: Any) -> np.dtype:
+    """The dtype itself, but float32 for half precision: what means, softmax and logits need."""
+    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)
+
+
+def _wide(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    return x.astype(_wide_dtype(x.dtype))
+
+
+def _row(vector: Any, dtype: Any) -> Float[Array, "1 width"]:
+    return vector[...].astype(dtype)[None, :]
+
+
+def _matrix(rngs: nnx.Rngs, rows: int, columns: int, scale: float) -> Any:
     draws = jax.random.normal(rngs.params(), (rows, columns), float)
-    return nnx.Param(draws * jnp.asarray(settings.init_scale, draws.dtype))
+    return nnx.Param(draws * jnp.asarray(scale, draws.dtype))
+
+
+def _zeros(size: int) -> Any:
+    return nnx.Param(jnp.zeros(size, float))

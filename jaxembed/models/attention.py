@@ -1,0 +1,81 @@
+"""Causal attention of grouped heads: the fused kernel on accelerators, blocks of queries on processors."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+BLOCK, MOST_BLOCKS = 64, 16
+"""Queries of one block where they are few enough, and else in how many blocks a sequence is taken, to bound compiling.
+
+Forward and backward on a core, 8 sequences of 256, 4 heads of 64 units on 2: dot_product_attention 40 ms, blocks of 32
+12 ms, of 64 12 ms, of 128 16 ms, one block 22 ms.
+"""
+
+
+def causal_attention(
+    query: Float[Array, "example position head width"],
+    key: Float[Array, "example position ... width"],
+    value: Float[Array, "example position ... width"],
+) -> Float[Array, "example position head width"]:
+    """Attention to the past, by what the default device does fastest: `jax.nn.dot_product_attention` or `in_blocks`.
+
+    Float64 is always taken in blocks, since the kernels' softmax is float32. Arguments as in `in_blocks`.
+    """
+    if query.dtype == np.float64 or jax.default_backend() == "cpu":
+        return in_blocks(query, key, value, block=max(BLOCK, -(-query.shape[1] // MOST_BLOCKS)))
+    return jax.nn.dot_product_attention(query, key, value, is_causal=True)
+
+
+def in_blocks(
+    query: Float[Array, "example position head width"],
+    key: Float[Array, "example position ... width"],
+    value: Float[Array, "example position ... width"],
+    *,
+    block: int | None = None,
+) -> Float[Array, "example position head width"]:
+    """Plain operations, so that Taylor mode passes; each block of queries meets only the keys up to its own end.
+
+    Examples and key heads are one batch of matrix products, and the queries that share a key head are its rows. All is
+    computed in the dtype of the query, the softmax in float32 at least.
+
+    Args:
+        query: `[example, position, head, width]`.
+        key: the same with fewer heads, each shared by a group of neighbouring query heads.
+        value: as the key.
+        block: queries of one block; None takes all at once.
+    """
+    examples, length, heads, width = query.shape
+    rows, keys, values = (_lanes(part, key.shape[2]) for part in (query, key, value))
+    rows = rows * np.asarray(width**-0.5, query.dtype)
+    step = block or length
+    mixed = [
+        _block(rows[:, :, start : start + step], keys[:, 0, : start + step], values[:, 0, : start + step])
+        for start in range(0, length, step)
+    ]
+    return jnp.moveaxis(jnp.concatenate(mixed, axis=2).reshape(examples, heads, length, width), 1, 2)
+
+
+def _lanes(x: Array, key_heads: int) -> Array:
+    """`[example, position, head, width]` to `[example * key head, query of a group, position, width]`."""
+    examples, length, _, width = x.shape
+    grouped = x.reshape(examples, length, key_heads, -1, width)
+    return grouped.transpose(0, 2, 3, 1, 4).reshape(examples * key_heads, -1, length, width)
+
+
+def _block(queries: Array, keys: Array, values: Array) -> Array:
+    """The last queries of `keys`' positions, all groups at once."""
+    lanes, groups, count, width = queries.shape
+    wide = _at_least_float32(queries.dtype)
+    rows = queries.reshape(lanes, groups * count, width)
+    scores = jnp.einsum("lrd,ljd->lrj", rows, keys, preferred_element_type=wide)
+    end = keys.shape[1]
+    past = np.tile(np.arange(end)[None, :] <= np.arange(end - count, end)[:, None], (groups, 1))
+    weights = jax.nn.softmax(jnp.where(jnp.asarray(past)[None], scores, -jnp.inf), axis=-1)
+    return jnp.einsum("lrj,ljd->lrd", weights.astype(values.dtype), values).reshape(queries.shape)
+
+
+def _at_least_float32(dtype: Any) -> np.dtype:
+    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)

@@ -1,0 +1,120 @@
+"""What is taken from a block of cosines of both sides, a stripe of tokens at a time; numba compiles it where installed.
+
+The loops below are plain Python; `kernels()` gives them compiled, or the numpy versions of the same sums. All of them
+see `first`, the block's row at which the stripe starts, and `triangle`, whether only later columns count.
+"""
+
+import inspect
+from functools import cache, partial
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+LANES = 32
+"""Numbers compared with the least kept neighbour in one go."""
+
+
+def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+    """Adds to found[i]: sums over the row's pairs of x, y, x^2, y^2, xy, the cosines less their shifts."""
+    for i in range(first, stop):
+        sx = sy = sxx = syy = sxy = 0.0
+        for j in range(i + 1 if triangle else 0, a.shape[1]):
+            x, y = a[i, j] - shift_a, b[i, j] - shift_b
+            sx += x
+            sy += y
+            sxx += x * x
+            syy += y * y
+            sxy += x * y
+        found[i, 0] += sx
+        found[i, 1] += sy
+        found[i, 2] += sxx
+        found[i, 3] += syy
+        found[i, 4] += sxy
+
+
+def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+    """The same for columns first .. stop: found[:, j]."""
+    for i in range(a.shape[0]):
+        for j in range(max(first, i + 1) if triangle else first, stop):
+            x, y = a[i, j] - shift_a, b[i, j] - shift_b
+            found[0, j] += x
+            found[1, j] += y
+            found[2, j] += x * x
+            found[3, j] += y * y
+            found[4, j] += x * y
+
+
+def histogram(a, b, first, stop, triangle, low, scale, found):  # noqa: ANN001, ANN201
+    """Adds to found[bin of x]: number of pairs, sum of x, sum of y; the first starts at `low`, the outer ones hold the rest."""
+    bins = found.shape[0]
+    for i in range(first, stop):
+        for j in range(i + 1 if triangle else 0, a.shape[1]):
+            x = a[i, j]
+            k = min(max(int((x - low) * scale), 0), bins - 1)
+            found[k, 0] += 1.0
+            found[k, 1] += x
+            found[k, 2] += b[i, j]
+
+
+def top_of_rows(keep, block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+    """Keeps in values[i], found[i] (largest first) the row's largest cosines and their columns, plus `offset`."""
+    last = values.shape[1] - 1
+    for i in range(first, stop):
+        for start in range(i + 1 if triangle else 0, block.shape[1], LANES):
+            end, largest = min(start + LANES, block.shape[1]), block[i, start]
+            for j in range(start, end):
+                largest = max(largest, block[i, j])
+            if largest > values[i, last]:
+                for j in range(start, end):
+                    if block[i, j] > values[i, last]:
+                        keep(block[i, j], offset + j, values[i], found[i])
+
+
+def top_of_columns(keep, block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+    """The same for columns first .. stop; rows are counted from `offset`."""
+    last = values.shape[1] - 1
+    least = values[first:stop, last].copy()
+    for i in range(block.shape[0]):
+        for start in range(max(first, i + 1) if triangle else first, stop, LANES):
+            end = min(start + LANES, stop)
+            above = block[i, start] - least[start - first]
+            for j in range(start, end):
+                above = max(above, block[i, j] - least[j - first])
+            if above > 0:
+                for j in range(start, end):
+                    if block[i, j] > least[j - first]:
+                        keep(block[i, j], offset + i, values[j], found[j])
+                        least[j - first] = values[j, last]
+
+
+def keep(x, token, values, found):  # noqa: ANN001, ANN201
+    """Insert a neighbour that is closer than the last into a list kept in order."""
+    place = values.shape[0] - 1
+    while place > 0 and values[place - 1] < x:
+        values[place], found[place] = values[place - 1], found[place - 1]
+        place -= 1
+    values[place], found[place] = x, token
+
+
+@cache
+def kernels() -> Any:
+    """The loops compiled by numba, or where it is not installed the same sums by numpy."""
+    try:
+        import numba
+    except ImportError:
+        return plain()
+    loops = {
+        loop.__name__: numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})(inspect.unwrap(loop))
+        for loop in (row_sums, column_sums, histogram, top_of_rows, top_of_columns, keep)
+    }  # unwrapped: a test's type checker wraps every function
+    for name in ("top_of_rows", "top_of_columns"):
+        loops[name] = partial(loops[name], loops["keep"])
+    return SimpleNamespace(**loops)
+
+
+def plain() -> Any:
+    """numpy versions of the loops."""
+    from . import _block_sums
+
+    return _block_sums

@@ -1,0 +1,259 @@
+"""`jaxembed pretrain`: train a decoder on an encoded corpus; stop it at any instant and go on with --resume."""
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from ..base import GIB
+from ..language.settings import Pretraining
+from .flags import parse
+
+if TYPE_CHECKING:
+    from ..corpus import EncodedCorpus
+    from ..language import Pretrained
+    from ..models import Decoder
+
+MODEL, CURVE = "model", "curve.npz"
+HELD_SHARE, HELD_MOST = 0.05, 100_000
+"""What is held out unless the user says: a share of the corpus, and no more tokens than this."""
+ROUND = 32
+"""MLP widths that follow from the width are multiples of this."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A decoder's sizes."""
+
+    architecture: Literal["qwen2", "llama", "gpt2"] | None = None
+    """qwen2 unless given."""
+    width: int | None = None
+    """Of the stream; 128 unless given."""
+    layers: int | None = None
+    """Blocks; 4 unless given."""
+    heads: int | None = None
+    """Attention heads; one for every 32 units of the width unless given."""
+    kv_heads: int | None = None
+    """Heads of keys and values; as many as --heads unless given."""
+    mlp_width: int | None = None
+    """Units of the MLP; 8/3 of the width unless given, 4 times the width for gpt2."""
+    tied: Literal["yes", "no"] | None = None
+    """Whether embedding and unembedding are one table; as the architecture has it unless given."""
+
+
+@dataclass(frozen=True)
+class Devices:
+    """What the run is divided over."""
+
+    devices: int | None = None
+    """Devices over all processes; the default device alone unless given or --coordinator is."""
+    shard: Literal["data", "full"] = "data"
+    """data: parameters whole on every device; full: shared out too."""
+    coordinator: str | None = None
+    """ADDRESS:PORT of process 0, for several hosts; --out is then a folder that all of them see."""
+    processes: int = 1
+    """Number of processes."""
+    process: int = 0
+    """Which of them this is, from 0."""
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Train a decoder on an encoded corpus."""
+
+    corpus: tyro.conf.Positional[Path]
+    """Folder of an encoded corpus (jaxembed corpus)."""
+    out: Path = Path("runs/pretrain")
+    """Folder of the run; OUT/model is the trained model as a Hugging Face folder."""
+    resume: bool = False
+    """Go on with a stopped run in that folder."""
+    overwrite: bool = False
+    """Replace an earlier run in that folder."""
+    verify: bool = False
+    """Train nothing: compare every saved set of parameters in that folder with its hash."""
+    init_from: Path | None = None
+    """Hugging Face folder of a model to start from, which then says the architecture."""
+    held_out_tokens: int | None = None
+    """Tokens at the end of the corpus that are not trained on, in whole documents, 0 for none; 5 %, at most 100,000,
+    unless given."""
+    remember_every: int = 200
+    """Updates between two states written down for --resume."""
+    shape: Annotated[Shape, tyro.conf.arg(name="")] = field(default_factory=Shape)
+    settings: Annotated[Pretraining, tyro.conf.arg(name="")] = field(default_factory=Pretraining)
+    devices: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
+
+
+def run(arguments: list[str]) -> None:
+    """Carry out `jaxembed pretrain` with these arguments."""
+    from rich.console import Console
+
+    command = parse(Pretrain, arguments, prog="jaxembed pretrain")
+    first = command.devices.process == 0
+    console = Console(soft_wrap=True, quiet=not first)
+    if command.verify:
+        _verify(command.out, console)
+        return
+    mesh = _mesh(command.devices)
+    from ..corpus import open_corpus
+
+    corpus, held = _split(open_corpus(command.corpus), command.held_out_tokens)
+    model, params = _model(command, corpus)
+    console.print(_expected(command, model, corpus, held), markup=False, highlight=False)
+    result = _trained(command, model, params, corpus, held, mesh, console)
+    _write(command, model, corpus, result, first)
+    _report(command, result, held, console)
+
+
+def _mesh(devices: Devices) -> Any:
+    """The devices, before any of them is used."""
+    if devices.devices is None and devices.coordinator is None:
+        return None
+    import jax
+
+    from ..language import data_mesh
+
+    if devices.devices is not None and devices.devices % devices.processes:
+        raise ValueError(f"--devices: {devices.devices} cannot be divided over {devices.processes} processes evenly")
+    if devices.devices is not None and getattr(jax.config, "jax_num_cpu_devices", 1) < 1:
+        # A processor poses as so many devices; this says nothing about cards.
+        jax.config.update("jax_num_cpu_devices", devices.devices // devices.processes)
+    if devices.coordinator is not None:
+        jax.distributed.initialize(devices.coordinator, devices.processes, devices.process)
+    return data_mesh(devices.devices)
+
+
+def _split(corpus: "EncodedCorpus", held_out: int | None) -> "tuple[EncodedCorpus, EncodedCorpus | None]":
+    if held_out == 0:
+        return corpus, None
+    return corpus.split(min(HELD_MOST, int(HELD_SHARE * corpus.tokens)) if held_out is None else held_out)
+
+
+def _model(command: Pretrain, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
+    """The decoder, and its parameters where they come from a folder."""
+    if command.init_from is None:
+        return decoder_of_flags(command.shape, command.settings.length), None
+    given = [f.name for f in fields(Shape) if getattr(command.shape, f.name) is not None]
+    if given:
+        raise ValueError(f"--{given[0].replace('_', '-')}: the model of --init-from has its own; leave it out")
+    from ..corpus import read_tokenizer
+    from ..models.hugging_face import read_model
+
+    if (command.init_from / "tokenizer.json").exists():
+        theirs = read_tokenizer(command.init_from).hash
+        if theirs != corpus.tokenizer_hash:
+            raise ValueError(
+                f"--init-from: {command.init_from} has another tokenizer than the corpus; encode the corpus with "
+                f"--tokenizer {command.init_from}"
+            )
+    return read_model(command.init_from)
+
+
+def decoder_of_flags(shape: Shape, length: int) -> "Decoder":
+    """The decoder that the flags describe.
+
+    >>> decoder_of_flags(Shape(width=64), length=128).mlp_width
+    192
+    """
+    from .. import models
+
+    name = shape.architecture or "qwen2"
+    width, layers = shape.width or 128, shape.layers or 4
+    sizes: dict[str, Any] = {"width": width, "layers": layers, "heads": shape.heads or max(1, width // 32)}
+    sizes |= {} if shape.tied is None else {"tied": shape.tied == "yes"}
+    if name == "gpt2":
+        if shape.kv_heads is not None:
+            raise ValueError("--kv-heads: gpt2 has one for every head; leave it out, or take qwen2 or llama")
+        return models.gpt2(mlp_width=shape.mlp_width, max_positions=length, **sizes)
+    mlp_width = -(-8 * width // (3 * ROUND)) * ROUND if shape.mlp_width is None else shape.mlp_width
+    family = models.qwen2 if name == "qwen2" else models.llama
+    return family(kv_heads=shape.kv_heads or sizes["heads"], mlp_width=mlp_width, **sizes)
+
+
+def _expected(command: Pretrain, model: "Decoder", corpus: "EncodedCorpus", held: "EncodedCorpus | None") -> str:
+    from ..language import memory_estimate
+
+    settings, devices = command.settings, command.devices.devices or 1
+    need = memory_estimate(model, settings, corpus.vocab, devices=devices, shared_out=command.devices.shard == "full")
+    predicted, held_out = settings.steps * settings.predicted, 0 if held is None else held.tokens
+    shared = f" on each of {devices} devices" if devices > 1 else ""
+    return (
+        f"{model.parameter_count(corpus.vocab):,} parameters; {predicted:,} tokens to predict, "
+        f"{predicted / corpus.tokens:.2g} epochs of {corpus.tokens:,}; held out {held_out:,}; about "
+        f"{need / GIB:.2g} GiB of arrays{shared}; writing to {command.out}"
+    )
+
+
+def _trained(
+    command: Pretrain, model: "Decoder", params: Any, corpus: "EncodedCorpus", held: Any, mesh: Any, console: Any
+) -> "Pretrained":
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from ..language import pretrain
+
+    columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+        shown = bar.add_task("compiling", total=command.settings.steps)
+
+        def on_step(now: Any) -> None:
+            speed = f"{now.tokens_per_second:,.0f} tokens/s, MFU {now.utilisation:.1%}"
+            bar.update(shown, completed=now.step, description=f"loss {now.loss:.4f}, {speed}")
+
+        return pretrain(
+            model,
+            corpus,
+            command.settings,
+            held=held,
+            params=params,
+            keep=lambda params: {},  # the folder keeps whole sets of parameters
+            out=command.out,
+            resume=command.resume,
+            overwrite=command.overwrite,
+            remember_every=command.remember_every,
+            mesh=mesh,
+            shard=command.devices.shard,
+            on_step=on_step,
+        )
+
+
+def _write(command: Pretrain, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool) -> None:
+    import numpy as np
+
+    from ..corpus.tokenizers import FILE
+    from ..language import on_host
+    from ..models.hugging_face import write_model
+
+    params = on_host(result.params)  # all processes take part
+    if first:
+        ends = {"bos_token_id": corpus.end_token, "eos_token_id": corpus.end_token}
+        place, tokenizer = command.out / MODEL, command.corpus / FILE
+        write_model(place, model, params, tokenizer_file=tokenizer, config=ends, overwrite=True)
+        curve = {"losses": result.losses, "save_steps": command.settings.saves, "held_losses": result.held_losses}
+        np.savez(command.out / CURVE, **curve)
+
+
+def _report(command: Pretrain, result: "Pretrained", held: Any, console: Any) -> None:
+    from rich.table import Table
+
+    table = Table("step", "held-out loss", title="nats per token")
+    if held is not None:
+        for step, loss in zip(command.settings.saves, result.held_losses, strict=True):
+            table.add_row(f"{step:,}", f"{loss:.4f}")
+        console.print(table)
+    last = result.losses[-min(len(result.losses), 20) :].mean()
+    speed = f"; {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second > 0 else ""
+    console.print(f"training loss {last:.4f} over the last updates{speed}", highlight=False)
+    console.print(f"model: {command.out / MODEL}; saved steps: {command.out / 'checkpoints'}", markup=False)
+
+
+def _verify(out: Path, console: Any) -> None:
+    from ..language import verify
+
+    found = verify(out)
+    if not found:
+        raise ValueError(f"out: {out} holds no saved parameters; name the folder of a run")
+    for step, holds in found.items():
+        console.print(f"step {step}: {'as written' if holds else 'CHANGED'}", highlight=False)
+    changed = [step for step, holds in found.items() if not holds]
+    if changed:
+        raise ValueError(f"out: {out} was changed at step {', '.join(map(str, changed))}; --resume writes it again")

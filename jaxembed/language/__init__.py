@@ -1,0 +1,16 @@
+"""Language models on encoded corpora: pair counts and training."""
+
+from .checkpoints import parameter_hash as parameter_hash
+from .checkpoints import read_params as read_params
+from .checkpoints import saved_steps as saved_steps
+from .checkpoints import verify as verify
+from .held_out import held_out_loss as held_out_loss
+from .loss import mean_loss as mean_loss
+from .memory import memory_estimate as memory_estimate
+from .meter import Progress as Progress
+from .meter import peak_flops as peak_flops
+from .placement import data_mesh as data_mesh
+from .pretrain import Pretrained as Pretrained
+from .pretrain import pretrain as pretrain
+from .run import on_host as on_host
+from .settings import Pretraining as Pretraining

@@ -1,0 +1,232 @@
+"""The folder of a run: what identifies it, what it saved with its hashes, and where a killed run goes on."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+RUN, MANIFEST, SAVED, KEPT, RECOVERY = "run.json", "manifest.json", "checkpoints", "kept", "recovery"
+WRITTEN_AFTER = ("model", "curve.npz")
+"""What the command line adds to a finished run."""
+
+
+def parameter_hash(params: Any) -> str:
+    """SHA-256 over the names, shapes, dtypes and bytes of a tree of arrays on the host."""
+    digest = hashlib.sha256()
+    for path, leaf in sorted((jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.leaves_with_path(params)):
+        digest.update(f"{path} {leaf.shape} {leaf.dtype}".encode() + np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
+
+
+def saved_steps(out: Path) -> tuple[int, ...]:
+    """The steps whose parameters a run saved, in order."""
+    return tuple(sorted(int(step) for step in _manifest(out)))
+
+
+def read_params(out: Path, step: int) -> Any:
+    """The parameters that a run saved at a step, as numpy arrays, whatever devices they were saved from.
+
+    Raises:
+        ValueError: for a step that was not saved.
+    """
+    if step not in saved_steps(out):
+        raise ValueError(f"step: {out} saved the steps {', '.join(map(str, saved_steps(out)))}, not {step}")
+    return _read_arrays(out / SAVED / str(step))["params"]
+
+
+def verify(out: Path) -> dict[int, bool]:
+    """For every saved step, whether its parameters can be read and still have the hash that the manifest noted."""
+    return {int(step): _holds(out / SAVED / step, entry["sha256"]) for step, entry in _manifest(out).items()}
+
+
+def _holds(path: Path, hashed: str) -> bool:
+    try:
+        return parameter_hash(_read_arrays(path)["params"]) == hashed
+    except (OSError, ValueError, KeyError):  # gone, or so damaged that orbax refuses it
+        return False
+
+
+class RunFolder:
+    """A run's folder, of which every part is written whole or not at all, so that a kill at any instant harms nothing.
+
+    `run.json` says what the run is, `checkpoints/STEP` holds its parameters at the saved steps (orbax), `kept/STEP.npz`
+    what `keep` made of them, `manifest.json` hashes and held-out losses, and `recovery/STEP` the newest whole state.
+    """
+
+    def __init__(self, out: Path, identity: dict[str, Any], *, resume: bool = False, overwrite: bool = False) -> None:
+        """Open or make the folder.
+
+        Raises:
+            ValueError: for a folder with something else in it, or with another run than the one to resume.
+        """
+        self.out, self.identity = Path(out).resolve(), json.loads(json.dumps(identity))
+        self.writes = jax.process_index() == 0
+        self._check(resume, overwrite)
+        _wait_for_all("checked")  # before the first host writes, the others have looked
+        if overwrite and self.writes:
+            self._clear()
+        if self.writes and not (self.out / RUN).exists():
+            self.out.mkdir(parents=True, exist_ok=True)
+            _write(self.out / RUN, json.dumps({"run": self.identity, "made_by": _versions()}, indent=2))
+        _wait_for_all("folder")
+
+    def save(self, step: int, params: Any, kept: Any, held_loss: float, hashed: str) -> None:
+        """Write what belongs to a saved step; the manifest comes last and makes it count."""
+        arrays, path = self.out / SAVED / str(step), self.out / KEPT / f"{step}.npz"
+        if arrays.exists() and _manifest(self.out).get(str(step), {}).get("sha256") == hashed:
+            return  # a resumed run comes by the same bits again
+        self._write_arrays(arrays, {"params": params})
+        if self.writes:
+            leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(kept))}
+            path.parent.mkdir(exist_ok=True)
+            _write(path, lambda file: np.savez(file, **leaves))
+            entry = {"sha256": hashed, "held_loss": None if np.isnan(held_loss) else held_loss}
+            _write(self.out / MANIFEST, json.dumps(_manifest(self.out) | {str(step): entry}, indent=2))
+
+    def saved(self, tree: Any) -> dict[int, tuple[Any, float]]:
+        """What was kept at the steps saved so far, with the held-out loss.
+
+        Args:
+            tree: of what `keep` returns, of any leaves.
+
+        Raises:
+            ValueError: where something else was kept.
+        """
+        found = {}
+        for step, entry in _manifest(self.out).items():
+            with np.load(self.out / KEPT / f"{step}.npz") as arrays:
+                leaves = [arrays[name] for name in sorted(arrays)]
+            if len(leaves) != jax.tree.structure(tree).num_leaves:
+                raise ValueError(
+                    f"keep: {self.out} kept something else at step {step}; pass the same keep or overwrite"
+                )
+            held_loss = float("nan") if entry["held_loss"] is None else entry["held_loss"]
+            found[int(step)] = jax.tree.unflatten(jax.tree.structure(tree), leaves), held_loss
+        return found
+
+    def remember(self, step: int, state: Any, losses: Float[np.ndarray, " time"]) -> None:
+        """Write the whole state, from which the run goes on after a kill; the one before it is then removed."""
+        self._write_arrays(self.out / RECOVERY / str(step), _plain(state) | {"losses": losses})
+        if self.writes:
+            for other in set(_numbered(self.out / RECOVERY)) - {step}:
+                shutil.rmtree(self.out / RECOVERY / str(other))
+
+    def recalled(self, like: Any) -> tuple[Any, Float[np.ndarray, " time"]] | None:
+        """The newest whole state and the losses up to it; None where there is none yet.
+
+        Args:
+            like: shapes, dtypes and shardings of the state.
+        """
+        steps = _numbered(self.out / RECOVERY)
+        if not steps:
+            return None
+        import orbax.checkpoint as ocp
+
+        step = max(steps)
+        with ocp.StandardCheckpointer() as files:
+            found = files.restore(self.out / RECOVERY / str(step), _plain(like) | {"losses": np.zeros(step)})
+        leaves = [found["moments"][name] for name in sorted(found["moments"])]
+        return (found["params"], jax.tree.unflatten(jax.tree.structure(like[1]), leaves)), np.asarray(found["losses"])
+
+    def _check(self, resume: bool, overwrite: bool) -> None:
+        if self.out.exists() and not self.out.is_dir():
+            raise ValueError(f"out: {self.out} is a file; name a folder")
+        if resume and overwrite:
+            raise ValueError("overwrite, resume: choose one; resuming keeps what a stopped run computed")
+        found = sorted(p.name for p in self.out.iterdir() if p.suffix != ".writing") if self.out.exists() else []
+        if found and resume:
+            self._check_same()
+        elif found and not (overwrite and RUN in found):
+            hint = "name another, resume or overwrite it" if RUN in found else "name an empty or new folder"
+            raise ValueError(f"out: {self.out} is not empty ({', '.join(found[:3])}); {hint}")
+
+    def _check_same(self) -> None:
+        if not (self.out / RUN).exists():
+            raise ValueError(f"out: {self.out} holds no run to resume; name its folder or an empty one")
+        before, now = _flat(json.loads((self.out / RUN).read_text())["run"]), _flat(self.identity)
+        changed = [name for name in before | now if before.get(name) != now.get(name)]
+        if changed:
+            name = changed[0]
+            raise ValueError(
+                f"{name}: was {before.get(name)} in {self.out} and is {now.get(name)} now; resume with what it was, or "
+                "overwrite"
+            )
+
+    def _clear(self) -> None:
+        # What marks the folder as a run goes last: an overwrite that is killed can be started again.
+        for name in (*WRITTEN_AFTER, RECOVERY, MANIFEST, KEPT, SAVED, RUN):
+            path = self.out / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _write_arrays(self, path: Path, tree: Any) -> None:
+        import orbax.checkpoint as ocp
+
+        unfinished = path.with_suffix(".writing")
+        with ocp.StandardCheckpointer() as files:
+            files.save(unfinished, tree, force=True)
+        if self.writes:
+            shutil.rmtree(path, ignore_errors=True)
+            unfinished.rename(path)
+        _wait_for_all(str(path))
+
+
+def _versions() -> dict[str, str]:
+    made_by = {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "orbax-checkpoint", "numpy")}
+    return made_by | {"device": f"{jax.device_count()} x {jax.devices()[0].device_kind}"}
+
+
+def _plain(state: Any) -> dict[str, Any]:
+    """Parameters by name and moments by number: the types of an optimiser's state are not for files."""
+    return {"params": state[0], "moments": {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(state[1]))}}
+
+
+def _read_arrays(path: Path) -> Any:
+    import orbax.checkpoint as ocp
+
+    path = path.resolve()
+    with ocp.PyTreeCheckpointer() as files:
+        found = files.metadata(path).item_metadata
+        if found is None:
+            raise ValueError(f"{path}: holds no arrays that can be read; resume the run to write them again")
+        return files.restore(
+            path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found.tree)
+        )
+
+
+def _manifest(out: Path) -> dict[str, Any]:
+    path = out / MANIFEST
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _numbered(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {name: leaf for key in tree for name, leaf in _flat(tree[key], f"{prefix}.{key}".strip(".")).items()}
+
+
+def _write(path: Path, content: str | Callable[[Any], None]) -> None:
+    unfinished = path.with_suffix(".writing")
+    with unfinished.open("wb") as file:
+        file.write(content.encode()) if isinstance(content, str) else content(file)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def _wait_for_all(name: str) -> None:
+    if jax.process_count() > 1:
+        from jax.experimental.multihost_utils import sync_global_devices
+
+        sync_global_devices(name)

@@ -1,0 +1,103 @@
+"""How much memory a run takes, told before it starts."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ..base import GIB
+from ..models import Decoder
+from .loss import pieces_for
+from .settings import Pretraining
+
+SCORES = 3
+"""Arrays of the size of the attention scores that a block holds for its gradient, as measured."""
+LOGITS = 3
+"""Arrays of the size of one piece of logits: the logits, their exponentials, their gradient."""
+CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def memory_parts(
+    model: Decoder, settings: Pretraining, vocab: int, *, devices: int = 1, shared_out: bool = False
+) -> dict[str, float]:
+    """Bytes on each device, by what they are for.
+
+    Args:
+        model: the model.
+        settings: of the run.
+        vocab: tokens.
+        devices: that the batch is divided over.
+        shared_out: whether parameters, gradients and moments are divided over them too.
+    """
+    number = np.dtype(np.float32).itemsize
+    half = settings.compute_dtype == "bfloat16"
+    active = number // 2 if half else number
+    weights = number * model.parameter_count(vocab) / (devices if shared_out else 1)
+    examples = settings.batch / settings.accumulate / devices
+    run = -(-settings.length // pieces_for(max(1, round(examples)), settings.length, vocab))
+    return {
+        "parameters": weights * (1.5 if half else 1.0),
+        "gradients": weights * (1 if settings.accumulate == 1 else 2),
+        "moments": 0.0 if settings.optimizer == "sgd" else 2 * weights,
+        "activations": examples * settings.length * model.layers * _block_bytes(model, settings.length, active),
+        "logits": examples * run * vocab * number * LOGITS,
+    }
+
+
+def memory_estimate(
+    model: Decoder, settings: Pretraining, vocab: int, *, devices: int = 1, shared_out: bool = False
+) -> float:
+    """Bytes on each device: parameters, gradients, moments, what the gradient keeps of every block, logits.
+
+    >>> settings = Pretraining(batch=8, length=256)
+    >>> round(memory_estimate(Decoder(width=256, layers=6, heads=4, mlp_width=1024), settings, 4096) / 1e9, 1)
+    0.7
+    """
+    return sum(memory_parts(model, settings, vocab, devices=devices, shared_out=shared_out).values())
+
+
+def check_memory(need: float, limit: float | None = None) -> None:
+    """Refuse a run that does not fit.
+
+    Args:
+        need: bytes on each device.
+        limit: bytes there are; None asks the device.
+
+    Raises:
+        ValueError: saying how much is missing and what to change.
+    """
+    there = device_memory() if limit is None else limit
+    if need > there:
+        raise ValueError(
+            f"batch: needs about {need / GIB:.2f} GiB on each device, which has {there / GIB:.2f}; raise accumulate, "
+            "take a smaller batch or model, or share it out over more devices"
+        )
+
+
+def device_memory() -> float:
+    """Bytes of the default device, or of this machine and what its container leaves of it; infinite where unknown."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return float(stats["bytes_limit"])
+    found = [float(text) for path in CGROUP if (text := _text(path)).isdigit()]
+    with suppress(AttributeError, OSError, ValueError):  # not every system tells
+        found.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    return min(found, default=float("inf"))
+
+
+def _block_bytes(model: Decoder, length: int, active: int) -> float:
+    """Bytes per token that the gradient of one block needs of its forward pass, at `active` bytes a number."""
+    stream = 4 * model.width  # into and out of the two norms
+    attention = 3 * model.query_width + 4 * model.key_width  # before and after rotation, values, what was attended to
+    mlp = (4 if model.activation == "swiglu" else 2) * model.mlp_width
+    scores = SCORES * model.heads * length * np.dtype(np.float32).itemsize  # a softmax is never in half precision
+    return active * (stream + attention + mlp) + scores
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

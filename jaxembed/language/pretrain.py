@@ -1,0 +1,167 @@
+"""Pretraining of a language model on an encoded corpus: one compiled update, the rest on the host."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float
+
+from ..base import Trajectory
+from ..corpus.encoded import EncodedCorpus
+from ..models import Decoder
+from .checkpoints import RunFolder, parameter_hash
+from .loss import LanguageModel, head_of
+from .memory import check_memory, memory_estimate
+from .meter import Progress
+from .order import Order
+from .placement import Placement
+from .run import Reporter, Run, Saves, on_host
+from .settings import Pretraining
+from .step import start
+
+LOOK_EVERY = 10
+"""Updates between two looks at their losses: every look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What a run leaves.
+
+    Attributes:
+        trajectory: what `keep` made of the parameters at every saved step, on the run's clock.
+        params: at the end.
+        losses: `[time]`, of every update before it was made, nats per token, float64.
+        held_losses: `[time]`, on held-out text at every saved step; NaN where none was given.
+        tokens_per_second: of this process's part of the run, without compiling, saving and evaluating.
+    """
+
+    trajectory: Trajectory
+    params: Any
+    losses: Float[np.ndarray, " time"]
+    held_losses: Float[np.ndarray, " time"]
+    tokens_per_second: float
+
+
+def pretrain(
+    model: LanguageModel,
+    corpus: EncodedCorpus,
+    settings: Pretraining,
+    *,
+    held: EncodedCorpus | None = None,
+    params: Any = None,
+    keep: Callable[[Any], Any] = lambda params: params,
+    out: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    remember_every: int = 200,
+    mesh: Mesh | None = None,
+    shard: Literal["data", "full"] = "data",
+    on_step: Callable[[Progress], None] | None = None,
+    peak: float | None = None,
+    memory_limit: float | None = None,
+) -> Pretrained:
+    """Train a language model on the next tokens of a corpus's packed documents.
+
+    Args:
+        model: what maps tokens to hidden states; see `LanguageModel`.
+        corpus: an encoded corpus.
+        settings: steps, batches, rule, seeds.
+        held: encoded corpus for the held-out loss at every saved step.
+        params: initial parameters, which are left as they are; None draws them in float32 from `init_seed`.
+        keep: reduces the parameters to what is kept at every saved step.
+        out: folder of the run; None keeps everything in memory.
+        resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped.
+        overwrite: replace an earlier run in `out`.
+        remember_every: updates between two states written down for `resume`; a kill costs at most the updates since.
+        mesh: devices of one axis "data" (see `data_mesh`); None is the default device alone.
+        shard: see `Placement`.
+        on_step: told the progress every few updates.
+        memory_limit: bytes that the run may take on each device (see `memory_estimate`); None asks the device.
+        peak: floating-point operations per second of all devices; None measures one where there is an `on_step`.
+
+    Raises:
+        ValueError: for settings, corpus, memory and devices that do not fit, or a loss that is no longer finite.
+    """
+    placement, order = Placement(mesh, shard), Order(len(corpus.ids), settings.length, settings.data_seed)
+    placement.check(settings.batch // settings.accumulate)
+    if isinstance(model, Decoder):
+        shared_out = shard == "full"
+        need = memory_estimate(model, settings, corpus.vocab, devices=placement.devices, shared_out=shared_out)
+        check_memory(need, memory_limit)
+    shapes = _shapes(model, corpus.vocab, settings, params)
+    _check_vocab(shapes, corpus.vocab)
+    identity = _identity(model, corpus, settings, held)
+    identity["start"] = "drawn" if params is None else parameter_hash(on_host(params))
+    folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
+    like = placement.like(jax.eval_shape(lambda: start(jax.tree.map(jnp.zeros_like, shapes), settings.update)))
+    found = None if folder is None else folder.recalled(like)
+    if found is None:
+        fresh = initial_params(model, corpus.vocab, settings, placement) if params is None else placement.put(params)
+        found = start(fresh, settings.update), np.zeros(0)
+    run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(keep, held, folder)
+    saves.recall(run)
+    _train(run, saves, Reporter(run, corpus.vocab, on_step, peak), remember_every)
+    return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)
+
+
+def _train(run: Run, saves: Saves, report: Reporter, remember_every: int) -> None:
+    first, last = run.step, run.settings.steps
+    while True:
+        step = run.step
+        save_now = step in run.settings.saves
+        remember_now = step > first and (step == last or step % remember_every == 0)
+        # The first update is looked at by itself: it waits for the compiler.
+        if save_now or remember_now or step in (first + 1, last) or step % LOOK_EVERY == 0:
+            fresh = run.fetch()
+            if len(fresh):
+                report(run, fresh)
+            if save_now:
+                saves.take(run)
+            if remember_now:
+                saves.remember(run)
+            if step == last:
+                return
+            if step > first:
+                run.meter.go()
+        run.advance()
+
+
+def _identity(
+    model: LanguageModel, corpus: EncodedCorpus, settings: Pretraining, held: EncodedCorpus | None
+) -> dict[str, Any]:
+    """What must not change when a run is resumed."""
+    return {
+        "model": {"kind": type(model).__name__} | asdict(model),  # pyright: ignore[reportArgumentType]
+        "settings": asdict(settings),
+        "corpus": corpus.hash,
+        "tokenizer": corpus.tokenizer_hash,
+        "held": None if held is None else held.hash,
+    }
+
+
+def initial_params(model: LanguageModel, vocab: int, settings: Pretraining, placement: Placement) -> Any:
+    """Float32 parameters drawn from `init_seed`, made where they belong."""
+    draw = partial(model.init, jax.random.key(settings.init_seed), vocab, settings.length)
+    # The same key draws other numbers in float64: a start must not depend on the caller's global setting.
+    with jax.enable_x64(False):
+        if placement.mesh is None:
+            return placement.put(draw())
+        return jax.jit(draw, out_shardings=placement.of(jax.eval_shape(draw)))()
+
+
+def _shapes(model: LanguageModel, vocab: int, settings: Pretraining, params: Any) -> Any:
+    with jax.enable_x64(False):
+        drawn = jax.eval_shape(partial(model.init, vocab=vocab, length=settings.length), jax.random.key(0))
+    return drawn if params is None else jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
+
+
+def _check_vocab(params: Any, vocab: int) -> None:
+    rows = min(params["embed"].shape[0], head_of(params).shape[0])
+    if rows < vocab:
+        raise ValueError(f"params: tables of {rows} tokens for a corpus of {vocab}; start from a model that knows them")

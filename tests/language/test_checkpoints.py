@@ -1,0 +1,172 @@
+"""The folder of a run: stopped and resumed it ends in the same bits; changed, foreign or damaged it says so."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from jaxembed.language import Pretraining, parameter_hash, pretrain, read_params, saved_steps, verify
+
+SETTINGS = Pretraining(steps=14, batch=8, length=16, learning_rate=1e-2, warmup=3, save_steps=(0, 1, 6, 12))
+
+
+class Stop(Exception):
+    pass
+
+
+def stop_at(step):
+    def on_step(progress):
+        if progress.step >= step:
+            raise Stop
+
+    return on_step
+
+
+def the_embed(params):
+    return {"embed": params["embed"]}
+
+
+def train(model, corpus, out=None, **options):
+    return pretrain(model, corpus, SETTINGS, held=corpus.select([0]), keep=the_embed, out=out, peak=1.0, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(model, corpus, tmp_path_factory):
+    """An uninterrupted run and its folder."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    return train(model, corpus, out), out
+
+
+def assert_same(one, other):
+    np.testing.assert_array_equal(one.losses, other.losses)
+    np.testing.assert_array_equal(one.held_losses, other.held_losses)
+    np.testing.assert_array_equal(one.trajectory.ts, other.trajectory.ts)
+    np.testing.assert_array_equal(one.trajectory.ys["embed"], other.trajectory.ys["embed"])
+    for a, b in zip(jax.tree.leaves(one.params), jax.tree.leaves(other.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_folder_changes_no_bit_and_holds_what_was_saved(whole, model, corpus):
+    run, out = whole
+    assert_same(run, train(model, corpus))
+    assert saved_steps(out) == (0, 1, 6, 12)
+    for k, step in enumerate(SETTINGS.saves):
+        np.testing.assert_array_equal(read_params(out, step)["embed"], run.trajectory.ys["embed"][k])
+    with pytest.raises(ValueError, match=r"step: .* saved the steps 0, 1, 6, 12, not 5"):
+        read_params(out, 5)
+
+
+@pytest.mark.parametrize("stopped_at", [1, 6, 10, 12])
+def test_a_stopped_run_ends_in_the_same_bits(whole, model, corpus, tmp_path, stopped_at):
+    out = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(model, corpus, out, remember_every=5, on_step=stop_at(stopped_at))
+    assert_same(train(model, corpus, out, resume=True, remember_every=5), whole[0])
+    assert verify(out) == dict.fromkeys(SETTINGS.saves, True)
+    assert len(list((out / "recovery").iterdir())) == 1
+
+
+def test_a_finished_run_is_read_back_without_an_update(whole, model, corpus):
+    run, out = whole
+    told = []
+    assert_same(train(model, corpus, out, resume=True, on_step=told.append), run)
+    assert told == []
+
+
+def test_what_a_kill_leaves_half_written_is_not_taken_for_whole(whole, model, corpus, tmp_path):
+    run, out = whole[0], tmp_path / "run"
+    shutil.copytree(whole[1], out)
+    for name in ("recovery/14", "checkpoints/12"):  # as if killed while these were written
+        (out / name).rename((out / name).with_suffix(".writing"))
+    (out / "manifest.writing").write_text('{"0": {"sha')
+    assert_same(train(model, corpus, out, resume=True), run)
+    assert verify(out) == dict.fromkeys(SETTINGS.saves, True)
+
+
+def test_a_kill_before_anything_was_written_is_resumed_too(whole, model, corpus, tmp_path):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "run.writing").write_text("{")
+    assert_same(train(model, corpus, out, resume=True), whole[0])
+
+
+def test_a_changed_run_is_not_resumed(whole, model, corpus):
+    out = whole[1]
+
+    def resume(model=model, corpus=corpus, settings=SETTINGS, **options):
+        pretrain(model, corpus, settings, held=corpus.select([0]), keep=the_embed, out=out, resume=True, **options)
+
+    with pytest.raises(ValueError, match=r"settings.learning_rate: was 0.01 in .*run and is 0.02 now; resume with"):
+        resume(settings=replace(SETTINGS, learning_rate=0.02))
+    with pytest.raises(ValueError, match=r"model.norm_floor: was 1e-06"):
+        resume(model=replace(model, norm_floor=1e-5))
+    with pytest.raises(ValueError, match="corpus: was"):
+        resume(corpus=corpus.shuffled(0))
+    with pytest.raises(ValueError, match="start: was drawn"):
+        resume(params=model.init(jax.random.key(1), 50, 16))
+    with pytest.raises(ValueError, match=r"keep: .* kept something else at step 0"):
+        pretrain(model, corpus, SETTINGS, held=corpus.select([0]), out=out, resume=True)
+
+
+def test_folders_with_something_in_them_are_refused(whole, model, corpus, tmp_path):
+    with pytest.raises(ValueError, match=r"is not empty .* name another, resume or overwrite it"):
+        train(model, corpus, whole[1])
+    with pytest.raises(ValueError, match="overwrite, resume: choose one"):
+        train(model, corpus, whole[1], resume=True, overwrite=True)
+    (tmp_path / "thesis.tex").write_text("all of it")
+    for options in ({}, {"overwrite": True}):
+        with pytest.raises(ValueError, match=r"is not empty .thesis.tex.; name an empty or new folder"):
+            train(model, corpus, tmp_path, **options)
+    with pytest.raises(ValueError, match="holds no run to resume"):
+        train(model, corpus, tmp_path, resume=True)
+    with pytest.raises(ValueError, match="is a file"):
+        train(model, corpus, tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "all of it"
+
+
+def test_an_earlier_run_is_overwritten_on_demand(whole, model, corpus, tmp_path):
+    out = tmp_path / "run"
+    pretrain(model, corpus, replace(SETTINGS, steps=2, save_steps=(0, 2)), out=out)
+    assert_same(train(model, corpus, out, overwrite=True), whole[0])
+    assert saved_steps(out) == SETTINGS.saves
+
+
+def test_verify_finds_the_set_that_was_changed(whole, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(whole[1], out)
+    shutil.rmtree(out / "checkpoints" / "6")
+    shutil.copytree(out / "checkpoints" / "12", out / "checkpoints" / "6")
+    shutil.rmtree(out / "checkpoints" / "1")
+    flip_the_largest_file(out / "checkpoints" / "12")
+    assert verify(out) == {0: True, 1: False, 6: False, 12: False}
+
+
+def flip_the_largest_file(folder):
+    path = max((file for file in folder.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_the_hash_sees_names_shapes_types_and_bits():
+    params = {"a": np.zeros(4, np.float32), "b": np.ones((2, 3))}
+    one = parameter_hash(params)
+    assert parameter_hash({"b": np.ones((2, 3)), "a": np.zeros(4, np.float32)}) == one
+    others = [
+        params | {"a": np.zeros(2, np.float64)},
+        params | {"b": np.ones((3, 2))},
+        params | {"b": np.nextafter(np.ones((2, 3)), 2)},
+        {"a": params["a"], "c": params["b"]},
+    ]
+    assert len({one, *map(parameter_hash, others)}) == 5
+
+
+def test_the_manifest_is_plain_to_read(whole):
+    run, out = whole
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert [entry["held_loss"] for entry in manifest.values()] == run.held_losses.tolist()
+    record = json.loads((out / "run.json").read_text())
+    assert record["run"]["settings"]["data_seed"] == 0 and "jax" in record["made_by"]

@@ -9,6 +9,8 @@ from . import expansion as expansion
 from . import feedforward as feedforward
 from . import horizon as horizon
 from . import linear as linear
+from . import next_token as next_token
+from . import signature_start as signature_start
 from . import soft_label as soft_label
 from . import two_position as two_position
 from . import word_pairs as word_pairs

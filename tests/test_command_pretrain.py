@@ -77,13 +77,16 @@ def test_a_finished_run_is_resumed_without_harm_and_a_changed_one_refused(capsys
     assert code == 2 and "is not empty" in error
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_a_model_on_disk(capsys, trained, corpus, tmp_path):
-    start = trained / "model"
-    assert run(capsys, corpus, "--out", tmp_path / "b", *SHORT, "--init-from", start)[0] == 0
+    assert run(capsys, corpus, "--out", tmp_path / "b", *SHORT, "--init-from", trained / "model")[0] == 0
     assert parameter_hash(read_params(tmp_path / "b", 0)) == parameter_hash(read_params(trained, 12))
+
+
+def test_a_start_that_does_not_fit_is_refused(capsys, trained, corpus, tmp_path):
+    start, other = trained / "model", tmp_path / "other"
     code, _, error = run(capsys, corpus, "--out", tmp_path / "c", *SIZES, *SHORT, "--init-from", start)
     assert code == 2 and "--width: the model of --init-from has its own" in error
-    other = tmp_path / "other"
     encode([Document("a b c d " * 50, f"text:{i}", None) for i in range(30)], word_level(["a b c d"], 4), other)
     code, _, error = run(capsys, other, "--out", tmp_path / "c", *SHORT, "--init-from", start)
     assert code == 2 and "has another tokenizer than the corpus" in error

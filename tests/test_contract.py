@@ -12,7 +12,7 @@ import pytest
 import jaxembed as je
 from jaxembed import theory
 from jaxembed.base import Dataset, Field, Model, Task, Trajectory, checked_dataset
-from jaxembed.models import ACTIVATIONS, AttentionOnly, Decoder, Feedforward, Linear, TwoPosition
+from jaxembed.models import ACTIVATIONS, AttentionOnly, Decoder, Feedforward, Linear, TwoPosition, gpt2
 from jaxembed.sequence_loss import SequenceModel
 
 ROOT = Path(__file__).parents[1]
@@ -52,12 +52,16 @@ SEQUENCE_MODELS = {
     "AttentionOnly, Gaussian": (AttentionOnly(1, 0.1), ["attention", "value", "position", "output"]),
     "Decoder": (Decoder(8, 1, 2, 6, init_scale=0.3), ["blocks", "embed", "norm", "unembed"]),
     "Decoder, tied": (Decoder(8, 1, 2, 6, tied=True, init_scale=0.3), ["blocks", "embed", "norm"]),
+    "Decoder, GPT-2": (gpt2(8, 1, 2, 6, max_positions=4, init_scale=0.3), ["blocks", "embed", "norm", "positions"]),
 }
 THEORIES = {
     "linear, rung 0": theory.linear.rung0,
     "linear, rung 1": theory.linear.rung1,
     **{f"feedforward, F1..F{k}": theory.feedforward.field((0.5, 0.8, 0.1), k) for k in (1, 2, 3)},
     **{f"two_position, F1..F{k}": theory.two_position.field((0.5, 0.8, 0.1), k, 0.1) for k in (1, 2, 3)},
+    "next_token, rung 0": theory.next_token.rung0,
+    "next_token, pair flow": theory.next_token.field,
+    "next_token, sign flow": theory.next_token.sign_flow,
 }
 
 
@@ -138,6 +142,10 @@ def test_a_theory_returns_the_tree_of_its_state(name):
     if name.startswith("two_position"):
         data, model = je.tasks.BinaryTable(4, "xor").dataset(), TwoPosition(4)
         sig = je.position_signatures(data)
+    elif name.startswith("next_token"):
+        data, model = je.tasks.Addition(keys=2, anchors=2).dataset(), Linear(4)
+        ids = data.tokens.ravel()
+        sig = theory.next_token.next_token(je.statistics.count_neighbours(ids, np.array([len(ids)]), data.vocab))
     else:
         data, model = je.tasks.Addition(keys=2, anchors=2).dataset(), Linear(4)
         sig = je.signatures(je.count(data))

@@ -114,8 +114,8 @@ def _expected(command: Corpus) -> str:
     streamed = sum(path.startswith(PREFIX) for path in command.paths)
     also = f"; {streamed} streamed, of unknown size" if streamed else ""
     return (
-        f"{len(files)} file{'' if len(files) == 1 else 's'}{also}: about {size / 1e6:.3g} MB of text; at most about "
-        f"{memory:.1f} GiB of memory and {1024 * disk:.3g} MiB on disk ({1024 * free:.0f} free)"
+        f"{len(files)} file{'' if len(files) == 1 else 's'}{also}: about {size / 1e6:,.1f} MB of text; at most about "
+        f"{memory:.1f} GiB of memory and {1024 * disk:,.1f} MiB on disk ({1024 * free:.0f} free)"
     )
 
 
@@ -169,14 +169,7 @@ def _encoded(
 
 
 def _report(corpus: EncodedCorpus, damage: Damage, tokenizer: str, out: Path, console: Any) -> None:
-    from rich.table import Table
-
     facts = corpus.facts
-    if damage:
-        table = Table("skipped because it", "rows", "first", title=f"{len(damage)} damaged rows skipped")
-        for kind, count, place in damage.table():
-            table.add_row(kind, f"{count:,}", place)
-        console.print(table, markup=False)
     unknown = "cannot occur" if facts["unknown_token"] is None else f"{facts['unknown_tokens'] / corpus.tokens:.2%}"
     limited = " (stopped at --limit-tokens)" if facts["limited"] else ""
     lines = [
@@ -184,6 +177,7 @@ def _report(corpus: EncodedCorpus, damage: Damage, tokenizer: str, out: Path, co
         f"subsets: {', '.join(corpus.subsets) or 'none named'}",
         f"tokenizer: {tokenizer}, unknown tokens: {unknown}, {corpus.tokenizer_hash}",
         f"corpus: {corpus.hash}",
+        *(f"skipped: {count:,} x {kind}, first {place}" for kind, count, place in damage.table()),
         f"written to {out}",
     ]
     for line in lines:

@@ -196,8 +196,9 @@ def _trained(
         shown = bar.add_task("compiling", total=command.settings.steps)
 
         def on_step(now: Any) -> None:
-            speed = f"{now.tokens_per_second:,.0f} tokens/s, MFU {now.utilisation:.1%}"
-            bar.update(shown, completed=now.step, description=f"loss {now.loss:.4f}, {speed}")
+            speed = f", {now.tokens_per_second:,.0f} tokens/s, MFU {now.utilisation:.1%}"
+            known = now.tokens_per_second > 0
+            bar.update(shown, completed=now.step, description=f"loss {now.loss:.4f}{speed if known else ''}")
 
         return pretrain(
             model,

@@ -70,7 +70,7 @@ class EncodedCorpus:
             counts += np.bincount(self.ids[at : at + PIECE], minlength=self.vocab)
         return counts
 
-    def document(self, k: int) -> Integer[np.ndarray, " position"]:
+    def document(self, k: int | np.integer) -> Integer[np.ndarray, " position"]:
         """The ids of one document."""
         return self.ids[self.starts[k] : self.ends[k]]
 
@@ -88,7 +88,7 @@ class EncodedCorpus:
         if len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
             ids = self.ids[self.starts[chosen[0]] : self.ends[chosen[-1]]]
         else:
-            ids = np.concatenate([self.ids[:0], *(self.document(int(k)) for k in chosen)])
+            ids = np.concatenate([self.ids[:0], *(self.document(k) for k in chosen)])
         return self._with(ids, np.cumsum(lengths, dtype=np.int64), self.subset_of[chosen])
 
     def subset(self, name: str) -> "EncodedCorpus":
@@ -158,6 +158,10 @@ class EncodedCorpus:
     def _order(self, rng: np.random.Generator, first: int, last: int) -> np.ndarray:
         """Positions of some documents sorted by (document, random number); end tokens have the highest number."""
         lengths = self.ends[first:last] - self.starts[first:last]
+        if last - first == 1 and lengths[0]:  # a long document: sorting would take several times as long
+            kept = int(self.end_token is not None and self.ids[self.ends[first] - 1] == self.end_token)
+            moved = int(lengths[0]) - kept
+            return np.concatenate([rng.permutation(moved), np.arange(moved, moved + kept)])
         key = rng.random(int(lengths.sum()))
         if self.end_token is not None:
             last_of = np.cumsum(lengths)[lengths > 0] - 1
@@ -216,7 +220,7 @@ def open_corpus(folder: str | PathLike[str]) -> EncodedCorpus:
         ends, subset_of = (np.load(folder / name, allow_pickle=False) for name in (ENDS, SUBSETS))
     except FileNotFoundError:
         raise ValueError(f"corpus: '{folder}' holds no encoded corpus; make one with jaxembed corpus") from None
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"corpus: '{folder}' cannot be read ({error}); encode it again") from None
     missing = [name for name in KNOWN if not isinstance(facts, dict) or name not in facts]
     if missing or facts["format"] != FORMAT or [len(ends), len(subset_of)] != [facts["documents"]] * 2:

@@ -1,6 +1,8 @@
 """Data sets of the Hugging Face hub, streamed; nothing is fetched unless a name is given."""
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..base import optional
@@ -19,7 +21,9 @@ def hub_rows(name: str, text_field: str) -> Iterator[Row]:
     library = optional("datasets", "datasets")
     number = 0
     try:
-        for number, row in enumerate(library.load_dataset(data_set, config, split=split, streaming=True), 1):
+        with _quietly():
+            stream = library.load_dataset(data_set, config, split=split, streaming=True)
+        for number, row in enumerate(stream, 1):
             yield fields(f"{PREFIX}{data_set}:{split}:row {number}", _plain(row), text_field)
     except Exception as error:  # whatever the network, the hub or the data set's own reader raises
         raise ValueError(_unreachable(name, number, error)) from None
@@ -31,6 +35,18 @@ def _parts(name: str) -> tuple[str, str | None, str]:
     if not 1 <= len(parts) <= 3 or not all(parts):
         raise ValueError(f"paths: '{name}' is no data set; write hub:OWNER/NAME, /CONFIG and :SPLIT if it needs them")
     return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None, split or "train"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without a line for each of the hub's retries; what they end in is reported."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _plain(row: Any) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from ..base import optional
 from .readers import read_text
@@ -48,11 +48,11 @@ class Tokenizer(ABC):
         """The ids (int32) of each text; nothing is added, and special tokens written out in a text are plain text."""
 
     @abstractmethod
-    def decode(self, ids: Sequence[int] | Int[np.ndarray, " position"]) -> str:
+    def decode(self, ids: Sequence[int] | Integer[np.ndarray, " position"]) -> str:
         """The text of some ids."""
 
     @abstractmethod
-    def token(self, id: int) -> str:
+    def token(self, id: int | np.integer) -> str:
         """A token as a person reads it: " the" with its space, line breaks as \\n, part of a character as <0xE6>."""
 
     @abstractmethod
@@ -86,10 +86,10 @@ class JsonTokenizer(Tokenizer):
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encoded]
 
-    def decode(self, ids: Sequence[int] | Int[np.ndarray, " position"]) -> str:
+    def decode(self, ids: Sequence[int] | Integer[np.ndarray, " position"]) -> str:
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
 
-    def token(self, id: int) -> str:
+    def token(self, id: int | np.integer) -> str:
         piece = self._tokenizer.id_to_token(int(id))
         if piece is None:
             return f"<id {int(id)}>"
@@ -127,10 +127,10 @@ class WordTokenizer(Tokenizer):
         ids = [self._words.encode(words(text, self._lowercase)) for text in texts]
         return [np.where(found < 0, np.int32(1), found) for found in ids]
 
-    def decode(self, ids: Sequence[int] | Int[np.ndarray, " position"]) -> str:
+    def decode(self, ids: Sequence[int] | Integer[np.ndarray, " position"]) -> str:
         return " ".join(self._words.words[int(i)] for i in ids)
 
-    def token(self, id: int) -> str:
+    def token(self, id: int | np.integer) -> str:
         return self._words.words[int(id)] if 0 <= id < self.vocab else f"<id {int(id)}>"
 
     def id(self, token: str) -> int | None:

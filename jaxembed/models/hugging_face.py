@@ -143,6 +143,8 @@ def _leaves(
             f"{folder}: tensor {entry.name} has shape {tensor.shape}, but config.json asks for {entry.shape(shapes)}; "
             "it is another model's"
         )
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        raise ValueError(f"{folder}: tensor {entry.name} holds {tensor.dtype}; quantised weights are not supported")
     kept = None if dtype is None else jnp.dtype(dtype)
     return {path: jnp.asarray(leaf, kept) for path, leaf in entry.unpack(tensor, shapes).items()}
 

@@ -38,16 +38,23 @@ def count_tokens(ids, begins, stops, low, high, window, tokens, firsts):
 @compiled
 @no_type_check
 def gather(ids, begins, stops, window, vocab, first, last, keys):
-    """Write (first token - `first`) vocab + second token of every pair whose first token is in `[first, last)`."""
-    at = 0
+    """Write (first token - `first`) vocab + second token of every pair whose first token is in `[first, last)`.
+
+    `keys` has one place to spare: at window 1 every pair is written and only those wanted are stepped over, since
+    processors could not foresee the branch.
+    """
+    at, rows = 0, last - first
     for k in range(len(begins)):
         stop = stops[k]
         for i in range(begins[k], stop - 1):
-            x = np.int64(ids[i])
-            if first <= x and x < last:
-                row = (x - first) * vocab
+            row = np.int64(ids[i]) - first
+            inside = (row >= 0) & (row < rows)
+            if window == 1:
+                keys[at] = row * vocab + ids[i + 1]
+                at += inside
+            elif inside:
                 for j in range(i + 1, min(i + window, stop - 1) + 1):
-                    keys[at] = row + ids[j]
+                    keys[at] = row * vocab + ids[j]
                     at += 1
 
 

@@ -47,10 +47,18 @@ class Block(NamedTuple):
 class Table(NamedTuple):
     """The sparse table of pairs, as the three arrays of a CSR matrix, and the number of every token."""
 
-    starts: Int[np.ndarray, " row"]
-    indices: Int[np.ndarray, " pair"]
-    data: Int[np.ndarray, " pair"]
+    starts: Int[np.ndarray, "..."]
+    indices: Int[np.ndarray, "..."]
+    data: Int[np.ndarray, "..."]
     tokens: Int[np.ndarray, " token"]
+
+    def longer(self, size: int) -> "Table":
+        """The table with room for so many pairs. It grows in place, so that finished rows are never held twice."""
+        if len(self.indices) == 0:  # new memory is first touched by the threads that fill it
+            return self._replace(indices=np.empty(size, np.int32), data=np.empty(size, np.int64))
+        for array in (self.indices, self.data):
+            array.resize(size, refcheck=False)
+        return self
 
 
 def loops() -> ModuleType:
@@ -77,11 +85,11 @@ def count_table(
         capacity = int(budget / workers / KEY.itemsize)
         waves = _waves(row_blocks(firsts, capacity, vocab, workers), workers)
         progress(1, 1 + len(waves))
-        starts, indices, data = np.zeros(vocab + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
+        table = Table(np.zeros(vocab + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), tokens)
         for done, wave in enumerate(waves, start=2):
-            job.add_rows(wave, capacity, starts, indices, data)
+            table = job.with_rows(table, wave, capacity)
             progress(done, 1 + len(waves))
-    return Table(starts, indices, data, tokens)
+    return table
 
 
 def row_blocks(firsts: Int[np.ndarray, " token"], capacity: int, vocab: int, workers: int) -> list[Block]:
@@ -140,26 +148,25 @@ class _Job(NamedTuple):
             )
         return tokens.sum(axis=0), firsts.sum(axis=0)
 
-    def add_rows(
-        self, wave: list[Block], capacity: int, starts: np.ndarray, indices: np.ndarray, data: np.ndarray
-    ) -> None:
-        """Count some blocks at once and let the table grow in place, so that nothing finished is held twice."""
+    def with_rows(self, table: Table, wave: list[Block], capacity: int) -> Table:
+        """The table with the next blocks of rows, counted at once."""
         found = list(self.pool.map(lambda block: self._counted(block, capacity), wave))
-        places = len(indices) + np.cumsum([0, *(size for size, _ in found)])
-        for array in (indices, data):
-            array.resize(int(places[-1]), refcheck=False)
+        places = len(table.indices) + np.cumsum([0, *(size for size, _ in found)])
+        table = table.longer(int(places[-1]))
 
         def write(k: int) -> None:
-            found[k][1](starts[wave[k].first : wave[k].last + 1], int(places[k]), indices, data)
+            found[k][1](table.starts[wave[k].first : wave[k].last + 1], int(places[k]), table.indices, table.data)
 
         list(self.pool.map(write, range(len(wave))))
+        return table
 
     def _counted(self, block: Block, capacity: int) -> tuple[int, Callable[..., None]]:
         """How many different pairs a block has, and what writes them."""
         if block.pairs > capacity:
             return self._tallied(block.first)
-        keys = np.empty(block.pairs, KEY)
-        self.loops.gather(self.ids, *self.spans, self.window, self.vocab, block.first, block.last, keys)
+        room = np.empty(block.pairs + 1, KEY)
+        self.loops.gather(self.ids, *self.spans, self.window, self.vocab, block.first, block.last, room)
+        keys = room[:-1]
         keys.sort()
         return self.loops.distinct(keys), partial(self.loops.compress, keys, self.vocab)
 

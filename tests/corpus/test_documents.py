@@ -92,7 +92,7 @@ BAD_ROWS = {
     "number": (b'{"text": 3}', "text is no string .int"),
     "empty": (b'{"text": " \\n"}', "is empty"),
     "latin-1": (b'{"text": "caf\xe9"}', "is not UTF-8 .0xe9 at byte 13"),
-    "surrogate": (rb'{"text": "x\ud800"}', "half a surrogate pair .character 1"),
+    "surrogate": (rb'{"text": "x\ud800"}', "holds half a surrogate pair .character 1"),
     "deep": (b"[" * 200_000, "is not JSON"),
     "long number": (b'{"text": "x", "n": ' + b"9" * 5000 + b"}", "is not JSON"),
 }
@@ -161,7 +161,7 @@ def test_text_files_and_folders_in_sorted_order(tmp_path):
     put(tmp_path / "c.jsonl", lines(ROWS[:1]))
     put(tmp_path / "d.txt.gz", gzip.compress(b"\xef\xbb\xbfpacked"))
     assert texts(tmp_path) == ["a/b.md\r\nend", "a/z.txt\r\nend", "b.txt\r\nend", TEXTS[0], "packed"]
-    assert [document.source for document in documents(tmp_path)][0] == str(tmp_path / "a/b.md")
+    assert next(document.source for document in documents(tmp_path)) == str(tmp_path / "a/b.md")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,10 @@ def test_parquet_of_every_kind_of_string(tmp_path, kind):
     column = arrow.array([text.encode() for text in TEXTS], arrow.binary())
     if kind != "binary":
         column = column.cast(arrow.string() if kind == "dictionary" else getattr(arrow, kind)())
-    assert texts(parquet(tmp_path / "a.parquet", text=column.dictionary_encode() if kind == "dictionary" else column)) == TEXTS
+    assert (
+        texts(parquet(tmp_path / "a.parquet", text=column.dictionary_encode() if kind == "dictionary" else column))
+        == TEXTS
+    )
 
 
 def test_parquet_damage(tmp_path):

@@ -59,7 +59,7 @@ def test_a_folder_changes_no_bit_and_holds_what_was_saved(whole, model, corpus):
         read_params(out, 5)
 
 
-@pytest.mark.parametrize("stopped_at", [1, 6, 10, 12])
+@pytest.mark.parametrize("stopped_at", [1, 10])
 def test_a_stopped_run_ends_in_the_same_bits(whole, model, corpus, tmp_path, stopped_at):
     out = tmp_path / "run"
     with pytest.raises(Stop):
@@ -106,7 +106,7 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
     with pytest.raises(ValueError, match="corpus: was"):
         resume(corpus=corpus.shuffled(0))
     with pytest.raises(ValueError, match="start: was drawn"):
-        resume(params=model.init(jax.random.key(1), 50, 16))
+        resume(params=read_params(out, 12))
     with pytest.raises(ValueError, match=r"keep: .* kept something else at step 0"):
         pretrain(model, corpus, SETTINGS, held=corpus.select([0]), out=out, resume=True)
 

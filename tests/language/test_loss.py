@@ -26,7 +26,7 @@ def plain(hidden, head, labels, weights):
     return -jnp.sum(weights * jnp.take_along_axis(log_p, labels[..., None], axis=-1)[..., 0])
 
 
-@pytest.mark.parametrize("pieces", [1, 3, 10])
+@pytest.mark.parametrize("pieces", [1, 3])
 def test_pieces_give_the_value_and_the_gradient_of_all_logits_at_once(arrays, pieces, tolerance):
     hidden, head, labels, weights = arrays
     value, gradient = jax.jit(jax.value_and_grad(plain, (0, 1)))(hidden, head, labels, weights)
@@ -61,9 +61,8 @@ def test_no_array_of_all_logits_is_ever_made():
     assert bytes_of(16) < logits / 4
 
 
-@pytest.mark.parametrize("tied", [True, False])
-def test_the_mean_loss_is_that_of_the_logits(tied, tolerance):
-    model = Decoder(width=16, layers=1, heads=2, mlp_width=32, tied=tied)
+def test_the_mean_loss_of_a_tied_model_is_that_of_its_logits(tolerance):
+    model = Decoder(width=16, layers=1, heads=2, mlp_width=32, tied=True)
     params = jax.jit(lambda: model.init(jax.random.key(0), VOCAB, 9))()
     sequences = jnp.asarray(np.random.default_rng(1).integers(0, VOCAB, (4, 10)), jnp.int32)
 

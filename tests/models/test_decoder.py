@@ -234,6 +234,7 @@ def test_learns_a_cycle():
     assert float(value(params)) < 0.2 < before
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("Taylor mode is compared to rounding")
 def test_taylor_mode_passes_through_gpt2():
     """Second derivative along a line, of a loss: by nested jvp and by jet."""

@@ -201,6 +201,7 @@ def test_a_step_of_adam_is_a_step_of_the_sign_flow(sequences):
         np.testing.assert_allclose(-rate * moved, rate * sign[name], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("training over many steps")
 def test_training_with_small_blocks_is_foretold_and_other_counts_fail(sequences, sig, shuffled_sig):
     """Gradient descent on all sequences; blocks at 3 % of their usual start."""

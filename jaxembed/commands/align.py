@@ -1,0 +1,181 @@
+"""`jaxembed align`: do a model's embeddings follow a text's signatures?"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from ..base import GIB
+from .flags import parse
+
+if TYPE_CHECKING:
+    from ..corpus import EncodedCorpus, Tokenizer
+    from ..studies.foreign_model import Progress, Signatures, Tables
+    from ..studies.model_alignment import ModelAlignment
+
+
+@dataclass(frozen=True)
+class Align:
+    """Agreement of a model's embeddings with next-token signatures, of its unembeddings with previous-token ones."""
+
+    model: tyro.conf.Positional[str]
+    """Hugging Face folder (safetensors), run folder of jaxembed pretrain, or hub:OWNER/NAME."""
+    corpus: tyro.conf.Positional[Path]
+    """Folder of an encoded corpus, or text (file or folder), encoded now by the model's own tokenizer."""
+    tokens: int | None = 1000
+    """The most frequent tokens of the corpus; None for all that occur."""
+    window: int = 1
+    """Neighbours up to this distance make the signatures."""
+    subset: str | None = None
+    """Only documents whose meta.pile_set_name this is."""
+    permutations: int = 199
+    """Relabellings behind each null; 199 resolve p = 0.005."""
+    seed: int = 0
+    """Of relabellings and resampling."""
+    top: int = 10
+    """Nearest neighbours compared for every token."""
+    budget: float = 0.5
+    """GiB of working memory."""
+    out: Path | None = None
+    """Write the tables to this file too: .md or .json."""
+
+
+def run(arguments: list[str]) -> None:
+    """Carry out `jaxembed align` with these arguments."""
+    from rich.console import Console
+
+    command = parse(Align, arguments, prog="jaxembed align")
+    _check(command)
+    from ..studies.model_alignment import align_model
+
+    console = Console(soft_wrap=True)
+    with shown_progress(console) as progress:
+        tables, text, _ = opened(command.model, command.corpus, command.subset, console)
+        sig = counted(text, command.tokens, command.window, progress)
+        found = align_model(
+            tables,
+            sig,
+            budget=int(command.budget * GIB),
+            permutations=command.permutations,
+            seed=command.seed,
+            top=command.top,
+            progress=progress,
+        )
+    _report(command, text, sig, found, console)
+
+
+def opened(model: str, corpus: Path, subset: str | None, console: Any) -> "tuple[Tables, EncodedCorpus, Tokenizer]":
+    """The model's tables and the text in its tokens, said in two lines."""
+    from ..studies.foreign_model import read_tables, text_in_tokens_of
+
+    tables = read_tables(model)
+    rows, width = tables.embed.shape
+    table = "one table for both" if tables.tied else "embedding and unembedding"
+    say(console, f"{tables.folder}: {rows:,} tokens x {width}, {table}")
+    if tables.tokenizer is None:
+        say(console, f"{tables.folder} holds no tokenizer.json: that the corpus is in its tokens is taken on trust")
+    text, tokenizer = text_in_tokens_of(tables, corpus, subset=subset)
+    say(console, f"{corpus}: {text.tokens:,} tokens in {len(text):,} documents")
+    return tables, text, tokenizer
+
+
+def counted(
+    text: "EncodedCorpus", tokens: int | None, window: int, progress: "Progress", also: int | None = None
+) -> "Signatures":
+    """The signatures of the text's most frequent tokens, counted on all cores."""
+    from ..observables._scan import workers
+    from ..studies.foreign_model import signatures_of
+
+    return signatures_of(text, tokens, window=window, also=also, workers=workers(), progress=progress)
+
+
+@contextmanager
+def shown_progress(console: Any) -> "Iterator[Progress]":
+    """A bar that shows each stage and its share."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task("reading", total=1.0)
+        yield lambda stage, share: bar.update(shown, completed=share, description=stage)
+
+
+def say(console: Any, line: str) -> None:
+    """A plain line: names of files and tokens are no markup."""
+    console.print(line, markup=False, highlight=False)
+
+
+def print_table(console: Any, title: str, header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A table of plain text."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header, title=title)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console.print(table)
+
+
+def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """The same in markdown."""
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    if out is not None and out.suffix not in (".md", ".json"):
+        raise ValueError(f"--out: '{out}' must end in .md or .json")
+    if out is not None and not out.expanduser().absolute().parent.is_dir():
+        raise ValueError(f"--out: no folder {out.parent}; make it first")
+
+
+def _check(command: Align) -> None:
+    check_out(command.out)
+    for name in ("window", "permutations", "top"):
+        if getattr(command, name) < 1:
+            raise ValueError(f"--{name}: need at least 1, got {getattr(command, name)}")
+    if command.budget <= 0:
+        raise ValueError(f"--budget: need some memory, got {command.budget:g} GiB")
+
+
+def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "ModelAlignment", console: Any) -> None:
+    from ..studies.model_alignment import BAND_HEADER, HEADER, band_table, verdict
+
+    fewest = int(sig.counts.min())
+    title = f"{found.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {command.window}"
+    tables = [(title, HEADER, found.table())]
+    tables += [(row.name, BAND_HEADER, band_table(row.found)) for row in found.own]
+    notes = [_notes(command, found), *(f"{row.name}: {verdict(row.found)}" for row in found.own)]
+    for table in tables:
+        print_table(console, *table)
+    for note in notes:
+        say(console, note)
+    if command.out is None:
+        return
+    if command.out.suffix == ".json":
+        facts = {"model": command.model, "corpus": text.hash, "window": command.window, "seed": command.seed}
+        content = json.dumps({**facts, **found.record()}, indent=1)
+    else:
+        parts = [f"{name}\n\n{markdown_table(header, rows)}" for name, header, rows in tables]
+        content = "\n\n".join([f"# {command.model} against {command.corpus}", *parts, *notes])
+    command.out.expanduser().write_text(content + "\n", encoding="utf-8")
+    say(console, f"written to {command.out}")
+
+
+def _notes(command: Align, found: "ModelAlignment") -> str:
+    one = found.rows[0].found
+    left = max(row.found.left_out for row in found.rows)
+    return (
+        f"95 % intervals over resampled tokens; null and p from {command.permutations} relabellings of the tokens "
+        f"(exact sd of the first: {one.null_sd:.3g}); chance shares {one.overlap_chance:.2%} of the {one.top} nearest; "
+        f"{left} tokens left out (a row without direction)."
+    )

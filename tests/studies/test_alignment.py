@@ -1,0 +1,237 @@
+"""Alignment through training: its measures against slow routes, its store, and the study at size tiny."""
+
+import gzip
+import json
+from dataclasses import replace
+from itertools import combinations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxembed.corpus import corpus_of
+from jaxembed.models import qwen2
+from jaxembed.observables import r_cos
+from jaxembed.statistics import count_neighbours
+from jaxembed.studies import alignment_texts
+from jaxembed.studies import alignment_through_training as study
+from jaxembed.studies.alignment_cells import Cell, Shape, Training, stored, sum_over_contexts
+from jaxembed.studies.alignment_strength import slope, strength, with_interval
+from jaxembed.studies.alignment_texts import BUILTIN, agreement, neighboured, pair_scores, read, text_of
+from jaxembed.studies.alignment_through_training import HEADER, LAYER_HEADER, SETTINGS, carried_out
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_agreement_is_r_cos():
+    W, S = normal(30, 5), normal(30, 50, seed=1)
+    W += S[:, :5]
+    expected = float(r_cos(W.astype(np.float32), S.astype(np.float32)))
+    assert agreement(pair_scores(W), pair_scores(S)) == pytest.approx(expected, abs=1e-5)
+    assert agreement(pair_scores(W), pair_scores(-3 * W)) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("rows", [np.ones((6, 4)), np.eye(6), np.eye(6)[:5] * np.arange(5)[:, None]])
+def test_agreement_with_what_does_not_vary_is_undefined(rows):
+    assert np.isnan(agreement(pair_scores(rows), pair_scores(normal(len(rows), 3))))
+
+
+def test_strength_of_the_sample_against_a_loop():
+    W = normal(40, 4)
+    S = W + 0.5 * normal(40, 4, seed=1)
+    found = strength(W, S, 20, quantiles=(0.5, 0.9))
+    unit_w, unit_s = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (W, S))
+    a, b = (np.array([rows[i] @ rows[j] for i, j in combinations(range(40), 2)]) for rows in (unit_w, unit_s))
+    means = [b[a >= np.quantile(a, level)].mean() for level in (0.5, 0.9)]
+    gain, start = np.polyfit(a, b, 1)
+    line = [start + gain * a[a >= np.quantile(a, level)].mean() for level in (0.5, 0.9)]
+    np.testing.assert_allclose(found.means[0], means, rtol=1e-10)
+    np.testing.assert_allclose(found.excess[0], np.subtract(means, line), atol=1e-10)
+
+
+def test_resampled_tokens_against_a_loop():
+    """The second row of every result is that of tokens drawn with replacement, without pairs of a token with itself."""
+    W = normal(25, 3)
+    S = W + normal(25, 3, seed=1)
+    found = strength(W, S, 1, seed=3, quantiles=(0.5,))
+    drawn = np.repeat(np.arange(25), np.random.default_rng(3).multinomial(25, np.full(25, 1 / 25), size=1)[0])
+    unit_w, unit_s = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (W, S))
+    a, b = unit_w @ unit_w.T, unit_s @ unit_s.T
+    pairs = np.array([(a[i, j], b[i, j]) for i, j in combinations(drawn, 2) if i != j])
+    threshold = np.quantile(a[np.triu_indices(25, 1)], 0.5)
+    strong = pairs[pairs[:, 0] >= threshold]
+    gain, start = np.polyfit(*pairs.T, 1)
+    np.testing.assert_allclose(found.means[1, 0], strong[:, 1].mean(), rtol=1e-10)
+    np.testing.assert_allclose(found.excess[1, 0], (strong @ [-gain, 1]).mean() - start, rtol=1e-8)
+
+
+def test_strong_pairs_of_equal_tables_have_no_excess_and_rise():
+    W = normal(60, 6)
+    found = strength(W, 2 * W, 50, quantiles=(0.5, 0.9, 0.99))
+    assert found.trend[1] > 0
+    np.testing.assert_allclose(found.excess, 0, atol=1e-10)
+
+
+def test_strong_pairs_of_unrelated_tables_show_no_trend():
+    crossed = 0
+    for seed in range(20):
+        _, low, high = strength(
+            normal(60, 6, seed=seed), normal(60, 6, seed=100 + seed), 200, quantiles=(0.5, 0.9)
+        ).trend
+        crossed += low <= 0 <= high
+    assert crossed >= 16
+
+
+def test_slope_is_that_of_a_fitted_line():
+    means = normal(5, 4)
+    np.testing.assert_allclose(slope(means), [np.polyfit(range(4), row, 1)[0] for row in means], rtol=1e-10)
+
+
+def test_interval_leaves_the_sample_itself_out():
+    assert with_interval(np.array([100.0, *np.linspace(0, 1, 201)])) == pytest.approx((100.0, 0.025, 0.975))
+
+
+def test_states_are_summed_by_token():
+    model = qwen2(width=8, layers=1, heads=2, kv_heads=1, mlp_width=16, tied=False)
+    params = model.init(jax.random.key(0), 7, 5)
+    windows = np.random.default_rng(0).integers(0, 7, (6, 5)).astype(np.int32)
+    place = np.minimum(np.arange(7), 3)
+    sums = sum_over_contexts(model, params, windows, jnp.asarray(place), 4, batch=4)
+    states = np.asarray(model.states(params, jnp.asarray(windows)))
+    for slot in range(4):
+        np.testing.assert_allclose(sums[:, slot], states[:, place[windows] == slot].sum(axis=1), rtol=1e-5, atol=1e-6)
+
+
+def test_tokens_without_neighbours_are_passed_over():
+    train = corpus_of(np.array([4, 1, 2, 1, 0, 4, 1, 2, 0, 4, 0, 3, 2, 0]), np.array([5, 9, 11, 14]), 5, end_token=0)
+    counted = count_neighbours(train.ids, train.ends, 5)
+    assert sorted(neighboured(train, counted, 2).tolist()) == [1, 2]  # 3 and 4 only begin documents
+    with pytest.raises(ValueError, match="3 tokens with neighbours asked, 2 found"):
+        neighboured(train, counted, 3)
+    assert neighboured(train, counted, 1, unknown=1).tolist() == [2]
+
+
+@pytest.fixture
+def pile(tmp_path, monkeypatch):
+    """A folder with one small subset whose documents are random words."""
+    (tmp_path / "pile").mkdir()
+    order, known = np.random.default_rng(0), [a + b for a in "abcdefgh" for b in "abcdefgh"]
+    with gzip.open(tmp_path / "pile" / "letters.jsonl.gz", "wt") as file:
+        for _ in range(40):
+            row = {"text": " ".join(order.choice(known, 100)), "meta": {"pile_set_name": "Letters"}}
+            file.write(json.dumps(row) + "\n")
+    monkeypatch.setenv("JAXEMBED_DATA", str(tmp_path))
+
+
+SMALL = {"vocab": 50, "frequent": 30, "held_out": 300, "shuffles": 3, "halvings": 2}
+
+
+def test_a_text_of_the_pile(pile):
+    text = text_of("letters", "words", **SMALL)
+    assert len(text.tokens) == 30 and text.train.tokens > 3000 > text.held.tokens >= 300
+    assert {name: rows.shape for name, rows in text.signatures.items()} == dict.fromkeys(
+        ("next", "previous", "next plain", "previous plain"), (30, 50)
+    )
+    np.testing.assert_allclose(text.signatures["next plain"].sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(text.signatures["previous"].sum(axis=1), 0, atol=1e-5)
+    assert text.shuffled["next"].shape == (3, 435) and text.halves["next"].shape == (4, 435)
+    assert np.all(np.abs(text.reliability("next")) < 0.35)  # random words have no signature of their own
+
+
+def test_a_part_of_a_text_and_one_that_is_not_there(pile):
+    found = read("letters")
+    assert len(found) == 40 and len(read("letters", characters=1500)) == 6
+    with pytest.raises(ValueError, match="there is no"):
+        read("other")
+
+
+def test_without_data_the_message_says_what_to_set(monkeypatch):
+    monkeypatch.delenv("JAXEMBED_DATA", raising=False)
+    with pytest.raises(ValueError, match="JAXEMBED_DATA: not set"):
+        read("wikipedia_en")
+
+
+def test_the_text_on_every_machine_is_cut_between_paragraphs(monkeypatch):
+    paragraphs = [f"paragraph {number} " * 50 for number in range(40)]
+    monkeypatch.setattr(alignment_texts, "python_documentation", lambda: "\n\n".join(paragraphs))
+    found = read(BUILTIN)
+    assert "\n\n".join(document.text for document in found) == "\n\n".join(paragraphs) and len(found) > 3
+    assert len(read(BUILTIN, characters=5000)) == 2
+
+
+def test_cells_are_kept_and_other_settings_refused(tmp_path):
+    shape, training = Shape(), Training(BUILTIN, "words", "llama", seed=2, shuffled=True)
+    facts = {"shape": json.loads(json.dumps(vars(shape))), "tokens": 3}
+    cell = Cell(training, facts, {"steps": np.arange(3.0), "embed next": np.array([0.0, 0.5, 0.6])})
+    assert stored(training, shape, tmp_path) is None and stored(training, shape, None) is None
+    cell.save(tmp_path)
+    again = stored(training, shape, tmp_path)
+    assert again.facts == facts and again.training == training
+    np.testing.assert_array_equal(again.values["embed next"], cell.values["embed next"])
+    assert again.at_share("embed next", 0.25) == pytest.approx(0.25)
+    with pytest.raises(ValueError, match="other settings"):
+        stored(training, replace(shape, steps=7), tmp_path)
+
+
+def test_every_cell_has_its_shuffled_twin_and_texts_stay_together():
+    trainings = SETTINGS["normal"].trainings(3)
+    assert len(trainings) == len(set(trainings)) == len({training.name for training in trainings}) == 27
+    places = [(training.subset, training.tokenizer) for training in trainings]
+    assert len([place for place, before in zip(places, [None, *places], strict=False) if place != before]) == 6
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    pytest.importorskip("tokenizers")
+    folder = tmp_path_factory.mktemp("cells")
+    setting = replace(SETTINGS["tiny"], tied=True)
+    return carried_out("tiny", setting, 2, folder=folder), setting, folder
+
+
+@pytest.mark.slow
+def test_checks_pass_at_tiny(result):
+    assert not [check for check in result[0].checks() if not check.passed]
+
+
+@pytest.mark.slow
+def test_tables_have_the_width_of_their_headers(result):
+    found = result[0]
+    assert {len(row) for row in found.rows()} == {len(HEADER)}
+    assert {len(row) for row in found.strength_rows()} == {len(found.strength_header)}
+    assert {len(row) for row in found.layer_rows()} == {len(LAYER_HEADER)}
+
+
+@pytest.mark.slow
+def test_a_tied_head_makes_both_tables_one(result):
+    (tied,) = [cell for training, cell in result[0].cells.items() if training.tied]
+    np.testing.assert_array_equal(tied.values["embed next"], tied.values["unembed next"])
+
+
+@pytest.mark.slow
+def test_nothing_is_aligned_at_the_start_or_after_training_on_shuffled_text(result):
+    for cell in result[0].main:
+        for name in ("embed next", "unembed previous"):
+            assert abs(cell.values[name][0]) < 0.1
+            assert result[0].on_shuffled(cell).last(name) < 0.5 * cell.last(name)
+            assert np.abs(cell.values[f"{name} untrained"]).max() < 0.1
+
+
+@pytest.mark.slow
+def test_embedding_alone_is_the_table_and_layers_are_all_there(result):
+    for cell in result[0].main:
+        depths = cell.values["alone next"]
+        assert depths.shape[1] == result[1].shape.layers + 2
+        np.testing.assert_allclose(depths[:, 0], cell.values["embed next"], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_second_call_trains_nothing(result, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(study, "train_cell", refuse)
+    again = carried_out("tiny", result[1], 2, folder=result[2])
+    assert again.rows() == result[0].rows()

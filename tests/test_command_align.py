@@ -15,12 +15,12 @@ from jaxembed.studies.explain import explain, shared_contexts  # noqa: E402
 from jaxembed.studies.foreign_model import read_tables, signatures_of, text_in_tokens_of  # noqa: E402
 from jaxembed.studies.model_alignment import align_model  # noqa: E402
 
-VOCAB, WIDTH = 400, 24
+VOCAB, WIDTH = 320, 24
 
 
 def texts():
-    text = python_documentation()[:120_000]
-    return [text[start : start + 4_000] for start in range(0, len(text), 4_000)]
+    text = python_documentation()[:60_000]
+    return [text[start : start + 2_000] for start in range(0, len(text), 2_000)]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_own_signatures_stand_above_their_nulls_and_crosses(folders):
     model, corpus, _ = folders
     tables = read_tables(model)
     text, _ = text_in_tokens_of(tables, corpus)
-    found = align_model(tables, signatures_of(text, 200), permutations=19)
+    found = align_model(tables, signatures_of(text, 120), permutations=19)
     for row in found.own:
         cross = next(r.found.r_cos for r in found.rows if r.weights == row.weights and not r.own)
         assert row.found.r_cos > max(row.found.null_99, cross) + 0.1
@@ -87,7 +87,7 @@ def test_own_signatures_stand_above_their_nulls_and_crosses(folders):
 
 def test_align_prints_and_writes(folders, tmp_path, capsys):
     model, corpus, text = folders
-    flags = ["--tokens", "120", "--permutations", "19"]
+    flags = ["--tokens", "60", "--permutations", "19"]
     main(["align", str(model), str(corpus), *flags, "--out", str(tmp_path / "found.json")])
     printed = capsys.readouterr().out
     assert "W^E" in printed and "psi^prev, centred" in printed and "(cross)" in printed
@@ -101,7 +101,7 @@ def test_explain_prints_parts_that_add_up(folders, capsys, tmp_path):
     model, corpus, _ = folders
     tables = read_tables(model)
     text, tokenizer = text_in_tokens_of(tables, corpus)
-    sig = signatures_of(text, 150)
+    sig = signatures_of(text, 120)
     token = int(sig.tokens[5])
     found = explain(tables, text, sig, token, top=4, contexts=text.vocab)
     assert set(found) == {"next", "previous"}
@@ -115,7 +115,7 @@ def test_explain_prints_parts_that_add_up(folders, capsys, tmp_path):
         residuals = [neighbour.residual for neighbour in explanation.unexplained]
         assert residuals == sorted(residuals, reverse=True)
     shown = tokenizer.token(token)
-    main(["explain", str(model), str(corpus), shown, "--top", "3", "--out", str(tmp_path / "one.md")])
+    main(["explain", str(model), str(corpus), shown, "--tokens", "80", "--top", "3", "--out", str(tmp_path / "one.md")])
     assert "nearest by next-token signature" in capsys.readouterr().out
     assert "cannot explain" in (tmp_path / "one.md").read_text()
 
@@ -141,9 +141,9 @@ def test_residuals_and_neighbours_equal_slow_ones(folders):
 
 
 def test_contexts_of_two_rows():
-    sig_rows = signatures_of(encode([Document("a b a c a b", "x", None)] * 3, word_level(["a b c"], 3)), None).rows(
-        "next"
-    )
+    sig_rows = signatures_of(
+        encode([Document("a b d a c a b e d c e a", "x", None)] * 3, word_level(["a b c d e"], 7)), None
+    ).rows("next")
     dense = sig_rows.dense()
     parts = shared_contexts(sig_rows, 0, 1)
     cosine = dense[0] @ dense[1] / np.linalg.norm(dense[0]) / np.linalg.norm(dense[1])
@@ -159,7 +159,7 @@ def test_another_tokenizer_is_one_line(folders, tmp_path, capsys):
     bare.mkdir()
     save_file({"wte.weight": np.ones((10, 2), np.float32)}, bare / "model.safetensors")
     assert "holds no tokenizer.json" in failed(["align", bare, text], capsys)
-    assert "has 52 tokens and the model 10 rows" in failed(["align", bare, tmp_path / "other"], capsys)
+    assert f"has {other.vocab} tokens and the model 10 rows" in failed(["align", bare, tmp_path / "other"], capsys)
     assert "no table named" in failed(["align", _without_tables(tmp_path), text], capsys)
 
 
@@ -189,7 +189,7 @@ def test_an_unknown_token_is_one_line_with_close_ones(folders, capsys):
     tokenizer, text = read_tables(model).tokenizer, open_corpus(corpus)
     spaced = next(
         name
-        for name in (tokenizer.token(int(i)) for i in text.frequent(300))
+        for name in (tokenizer.token(int(i)) for i in text.frequent(150))
         if re.fullmatch(r" [a-z]{3,}", name) and tokenizer.id(name[1:]) is None
     )
     error = failed(["explain", model, corpus, spaced[1:]], capsys)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 class Order:
     """A stream of packed documents cut into sequences, every token predicted once in an epoch, each epoch shuffled.
 
+    A sequence may hold the end of one document and the start of another: the end token is all that parts them.
     Neighbouring sequences share one token: the last label of one is the first input of the next. Where the stream is no
     multiple of the length, the cuts of every epoch start at another place, so that no token is left out for good.
 

@@ -76,7 +76,8 @@ def pretrain(
         params: initial parameters, which are left as they are; None draws them in float32 from `init_seed`.
         keep: reduces the parameters to what is kept at every saved step.
         out: folder of the run; None keeps everything in memory.
-        resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped.
+        resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped
+            (on a GPU with `XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
         overwrite: replace an earlier run in `out`.
         remember_every: updates between two states written down for `resume`; a kill costs at most the updates since.
         mesh: devices of one axis "data" (see `data_mesh`); None is the default device alone.
@@ -89,13 +90,8 @@ def pretrain(
         ValueError: for settings, corpus, memory and devices that do not fit, or a loss that is no longer finite.
     """
     placement, order = Placement(mesh, shard), Order(len(corpus.ids), settings.length, settings.data_seed)
-    placement.check(settings.batch // settings.accumulate)
-    if isinstance(model, Decoder):
-        shared_out = shard == "full"
-        need = memory_estimate(model, settings, corpus.vocab, devices=placement.devices, shared_out=shared_out)
-        check_memory(need, memory_limit)
     shapes = _shapes(model, corpus.vocab, settings, params)
-    _check_vocab(shapes, corpus.vocab)
+    _check_fit(model, corpus.vocab, settings, placement, shapes, memory_limit)
     identity = _identity(model, corpus, settings, held)
     identity["start"] = "drawn" if params is None else parameter_hash(on_host(params))
     folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
@@ -104,6 +100,8 @@ def pretrain(
     if found is None:
         fresh = initial_params(model, corpus.vocab, settings, placement) if params is None else placement.put(params)
         found = start(fresh, settings.update), np.zeros(0)
+    elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
+        found = placement.put(found[0]), found[1]
     run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(keep, held, folder)
     saves.recall(run)
     _train(run, saves, Reporter(run, corpus.vocab, on_step, peak), remember_every)
@@ -161,7 +159,13 @@ def _shapes(model: LanguageModel, vocab: int, settings: Pretraining, params: Any
     return drawn if params is None else jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
 
 
-def _check_vocab(params: Any, vocab: int) -> None:
-    rows = min(params["embed"].shape[0], head_of(params).shape[0])
+def _check_fit(
+    model: LanguageModel, vocab: int, settings: Pretraining, placement: Placement, shapes: Any, limit: float | None
+) -> None:
+    placement.check(settings.batch // settings.accumulate)
+    rows = min(shapes["embed"].shape[0], head_of(shapes).shape[0])
     if rows < vocab:
         raise ValueError(f"params: tables of {rows} tokens for a corpus of {vocab}; start from a model that knows them")
+    if isinstance(model, Decoder):
+        shared_out = placement.shard == "full"
+        check_memory(memory_estimate(model, settings, vocab, devices=placement.devices, shared_out=shared_out), limit)

@@ -71,7 +71,7 @@ class Pretraining:
         final_ratio: last learning rate over the top one; 1 keeps it constant.
         weight_decay: pull of AdamW towards zero, on the matrices inside the blocks only.
         clip: largest global norm of the gradient; 0 leaves it as it is.
-        accumulate: pieces that a batch is taken in, one after the other, for memory.
+        accumulate: pieces that a batch is taken in, one after the other: for memory, and on processors for speed.
         compute_dtype: of activations; "float32" computes in the parameters' own dtype. Parameters, moments and the
             loss are never bfloat16.
         init_seed: of the initial parameters.

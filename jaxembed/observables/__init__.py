@@ -4,11 +4,13 @@ from .agreement import mantel as mantel
 from .agreement import r_cos as r_cos
 from .agreement import relative_error as relative_error
 from .agreement import scale_free_error as scale_free_error
-from .blockwise import blockwise_r_cos as blockwise_r_cos
 from .alignment import Alignment as Alignment
 from .alignment import alignment as alignment
 from .analogies import AnalogyScore as AnalogyScore
 from .analogies import analogies as analogies
+from .blockwise import PairMoments as PairMoments
+from .blockwise import blockwise_r_cos as blockwise_r_cos
+from .blockwise import pair_moments as pair_moments
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
 from .cosine import centred as centred

@@ -1,5 +1,6 @@
 """Agreement by how similar the embeddings are, with intervals from tokens drawn again."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,7 @@ def similarity_bands(
         part = found.tables[:, :, cuts[low] : cuts[high]].sum(axis=2)
         return _band((low, high), plan.low + cuts[low] / plan.scale, np.tensordot(weights, part, axes=2), lines)
 
-    tenths, courses = zip(*(band(*ends) for ends in zip(TENTHS[:-1], TENTHS[1:], strict=True)), strict=True)
+    tenths, courses = zip(*(band(*ends) for ends in itertools.pairwise(TENTHS)), strict=True)
     trends = _spearman(np.stack(courses, axis=1))
     r = correlation(deviations(sums, pairs), pairs, floors)
     tails = tuple(band(low, 1.0)[0] for low in TAILS)

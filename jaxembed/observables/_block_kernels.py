@@ -9,13 +9,11 @@ from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 LANES = 32
 """Numbers compared with the least kept neighbour in one go."""
 
 
-def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
     """Adds to found[i]: sums over the row's pairs of x, y, x^2, y^2, xy, the cosines less their shifts."""
     for i in range(first, stop):
         sx = sy = sxx = syy = sxy = 0.0
@@ -33,7 +31,7 @@ def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN
         found[i, 4] += sxy
 
 
-def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
     """The same for columns first .. stop: found[:, j]."""
     for i in range(a.shape[0]):
         for j in range(max(first, i + 1) if triangle else first, stop):
@@ -45,8 +43,8 @@ def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: 
             found[4, j] += x * y
 
 
-def histogram(a, b, first, stop, triangle, low, scale, found):  # noqa: ANN001, ANN201
-    """Adds to found[bin of x]: number of pairs, sum of x, sum of y; the first starts at `low`, the outer ones hold the rest."""
+def histogram(a, b, first, stop, triangle, low, scale, found):
+    """Adds to found[bin of x]: pairs, sum of x, sum of y. The first bin starts at `low`; the outer ones hold more."""
     bins = found.shape[0]
     for i in range(first, stop):
         for j in range(i + 1 if triangle else 0, a.shape[1]):
@@ -57,7 +55,7 @@ def histogram(a, b, first, stop, triangle, low, scale, found):  # noqa: ANN001, 
             found[k, 2] += b[i, j]
 
 
-def top_of_rows(keep, block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+def top_of_rows(keep, block, first, stop, triangle, offset, values, found):
     """Keeps in values[i], found[i] (largest first) the row's largest cosines and their columns, plus `offset`."""
     last = values.shape[1] - 1
     for i in range(first, stop):
@@ -71,7 +69,7 @@ def top_of_rows(keep, block, first, stop, triangle, offset, values, found):  # n
                         keep(block[i, j], offset + j, values[i], found[i])
 
 
-def top_of_columns(keep, block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+def top_of_columns(keep, block, first, stop, triangle, offset, values, found):
     """The same for columns first .. stop; rows are counted from `offset`."""
     last = values.shape[1] - 1
     least = values[first:stop, last].copy()
@@ -88,7 +86,7 @@ def top_of_columns(keep, block, first, stop, triangle, offset, values, found):  
                         least[j - first] = values[j, last]
 
 
-def keep(x, token, values, found):  # noqa: ANN001, ANN201
+def keep(x, token, values, found):
     """Insert a neighbour that is closer than the last into a list kept in order."""
     place = values.shape[0] - 1
     while place > 0 and values[place - 1] < x:
@@ -104,13 +102,21 @@ def kernels() -> Any:
         import numba
     except ImportError:
         return plain()
-    loops = {
-        loop.__name__: numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})(inspect.unwrap(loop))
-        for loop in (row_sums, column_sums, histogram, top_of_rows, top_of_columns, keep)
-    }  # unwrapped: a test's type checker wraps every function
-    for name in ("top_of_rows", "top_of_columns"):
-        loops[name] = partial(loops[name], loops["keep"])
+    loops: dict[str, Any] = {loop.__name__: _compiled(numba, loop) for loop in (row_sums, column_sums, histogram)}
+    insertion = _compiled(numba, keep)
+    for loop in (top_of_rows, top_of_columns):  # a loop that is handed another one cannot be kept on disk
+        loops[loop.__name__] = partial(_compiled(numba, loop, cache=False), insertion)
     return SimpleNamespace(**loops)
+
+
+def _compiled(numba: Any, loop: Any, cache: bool = True) -> Any:
+    """The loop compiled, and kept on disk where there is a place for it; sums may be taken in any order."""
+    bare = inspect.unwrap(loop)  # a test's type checker wraps every function
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nsz", "nnan"}}
+    try:
+        return numba.njit(cache=cache, **options)(bare)
+    except RuntimeError:
+        return numba.njit(**options)(bare)
 
 
 def plain() -> Any:

@@ -18,19 +18,19 @@ def _sums(a: Any, b: Any, axis: int) -> Any:
     return np.stack([np.sum(part, axis=axis) for part in (a, b, a * a, b * b, a * b)], axis=axis)
 
 
-def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
     rows, columns = slice(first, stop), slice(None)
     x, y = _pairs(a, rows, columns, triangle, shift_a), _pairs(b, rows, columns, triangle, shift_b)
     found[rows] += _sums(x - shift_a, y - shift_b, 1)
 
 
-def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):  # noqa: ANN001, ANN201
+def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
     rows, columns = slice(None), slice(first, stop)
     x, y = _pairs(a, rows, columns, triangle, shift_a), _pairs(b, rows, columns, triangle, shift_b)
     found[:, columns] += _sums(x - shift_a, y - shift_b, 0)
 
 
-def histogram(a, b, first, stop, triangle, low, scale, found):  # noqa: ANN001, ANN201
+def histogram(a, b, first, stop, triangle, low, scale, found):
     x = _pairs(a, slice(first, stop), slice(None), triangle, np.nan).ravel()
     y = b[first:stop].astype(np.float64).ravel()[~np.isnan(x)]
     x, bins = x[~np.isnan(x)], len(found)
@@ -47,13 +47,13 @@ def _best(cosines: Any, tokens: Any, values: Any, found: Any) -> None:
     values[:], found[:] = np.take_along_axis(every, order, 1), np.take_along_axis(names, order, 1)
 
 
-def top_of_rows(block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+def top_of_rows(block, first, stop, triangle, offset, values, found):
     rows = slice(first, stop)
     cosines = _pairs(block, rows, slice(None), triangle, -np.inf)
     _best(cosines, offset + np.arange(block.shape[1]), values[rows], found[rows])
 
 
-def top_of_columns(block, first, stop, triangle, offset, values, found):  # noqa: ANN001, ANN201
+def top_of_columns(block, first, stop, triangle, offset, values, found):
     columns = slice(first, stop)
     cosines = _pairs(block, slice(None), columns, triangle, -np.inf).T
     _best(cosines, offset + np.arange(block.shape[0]), values[columns], found[columns])

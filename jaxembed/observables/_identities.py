@@ -1,6 +1,8 @@
 """Sums over all pairs of cosines by products of rows: sum_ij a_ij b_ij = ||A^T B||^2 with unit rows A and B."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -38,9 +40,7 @@ class Similarity:
     def features(self, index: Index, columns: slice) -> Float[np.ndarray, "token width"]:
         return self.unit.written(index, columns) - self.mean[columns][None, :]
 
-    def project(
-        self, index: Index, weights: Float[np.ndarray, "token hidden"]
-    ) -> Float[np.ndarray, "width hidden"]:
+    def project(self, index: Index, weights: Float[np.ndarray, "token hidden"]) -> Float[np.ndarray, "width hidden"]:
         """The sum over some tokens of (d_i, o_i, 1) times weights."""
         total = weights.sum(axis=0)
         centred = self.unit.project(index, weights) - np.outer(self.mean, total)
@@ -51,7 +51,7 @@ def similarity(unit: Unit) -> Similarity:
     """The mean row and what it takes from every cosine."""
     tokens = len(unit)
     ones = np.full((tokens, 1), 1 / tokens)
-    mean = sum(unit.project(part, ones[part]) for part in chunks(tokens))[:, 0]
+    mean = np.sum([unit.project(part, ones[part]) for part in chunks(tokens)], axis=0)[:, 0]
     level = float(mean @ mean)
     return Similarity(unit, mean, unit.times(mean[:, None])[:, 0] - level, level)
 
@@ -92,8 +92,14 @@ def spread(side: Similarity, *, budget: int) -> float:
     return found if found > PRECISE * whole else float("nan")
 
 
-def _projected(b: Similarity, order, weights) -> Float[np.ndarray, "width hidden"]:  # noqa: ANN001
-    return sum(b.project(part, weights(order[part])) for part in chunks(len(order)))
+def _projected(
+    b: Similarity, order: Int[np.ndarray, " token"], weights: Callable[[Int[np.ndarray, " token"]], Any]
+) -> Float[np.ndarray, "width hidden"]:
+    first, *others = chunks(len(order))
+    total = b.project(first, weights(order[first]))
+    for part in others:
+        total += b.project(part, weights(order[part]))
+    return total
 
 
 def _exchanged(K: Float[np.ndarray, "width hidden"]) -> Float[np.ndarray, "width hidden"]:

@@ -1,5 +1,6 @@
 """One pass over every pair of tokens, block by block: sums, histograms and nearest neighbours of two sides at once."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,10 @@ from . import _block_kernels
 from ._unit_rows import Unit
 
 LARGEST_BLOCK, SMALLEST_BLOCK = 2048, 32
-STRIPE = 128
+STRIPE = 512
 """Rows or columns of a block that one thread takes at a time."""
+ALONE = 2**14
+"""Pairs of a block up to which handing it to threads takes longer than the block."""
 MIB = 2**20
 
 
@@ -77,7 +80,7 @@ def scan(a: Unit, b: Unit, plan: Plan) -> Scan:
         for (i, first), (j, second), x, y in cosine_blocks((a, b), plan.order, edges):
             take = _Taking(plan, found, x, y, i, j, (first, second))
             for tasks in (take.rows, take.columns):  # one after the other, so that no two threads share a token
-                list(pool.map(tasks, range(workers())))
+                list((pool.map if x.size > ALONE else map)(tasks, range(workers())))
             if j.stop == tokens:
                 plan.progress(1 - (1 - i.stop / tokens) ** 2)
     return found
@@ -134,7 +137,7 @@ def _edges(tokens: int, groups: int, size: int) -> list[tuple[slice, int]]:
     starts = [group * tokens // groups for group in range(groups + 1)]
     return [
         (slice(start, min(start + size, stop)), group)
-        for group, (begin, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True))
+        for group, (begin, stop) in enumerate(itertools.pairwise(starts))
         for start in range(begin, stop, size)
     ]
 

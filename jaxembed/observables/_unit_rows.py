@@ -16,7 +16,7 @@ Targets = Float[Array | np.ndarray, "token target"] | SparseRows
 Index = Int[np.ndarray, " token"] | slice
 
 HEAVY = 1 / 40
-"""Share of the tokens from which a sparse column is cheaper as a dense one (a product of dense numbers is that quick)."""
+"""Share of the tokens from which a sparse column is cheaper written out: dense products are that much quicker."""
 MOST_HEAVY = 2048
 CHUNK = 4096
 """Rows that are written out in float64 at a time."""
@@ -102,7 +102,7 @@ class SparseUnit:
     each token has few, stay sparse, and their baseline enters as two more columns.
     """
 
-    matrix: csr_array
+    matrix: Any
     baseline: Float[np.ndarray, " target"]
     norms: Float[np.ndarray, " token"]
     sparse = True
@@ -136,9 +136,10 @@ class SparseUnit:
     def factors(self, index: Index) -> tuple[Any, Any, Any]:
         scale = 1 / self.norms[index]
         dense = (self._dense_part[index].toarray() - self.baseline[self._heavy][None, :]) * scale[:, None]
-        light, baseline = self._light_part[index], self._light_baseline
-        if not (light.nnz or baseline.any()):
+        baseline = self._light_baseline
+        if not (self._light_part.nnz or baseline.any()):
             return dense, dense, None
+        light = self._light_part[index]
         light = csr_array(light.multiply(scale[:, None]))
         along = light @ baseline
         right = np.column_stack([dense, -scale, (baseline @ baseline) * scale - along])
@@ -162,7 +163,7 @@ class SparseUnit:
         return np.sort(heaviest[filled[heaviest] > HEAVY * len(self)])
 
     @cached_property
-    def _dense_part(self) -> csr_array:
+    def _dense_part(self) -> Any:
         return csr_array(self.matrix[:, self._heavy])
 
     @cached_property
@@ -170,7 +171,7 @@ class SparseUnit:
         return np.setdiff1d(np.arange(self.columns), self._heavy)
 
     @cached_property
-    def _light_part(self) -> csr_array:
+    def _light_part(self) -> Any:
         return csr_array(self.matrix[:, self._light_columns])
 
     @property
@@ -187,12 +188,16 @@ def _dense_norms(rows: Float[np.ndarray, "token width"]) -> Float[np.ndarray, " 
     for part in chunks(len(rows)):
         held = rows[part].astype(np.float64)
         peak = np.max(np.abs(held), axis=1, initial=0)
-        found[part] = peak * np.linalg.norm(held / np.where(peak > 0, peak, 1)[:, None], axis=1)
+        scale = np.where((peak > 0) & np.isfinite(peak), peak, 1)
+        found[part] = scale * np.linalg.norm(held / scale[:, None], axis=1)
     return found
 
 
-def _sparse_norms(matrix: csr_array, baseline: Float[np.ndarray, " target"]) -> Float[np.ndarray, " token"]:
-    """Lengths of the rows less the baseline; differences that are only rounding count as zero, as in `centred`."""
+def _sparse_norms(matrix: Any, baseline: Float[np.ndarray, " target"]) -> Float[np.ndarray, " token"]:
+    """Lengths of the rows less the baseline; differences that are only rounding count as zero, as in `centred`.
+
+    A row without entries gets 0: its token has never been seen, and minus the baseline is no signature of it.
+    """
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     below = baseline[matrix.indices]
     difference = matrix.data - below
@@ -204,4 +209,5 @@ def _sparse_norms(matrix: csr_array, baseline: Float[np.ndarray, " target"]) -> 
         rest = baseline.copy()
         rest[matrix.indices[matrix.indptr[token] : matrix.indptr[token + 1]]] = 0
         outside[token] = rest @ rest
-    return np.sqrt(np.bincount(row, difference**2, tokens) + outside)
+    found = np.sqrt(np.bincount(row, difference**2, tokens) + outside)
+    return np.where(np.diff(matrix.indptr) > 0, found, 0.0)

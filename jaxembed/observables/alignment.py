@@ -1,5 +1,6 @@
 """How embeddings agree with signatures over a whole vocabulary: how much, how surely, for which pairs and tokens."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -130,12 +131,14 @@ def alignment(
     r = float(correlation(about, pairs, least))
     bands = similarity_bands(found, plan, least, rng, RESAMPLES)
     draws = shuffles(rng, tokens, permutations)
-    null = r_cos_null(sides, 2 * about[:2], draws, budget, lambda share: progress("permutations", share))
-    shared, chance = overlap(*found.neighbours), neighbour_null(*found.neighbours, draws)
+    null, null_sd = np.full(permutations, np.nan), math.nan
+    if not math.isnan(r):
+        null = r_cos_null(sides, 2 * about[:2], draws, budget, lambda share: progress("relabellings", share))
+        null_sd = mantel_sd(found.tokens[:, :2], 2 * about[:2])
+    near, near_in_signature = found.neighbours
+    shared, chance = overlap(near, near_in_signature), neighbour_null(near, near_in_signature, draws)
     scores = np.full(total, np.nan)
     scores[order] = correlation(deviations(found.tokens, tokens - 1), tokens - 1, least)
-    if np.isnan(r):
-        null = np.full(permutations, np.nan)
     return Alignment(
         tokens=tokens,
         left_out=total - tokens,
@@ -143,7 +146,7 @@ def alignment(
         r_cos=r,
         interval=bands.r_cos_interval,
         null=null,
-        null_sd=mantel_sd(found.tokens[:, :2], 2 * about[:2]) if r == r else float("nan"),
+        null_sd=null_sd,
         p_value=p_value(r, null),
         bands=bands.tenths,
         tails=bands.tails,

@@ -1,6 +1,7 @@
 """R_cos at full vocabulary: the cosines of every pair, and never a table of token x token."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,50 @@ def blockwise_r_cos(W: Rows, S: Targets, *, budget: int = BUDGET) -> float:
 
     Source: yao2025probability.
     """
+    return pair_moments(W, S, budget=budget).r_cos
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Moments of both sides' cosines over all pairs i < j; NaN where rows have no direction.
+
+    Attributes:
+        means: of the cosines of `W` and of `S`.
+        spreads: their standard deviations.
+        r_cos: their correlation.
+    """
+
+    means: tuple[float, float]
+    spreads: tuple[float, float]
+    r_cos: float
+
+    def expected(self, signature: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """Cosine of embeddings on the straight line through all pairs, at a cosine of signatures."""
+        slope = self.r_cos * self.spreads[0] / self.spreads[1]
+        return self.means[0] + slope * (signature - self.means[1])
+
+
+def pair_moments(W: Rows, S: Targets, *, budget: int = BUDGET) -> PairMoments:
+    """Means, standard deviations and correlation of the cosines of both sides; arguments as of `blockwise_r_cos`.
+
+    >>> S = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    >>> print(round(pair_moments(S, S).means[0], 3))
+    0.471
+    """
     a, b = units_of_same_tokens(W, S)
+    nothing = PairMoments((math.nan, math.nan), (math.nan, math.nan), math.nan)
     if len(a) < 3 or not (has_direction(a).all() and has_direction(b).all()):
-        return math.nan
+        return nothing
     sides, pairs = (similarity(a), similarity(b)), len(a) * (len(a) - 1)
-    squares = tuple(spread(side, budget=budget) for side in sides) if not (a.sparse or b.sparse) else (math.nan,)
-    if math.isnan(sum(squares)):
-        found = scan(a, b, Plan(np.arange(len(a)), (sides[0].pairs_mean, sides[1].pairs_mean), budget))
-        *squares, product = 2 * deviations(found.groups[0, 0], pairs / 2)
+    means = sides[0].pairs_mean, sides[1].pairs_mean
+    squares = [math.nan] if a.sparse or b.sparse else [spread(side, budget=budget) for side in sides]
+    if math.isnan(sum(squares)):  # sparse, or too close to constant for products of whole sides
+        found = scan(a, b, Plan(np.arange(len(a)), means, budget))
+        about = 2 * deviations(found.groups[0, 0], pairs / 2)
     else:
-        product = pair_product(*sides, budget=budget)
-    return float(correlation(np.array([*squares, product]), pairs, floors(a, b)))
+        about = np.array([*squares, pair_product(*sides, budget=budget)])
+    xx, yy = np.sqrt(np.maximum(about[:2], 0) / pairs)
+    return PairMoments(means, (float(xx), float(yy)), float(correlation(about, pairs, floors(a, b))))
 
 
 def units_of_same_tokens(W: Rows, S: Targets) -> tuple[Unit, Unit]:
@@ -75,7 +109,7 @@ def floors(a: Unit, b: Unit) -> tuple[float, float]:
 
 
 def deviations(sums: Float[np.ndarray, "..."], pairs: Any) -> Float[np.ndarray, "..."]:
-    """Sums of x, y, x^2, y^2, xy over `pairs` pairs, along the last axis, to those of squares and product about means."""
+    """Sums of x, y, x^2, y^2, xy (along the last axis) to those of the squares and the product about the means."""
     x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
     return np.stack([xx - x * x / pairs, yy - y * y / pairs, xy - x * y / pairs], axis=-1)
 

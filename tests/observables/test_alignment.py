@@ -69,7 +69,9 @@ def test_r_cos_blockwise_equals_r_cos(heavy, monkeypatch, small_blocks, loops):
     W, S = related(0)
     R = sparse(3)
     mixed = R.dense() @ normal(4, 200, 10)
-    for a, b in ((W, S), (mixed, R), (R, mixed), (R, R), (R, sparse(5))):
+    plain = SparseRows(R.matrix, np.zeros(200))
+    few = SparseRows(csr_array(np.eye(120, 200) + np.eye(120, 200, 100)), np.zeros(200))  # light in some blocks only
+    for a, b in ((W, S), (mixed, R), (R, mixed), (R, R), (R, sparse(5)), (mixed, plain), (mixed, few)):
         dense = [side.dense() if isinstance(side, SparseRows) else side for side in (a, b)]
         np.testing.assert_allclose(blockwise_r_cos(a, b), float(observables.r_cos(*dense)), atol=1e-12)
     assert blockwise_r_cos(mixed, R) > 0.3  # something to agree on

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import (
+    alignment,
     attention_only,
     attributes,
     basis,
@@ -19,6 +20,7 @@ from . import (
     horizon,
     label_noise,
     modular_table,
+    signature_start,
     signatures,
     soft_label,
     weight_decay,
@@ -42,6 +44,8 @@ _FILES = (
     basis,
     label_noise,
     horizon,
+    alignment,
+    signature_start,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

@@ -1,4 +1,4 @@
-"""Embedding and unembedding of a language model in its first steps: the flow of the pair counts (theory/next_token.md)."""
+"""A language model's tables in its first steps: the flow of the pair counts (theory/next_token.md)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -166,7 +166,9 @@ def _flow(state: State, sig: NextToken, uniform: bool) -> State:
     read, pull = jax.vjp(lambda rows: normalised(rows, sig), embed)
     G = drive(sig) if uniform else _surprise(read, unembed, sig)
     (flow_embed,), flow_unembed = pull(dot(G, unembed)), dot(G.T, read)
-    return {"embed": flow_embed, "unembed": flow_unembed} if "unembed" in state else {"embed": flow_embed + flow_unembed}
+    return (
+        {"embed": flow_embed, "unembed": flow_unembed} if "unembed" in state else {"embed": flow_embed + flow_unembed}
+    )
 
 
 def _along(rows: Float[Array, "token width"], side: Float[Array, " token"]) -> Float[Array, "token width"]:

@@ -1,7 +1,7 @@
 """Embedding and unembedding that start as the modes of the pair counts (theory/signature_start.md)."""
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -77,14 +77,9 @@ def pair_modes(pairs: TokenPairs, width: int, *, normaliser: float = 0.5) -> Pai
     firsts, seconds = pairs.firsts / pairs.total, pairs.seconds / pairs.total
     left, right = _inverse_power(firsts, normaliser), _inverse_power(seconds, normaliser)
     table = diags_array(left) @ (pairs.counts / pairs.total) @ diags_array(right)
-    first, second = left * firsts, right * seconds
-    operator = LinearOperator(
-        table.shape,
-        matvec=lambda x: table @ x.ravel() - first * (second @ x.ravel()),
-        rmatvec=lambda x: table.T @ x.ravel() - second * (first @ x.ravel()),
-        dtype=np.float64,
-    )
-    embed, strength, unembed = svds(operator, k=width, v0=np.random.default_rng(0).normal(size=pairs.vocab))
+    operator = _Centred(table, left * firsts, right * seconds)
+    found = svds(operator, k=width, v0=np.random.default_rng(0).normal(size=pairs.vocab))
+    embed, strength, unembed = (np.asarray(part) for part in found)
     order = np.argsort(-strength)
     return PairModes(embed[:, order], strength[order], unembed[order].T)
 
@@ -165,6 +160,20 @@ def standard(start: Start, key: PRNGKeyArray) -> Start:
 def scaled(start: Start, factor: float) -> Start:
     """Both tables times a number."""
     return {name: table * jnp.asarray(factor, table.dtype) for name, table in start.items()}
+
+
+class _Centred(LinearOperator):
+    """table - first second^T, never written out."""
+
+    def __init__(self, table: Any, first: np.ndarray, second: np.ndarray) -> None:
+        super().__init__(np.float64, table.shape)
+        self.table, self.first, self.second = table, first, second
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        return self.table @ x.ravel() - self.first * (self.second @ x.ravel())
+
+    def _rmatvec(self, x: np.ndarray) -> np.ndarray:
+        return self.table.T @ x.ravel() - self.second * (self.first @ x.ravel())
 
 
 def _rows(vectors: np.ndarray, strength: np.ndarray, counts: np.ndarray, form: Form) -> np.ndarray:

@@ -1,0 +1,185 @@
+"""A model somebody else trained: its two tables, a text in its tokens, and what the text's neighbours say of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..base import SparseRows
+from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, open_tokenizer, read_tokenizer
+from ..corpus.encoded import FACTS
+from ..corpus.tokenizers import FILE
+from ..models._safetensors import read_tensors, tensor_files
+from ..models.hugging_face import model_folder
+from ..statistics import TokenPairs, count_neighbours, next_rows, previous_rows
+
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
+UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight")
+"""How families end the names of their tables: Llama and most others, GPT-2, GPT-NeoX, Bloom."""
+TRAINED = "model"
+"""Where a run folder of `jaxembed pretrain` keeps its model."""
+
+Progress = Callable[[str, float], None]
+
+
+def silent(stage: str, share: float) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a model knows of single tokens.
+
+    Attributes:
+        folder: where it lies.
+        embed: `[token, width]`, W^E.
+        unembed: `[token, width]`, W^U; the same array where the model ties them.
+        tokenizer: of the folder, or None where it holds none.
+    """
+
+    folder: Path
+    embed: Float[np.ndarray, "token width"]
+    unembed: Float[np.ndarray, "token width"]
+    tokenizer: Tokenizer | None
+
+    @property
+    def tied(self) -> bool:
+        return self.unembed is self.embed
+
+
+def read_tables(place: str | Path) -> Tables:
+    """Embedding and unembedding of a Hugging Face folder, of whatever architecture; nothing else is read.
+
+    Args:
+        place: the folder, `hub:owner/name`, or a run folder of `jaxembed pretrain`.
+
+    Raises:
+        ValueError: for a folder without safetensors, or without a table of embeddings.
+    """
+    folder = model_folder(place)
+    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
+        folder /= TRAINED
+    files = tensor_files(folder)
+    found = {}
+    for ending in (EMBEDDINGS, UNEMBEDDINGS):
+        wanted = {file: [name for name in names if name.endswith(ending)] for file, names in files.items()}
+        found[ending] = [tensor for _, tensor in read_tensors(folder, wanted)]
+    if not found[EMBEDDINGS] or found[EMBEDDINGS][0].ndim != 2:
+        raise ValueError(f"{folder}: no table named {', '.join(EMBEDDINGS)}; give the folder of a language model")
+    embed = found[EMBEDDINGS][0].astype(np.float32)
+    unembed = found[UNEMBEDDINGS][0].astype(np.float32) if found[UNEMBEDDINGS] else embed
+    if unembed.shape[0] != embed.shape[0]:
+        raise ValueError(f"{folder}: embeds {len(embed)} tokens and unembeds {len(unembed)}; not a language model")
+    if np.array_equal(embed, unembed):
+        unembed = embed
+    return Tables(folder, embed, unembed, read_tokenizer(folder) if (folder / FILE).exists() else None)
+
+
+def text_in_tokens_of(
+    tables: Tables,
+    place: str | Path,
+    *,
+    subset: str | None = None,
+    progress: Callable[[int, int], None] = lambda documents, tokens: None,
+) -> tuple[EncodedCorpus, Tokenizer]:
+    """A text in the model's tokens: an encoded corpus, or text files encoded now by the model's own tokenizer.
+
+    Args:
+        tables: of the model.
+        place: folder of an encoded corpus, or a file or folder of text.
+        subset: only documents whose `meta.pile_set_name` this is.
+        progress: called with documents and tokens encoded so far.
+
+    Raises:
+        ValueError: for a corpus in another tokenizer's tokens, or with more tokens than the model has rows; for text
+            where the model's folder holds no tokenizer.
+    """
+    if (Path(place) / FACTS).exists():
+        corpus, tokenizer = open_corpus(place), open_tokenizer(place)
+        corpus = corpus if subset is None else corpus.subset(subset)
+        if tables.tokenizer is not None and tables.tokenizer.hash != tokenizer.hash:
+            raise ValueError(
+                f"corpus: {place} was encoded with another tokenizer than {tables.folder / FILE}; encode it with "
+                f"jaxembed corpus --tokenizer {tables.folder}, or give the text itself"
+            )
+    else:
+        if tables.tokenizer is None:
+            raise ValueError(f"{tables.folder}: holds no {FILE} to encode {place} with; put the model's own one there")
+        tokenizer = tables.tokenizer
+        corpus = encode(documents(place, subset=subset), tokenizer, progress=progress)
+    if corpus.vocab > len(tables.embed):
+        raise ValueError(
+            f"corpus: has {corpus.vocab} tokens and the model {len(tables.embed)} rows; encode the text with the "
+            "model's own tokenizer"
+        )
+    return corpus, tokenizer
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """Next- and previous-token signatures of a text's frequent tokens.
+
+    Attributes:
+        tokens: `[token]`, ids, most frequent first; each has a follower and a predecessor.
+        counts: `[token]`, occurrences.
+        pairs: all counts of neighbours.
+    """
+
+    tokens: Int[np.ndarray, " token"]
+    counts: Int[np.ndarray, " token"]
+    pairs: TokenPairs
+
+    def rows(self, kind: str, *, centred: bool = True) -> SparseRows:
+        """Rows of these tokens: kind "next" or "previous"."""
+        return rows_of(self.pairs, self.tokens, kind, centred=centred)
+
+
+def rows_of(pairs: TokenPairs, tokens: Int[np.ndarray, " token"], kind: str, *, centred: bool = True) -> SparseRows:
+    """Signatures of some tokens by their kind."""
+    return {"next": next_rows, "previous": previous_rows}[kind](pairs, centred=centred).select(tokens)
+
+
+def signatures_of(
+    corpus: EncodedCorpus,
+    tokens: int | None = 1000,
+    *,
+    window: int = 1,
+    also: int | None = None,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Signatures:
+    """Count a text's neighbours and choose its most frequent tokens.
+
+    Args:
+        corpus: the text.
+        tokens: how many; None for all that occur.
+        window: largest distance of neighbours.
+        also: a token to take in however rare.
+        workers: threads.
+        progress: called with a stage and its share done.
+
+    Raises:
+        ValueError: where fewer tokens occur, or fewer than 4 have neighbours on both sides.
+    """
+    show = partial(_stage, progress, "counting neighbours")
+    pairs = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, window=window, workers=workers, progress=show)
+    there = corpus.unigrams
+    chosen = corpus.frequent(int(np.count_nonzero(there)) - _ends(corpus) if tokens is None else tokens)
+    if also is not None and also not in chosen:
+        chosen = np.append(chosen, np.int32(also))
+    followed, preceded = np.diff(pairs.counts.indptr) > 0, np.asarray(pairs.counts.sum(axis=0)).ravel() > 0
+    chosen = chosen[followed[chosen] & preceded[chosen]]
+    if len(chosen) < 4:
+        raise ValueError(f"corpus: {len(chosen)} tokens have neighbours on both sides; give more text")
+    return Signatures(chosen, there[chosen], pairs)
+
+
+def _ends(corpus: EncodedCorpus) -> int:
+    return int(corpus.end_token is not None and corpus.unigrams[corpus.end_token] > 0)
+
+
+def _stage(progress: Progress, stage: str, done: int, total: int) -> None:
+    progress(stage, done / max(total, 1))

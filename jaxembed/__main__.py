@@ -70,13 +70,16 @@ class Claims:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point; what a user can mend ends in one line and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        _dispatch(sys.argv[1:] if arguments is None else arguments)
+        _dispatch(arguments)
     except (ValueError, OSError, OverflowError, MemoryError) as error:
         print(f"jaxembed: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        print("jaxembed: stopped; the same command with --resume goes on where it was", file=sys.stderr)
+        goes_on = arguments[:1] in (["run"], ["pretrain"])
+        hint = "the same command with --resume goes on where it was" if goes_on else "the same command starts anew"
+        print(f"jaxembed: stopped; {hint}", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -64,6 +64,16 @@ def test_a_run_leaves_settings_arrays_numbers_report_figure_and_animation(finish
     assert "| R_cos(embed, context) | undefined | undefined | undefined |" in report
 
 
+@pytest.mark.parametrize(("command", "resumes"), [("run", True), ("pretrain", True), ("count", False), ("list", False)])
+def test_only_commands_that_resume_say_so_when_stopped(command, resumes, monkeypatch, capsys):
+    def stopped(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("jaxembed.__main__._dispatch", stopped)
+    assert run(command) == 130
+    assert ("--resume" in capsys.readouterr().err) == resumes
+
+
 def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch, capsys):
     out, computed = tmp_path / "stopped", []
     whole = record.FolderStages.__call__

@@ -44,6 +44,7 @@ def main() -> None:
     for name, (header, rows) in tables.items():
         show(name, header, rows, width=200)
         markdown(args.out / f"{name}.md", header, rows)
+    print("\n".join(result.early_lines()))
     draw(result, args.out / "alignment.png")
     finish("alignment through training", result.checks())
 

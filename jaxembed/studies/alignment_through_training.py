@@ -110,7 +110,8 @@ class AlignmentThroughTraining:
     def limit(self, cell: Cell, table: str) -> float:
         """What a table's agreement must exceed: the 99th percentile of every null, and training on shuffled text."""
         name = f"{table} {OWN[table]}"
-        return max([*(cell.limit(name, null) for null in NULLS), self.on_shuffled(cell).last(name)])
+        # numpy's maximum hands an undefined null on, so that nothing passes beside it
+        return float(np.max([*(cell.limit(name, null) for null in NULLS), self.on_shuffled(cell).last(name)]))
 
     def early(self, table: str, cells: list[Cell], share: float = EARLY) -> Float[np.ndarray, " seed"]:
         """Agreement at a share of training over agreement at its end, by cell."""
@@ -164,7 +165,7 @@ class AlignmentThroughTraining:
         wanted = [cell for cell in self.main if cell.training.subset == first]
         found = [self._null_check(subset) for subset in dict.fromkeys(cell[0] for cell in self.setting.cells)]
         found += [check for cell in wanted for check in (self._level_check(cell), self._cross_check(cell))]
-        return [*found, self._trend_check(), self._excess_check(), *(self._early_check(table) for table in TABLES)]
+        return [*found, self._excess_check()]
 
     def _null_check(self, subset: str) -> Check:
         both = [(cell, table) for cell in self.main if cell.training.subset == subset for table in TABLES]
@@ -194,22 +195,23 @@ class AlignmentThroughTraining:
         cells = self.seeds if cell.training == self.seeds[0].training else [cell]
         return [other.last(name) for other in cells]
 
-    def _trend_check(self) -> Check:
-        trends = [cell.strength(table).trend for cell in self.main for table in TABLES]
-        got = _decided(trends, "rising", "falling")
-        return Check("strong pairs agree most: trend over quantiles", "decided by its interval", got[0], got[1])
-
     def _excess_check(self) -> Check:
+        """A rising mean follows from any positive correlation; only the excess says that strong pairs agree more."""
         found = [cell.strength(table).strongest_excess for cell in self.main for table in TABLES]
-        got = _decided(found, "above the line", "below it")
-        name = f"pairs above {100 * self.setting.shape.quantiles[-1]:g} %: excess over the straight line"
-        return Check(name, "a number with its interval in every cell", got[0], bool(np.isfinite(found).all()))
+        got, decided = _decided(found, "confirm", "contradict")
+        name = f"strong pairs (above {100 * self.setting.shape.quantiles[-1]:g} %) agree more than one line says"
+        return Check(name, "decided by its interval for every table", got, decided)
 
-    def _early_check(self, table: str) -> Check:
+    def early_lines(self) -> list[str]:
+        """How much of the final agreement is there early in training, over cells and over seeds of one."""
+        return [self._early_line(table) for table in TABLES]
+
+    def _early_line(self, table: str) -> str:
         everywhere, repeated = self.early(table, self.main), self.early(table, self.seeds)
-        got = f"{_mean(everywhere)} over {len(everywhere)} cells; {_mean(repeated)} over {len(repeated)} seeds of one"
-        passed = bool(np.isfinite(everywhere).all())
-        return Check(f"{NAMES[table]}: share of the end at {100 * EARLY:g} % of training", "a number", got, passed)
+        spread_out = (
+            f"{_mean(everywhere)} over {len(everywhere)} cells; {_mean(repeated)} over {len(repeated)} seeds of one"
+        )
+        return f"{NAMES[table]}: share of the end at {100 * EARLY:g} % of training {spread_out}"
 
 
 HEADER = (

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+import sys
 
 import pytest
 
 from jaxembed.__main__ import main
-from jaxembed.corpus import open_corpus, open_tokenizer
+from jaxembed.corpus import encode, open_corpus, open_tokenizer
 
 ROWS = [{"text": f"the cat {n} sat on the mat", "meta": {"pile_set_name": "AB"[n % 2]}} for n in range(20)]
 
@@ -67,6 +68,21 @@ def test_damage_stops_or_is_counted_shown_and_kept(tmp_path, damaged, capsys):
     assert "2 damaged rows skipped" in shown and "bad.jsonl:3" in shown
     kept = open_corpus(tmp_path / "c").facts["damage"]
     assert kept["skipped"] == 2 and [place.rsplit(":", 1)[1] for place, _ in kept["places"]] == ["2", "3"]
+
+
+def test_cuts_inside_long_documents_are_shown(tmp_path, file, capsys, monkeypatch):
+    options = [file, "--tokenizer", "word", "--vocab-size", 7]
+    assert run(*options, "--out", tmp_path / "a") == 0 and "cut:" not in capsys.readouterr().out
+    monkeypatch.setattr(sys.modules[encode.__module__], "BATCH", 20)
+    assert run(*options, "--out", tmp_path / "b") == 0
+    assert "cut: 20 places inside long documents" in capsys.readouterr().out
+
+
+def test_a_book_is_split_by_cutting_it(tmp_path):
+    (tmp_path / "book.txt").write_text("the cat sat on the mat " * 100)
+    assert run(tmp_path / "book.txt", "--tokenizer", "word", "--vocab-size", 7, "--out", tmp_path / "c") == 0
+    train, held = open_corpus(tmp_path / "c").split(30)
+    assert (train.tokens, held.tokens) == (571, 30)
 
 
 def test_a_folder_is_replaced_only_when_told(tmp_path, file, capsys):

@@ -62,6 +62,7 @@ def test_a_run_leaves_a_model_that_others_read_and_a_curve(trained, corpus):
 def test_it_says_what_it_will_take_and_what_came_out(capsys, corpus, tmp_path):
     code, told, errors = run(capsys, corpus, "--out", tmp_path / "a", *SIZES, *SHORT, "--held-out-tokens", "0")
     assert (code, errors) == (0, "")
+    assert "nothing to resume" not in told
     for part in ("parameters; 1,536 tokens to predict", "GiB of arrays", "training loss", "model:"):
         assert part in told
     assert "held-out loss" not in told
@@ -73,8 +74,18 @@ def test_a_finished_run_is_resumed_without_harm_and_a_changed_one_refused(capsys
     assert (trained / "model" / "model.safetensors").read_bytes() == weights
     code, _, error = run(capsys, corpus, "--out", trained, *SIZES, *SHORT, "--resume", "--learning-rate", "0.5")
     assert code == 2 and error.startswith("jaxembed: settings.learning_rate: was 0.001 in") and error.count("\n") == 1
+    code, _, error = run(capsys, corpus, "--out", trained, *SIZES, *SHORT, "--resume", "--held-out-tokens", "600")
+    assert code == 2 and "jaxembed: held_out_tokens: was 484 in" in error
     code, _, error = run(capsys, corpus, "--out", trained, *SIZES, *SHORT)
     assert code == 2 and "is not empty" in error
+
+
+def test_resuming_nothing_starts_and_says_so(capsys, corpus, tmp_path):
+    out = tmp_path / "none"
+    code, told, _ = run(
+        capsys, corpus, "--out", out, *SIZES, "--steps", "2", "--batch", "8", "--length", "16", "--resume"
+    )
+    assert code == 0 and f"nothing to resume in {out}; starting" in told and (out / "model").exists()
 
 
 @pytest.mark.slow
@@ -100,7 +111,7 @@ def test_verify_reads_every_saved_set(capsys, trained, corpus, tmp_path):
     manifest.write_text(before.replace(json.loads(before)["5"]["sha256"], "0" * 64))
     code, told, error = run(capsys, corpus, "--out", trained, "--verify")
     manifest.write_text(before)
-    assert code == 2 and "step 5: CHANGED" in told and "was changed at step 5; --resume writes it again" in error
+    assert code == 2 and "step 5: CHANGED" in told and "was changed at step 5; --overwrite trains it again" in error
     code, _, error = run(capsys, corpus, "--out", tmp_path, "--verify")
     assert code == 2 and "holds no saved parameters" in error
 
@@ -114,6 +125,7 @@ def test_verify_reads_every_saved_set(capsys, trained, corpus, tmp_path):
         (["--heads", "3", "--width", "16"], "heads: 3 heads cannot share width 16"),
         (["--length", "100000"], "length: a sequence needs 100001 tokens"),
         (["--held-out-tokens", "100000"], "held_out_tokens: 100000 of"),
+        (["--held-out-tokens", "100000"], "; --held-out-tokens 0 holds out none"),
         (["--devices", "3", "--processes", "2"], "--devices: 3 cannot be divided over 2 processes"),
     ],
 )

@@ -2,7 +2,7 @@
 
 `python benchmarks/figures/early_flow.py` trains decoders on wikipedia_en (JAXEMBED_DATA names the folder that holds
 pile/) by gradient descent and AdamW, prints the skill of each prediction and its controls, writes figure and tables,
-and exits non-zero where a figure falls short; about 10 minutes on two cores, `--size tiny` half a minute.
+and exits non-zero where a figure falls short; about 15 minutes on one core (2 seeds), `--size tiny` half a minute.
 """
 
 import os
@@ -15,9 +15,16 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.early_flow import CONTROLS, HEADER, OBSERVED, SIDES, EarlyFlow, early_flow
-
-HORIZONS = ("blocks", "table", "skill below 0.9 (flow time)", "below 0.5")
+from jaxembed.studies.early_flow import (
+    CONTROLS,
+    EFFECTIVE,
+    HEADER,
+    HORIZONS,
+    OBSERVED,
+    SIDES,
+    EarlyFlow,
+    early_flow,
+)
 
 
 def main() -> None:
@@ -27,20 +34,22 @@ def main() -> None:
     result = early_flow(args.size, progress=lambda line: print(line, flush=True))
     seeds = len(result.lines[0].horizon)
     show(f"skill of the Gram of the motion, {result.tokens:,} tokens, {seeds} seeds", HEADER, result.rows())
-    show("until when the pair flow holds", HORIZONS, result.horizons())
+    show("until when each prediction holds", HORIZONS, result.horizons())
+    show("tokens that the Gram of the motion is about", EFFECTIVE, result.effective_rows())
     markdown(args.out / "early_flow.md", HEADER, result.rows())
     markdown(args.out / "early_flow_horizon.md", HORIZONS, result.horizons())
+    markdown(args.out / "early_flow_tokens.md", EFFECTIVE, result.effective_rows())
     draw(result, args.out / "early_flow.png")
     finish("early flow", result.checks())
 
 
 def draw(result: EarlyFlow, path: Path) -> None:
-    figure, panels = plt.subplots(2, 3, figsize=(16, 9), layout="constrained", sharey=True)
+    figure, panels = plt.subplots(2, 4, figsize=(20, 9), layout="constrained", sharey=True)
     figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
     for row, side in zip(panels, SIDES, strict=True):
         for axes, observed in zip(row, OBSERVED, strict=False):
             flow_panel(axes, result, side, observed)
-        adam_panel(row[2], result, side)
+        adam_panel(row[-1], result, side)
     panels[0, 0].set_ylim(-1, 1)
     setting, model = result.setting, result.setting.model
     caption = (
@@ -48,7 +57,8 @@ def draw(result: EarlyFlow, path: Path) -> None:
         f"{model.width}, {model.layers} layers; the {setting.frequent} most frequent tokens; gradient descent "
         f"at {setting.rate:g}, {setting.batch} x {setting.length} tokens a step; AdamW at {setting.adam_rate:g}, "
         f"{setting.adam_batch} x {setting.length};\nband: smallest to largest of {len(result.lines[0].horizon)} seeds "
-        "(init and data order); dashed: the best control at the largest blocks. "
+        "(init and data order); solid: pair flow, dotted: rung 0; "
+        "dashed black: the best control at the usual start; below -1: cut off. "
     )
     save(figure, path, caption)
 
@@ -56,8 +66,10 @@ def draw(result: EarlyFlow, path: Path) -> None:
 def flow_panel(axes: plt.Axes, result: EarlyFlow, side: str, observed: str) -> None:
     times, scales = result.times["sgd"], result.setting.scales
     for number, scale in enumerate(scales):
-        line = result.line("sgd", scale, side, observed, "pair flow")
-        band(axes, times, line.skill, f"blocks x {scale:g}", COLOURS[number % len(COLOURS)])
+        colour, label = COLOURS[number % len(COLOURS)], f"blocks x {scale:g}" if scale else "self-test (no blocks)"
+        band(axes, times, result.line("sgd", scale, side, observed, "pair flow").skill, label, colour)
+        rung0 = result.line("sgd", scale, side, observed, "rung 0").skill
+        axes.plot(times, rung0.mean(axis=0), ":", color=colour, linewidth=1.5)
     controls = [result.line("sgd", scales[-1], side, observed, name).skill for name in CONTROLS]
     axes.plot(times, np.max([skill.mean(axis=0) for skill in controls], axis=0), "k--", linewidth=1)
     axes.axhline(0.9, color="grey", linewidth=0.8, linestyle=":")

@@ -29,11 +29,28 @@ def jaxembed(vocab: int, threads: int) -> tuple[Callable, Callable, str]:
     return count, lambda counts: _of_csr(counts, vocab), f"numba {numba.__version__}, numpy {np.__version__}"
 
 
-def polars(vocab: int, threads: int) -> tuple[Callable, Callable, str]:
+def polars_grouped(vocab: int, threads: int) -> tuple[Callable, Callable, str]:
+    return _polars(vocab, threads, lambda frame: frame.group_by("key").len())
+
+
+def polars_streamed(vocab: int, threads: int) -> tuple[Callable, Callable, str]:
+    import polars as pl
+
+    return _polars(vocab, threads, lambda frame: frame.lazy().group_by("key").agg(pl.len()).collect(engine="streaming"))
+
+
+def polars_sorted(vocab: int, threads: int) -> tuple[Callable, Callable, str]:
+    def runs(frame: Any) -> Any:
+        return frame["key"].sort().rle().struct.unnest().rename({"value": "key"})
+
+    return _polars(vocab, threads, runs)
+
+
+def _polars(vocab: int, threads: int, grouped: Callable[[Any], Any]) -> tuple[Callable, Callable, str]:
     import polars as pl
 
     def count(ids: np.ndarray) -> Any:
-        return pl.DataFrame({"key": _packed(ids, vocab)}).group_by("key").len()
+        return grouped(pl.DataFrame({"key": _packed(ids, vocab)}))
 
     def keys(table: Any) -> Counted:
         table = table.sort("key")
@@ -105,7 +122,14 @@ def main() -> None:
     name, cores, file, vocab = sys.argv[1:]
     places = {int(core) for core in cores.split(",")}
     os.sched_setaffinity(0, places)
-    makers = {"polars": polars, "scipy": scipy, "numpy sort": numpy_sort, "numpy unique": numpy_unique}
+    makers = {
+        "polars group_by": polars_grouped,
+        "polars streaming": polars_streamed,
+        "polars sort and rle": polars_sorted,
+        "scipy": scipy,
+        "numpy sort": numpy_sort,
+        "numpy unique": numpy_unique,
+    }
     try:
         count, keys_of, version = makers.get(name, jaxembed)(int(vocab), len(places))
     except ImportError as error:

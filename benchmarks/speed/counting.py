@@ -3,7 +3,8 @@
 Every side is a process of its own, held to one core (ours also to two) and to as many threads, that has the tokens in
 memory before the clock starts. All sides take turns, round after round, so that they meet the same machine; ratios are
 taken round by round. Memory is the largest resident size during the first count less the one before it. What each side
-counted is compared integer by integer with numpy's. About 3 minutes on two idle cores; `--size tiny` half a minute.
+counted is compared integer by integer with numpy's. polars counts in three ways, and the fastest of each round is its
+time. About 4 minutes on two idle cores; `--size tiny` half a minute.
 """
 
 import json
@@ -26,7 +27,9 @@ from common import arguments, finish, show
 
 WORKER = Path(__file__).with_name("_counting_side.py")
 ONE, TWO = "jaxembed, 1 core", "jaxembed, 2 cores"
-SIDES = {ONE: 1, TWO: 2, "polars": 1, "scipy": 1, "numpy sort": 1, "numpy unique": 1}
+POLARS = ("polars group_by", "polars streaming", "polars sort and rle")
+"""Its ways to count; the ratio is against the fastest of each round."""
+SIDES = {ONE: 1, TWO: 2, **dict.fromkeys(POLARS, 1), "scipy": 1, "numpy sort": 1, "numpy unique": 1}
 """Cores of each."""
 
 
@@ -116,9 +119,10 @@ def checks(sides: dict[str, Side], setting: Setting) -> list[Check]:
     found = [Check("integers equal to numpy's", "all", got, not different)]
     if not setting.asked:
         return found
-    for rival, times in (("polars", 2.0), ("scipy", 2.5)):
-        if rival in sides and ONE in sides:
-            ratios = sides[rival].seconds() / sides[ONE].seconds()
+    for rival, ways, times in (("polars, its fastest way", POLARS, 2.0), ("scipy", ("scipy",), 2.5)):
+        theirs = [sides[way].seconds() for way in ways if way in sides]
+        if theirs and ONE in sides:
+            ratios = np.min(theirs, axis=0) / sides[ONE].seconds()
             median = float(np.median(ratios))
             found.append(Check(f"one core against {rival}", f">= {times:g}x", _spread(ratios) + "x", median >= times))
     if ONE in sides:

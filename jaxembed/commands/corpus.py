@@ -177,6 +177,7 @@ def _report(corpus: EncodedCorpus, damage: Damage, tokenizer: str, out: Path, co
         f"subsets: {', '.join(corpus.subsets) or 'none named'}",
         f"tokenizer: {tokenizer}, unknown tokens: {unknown}, {corpus.tokenizer_hash}",
         f"corpus: {corpus.hash}",
+        *([f"cut: {facts['cuts']:,} places inside long documents, where encoding began anew"] if facts["cuts"] else []),
         *(f"skipped: {count:,} x {kind}, first {place}" for kind, count, place in damage.table()),
         f"written to {out}",
     ]

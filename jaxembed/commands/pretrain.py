@@ -96,10 +96,14 @@ def run(arguments: list[str]) -> None:
         return
     mesh = _mesh(command.devices)
     from ..corpus import open_corpus
+    from ..language import resumable
 
     corpus, held = _split(open_corpus(command.corpus), command.held_out_tokens)
     model, params = _model(command, corpus)
-    console.print(_expected(command, model, corpus, held), markup=False, highlight=False)
+    vocab = corpus.vocab if params is None else params["embed"].shape[0]
+    console.print(_expected(command, model, vocab, corpus, held), markup=False, highlight=False)
+    if command.resume and not resumable(command.out):
+        console.print(f"nothing to resume in {command.out}; starting", markup=False, highlight=False)
     result = _trained(command, model, params, corpus, held, mesh, console)
     _write(command, model, corpus, result, first)
     _report(command, result, held, console)
@@ -126,7 +130,10 @@ def _mesh(devices: Devices) -> Any:
 def _split(corpus: "EncodedCorpus", held_out: int | None) -> "tuple[EncodedCorpus, EncodedCorpus | None]":
     if held_out == 0:
         return corpus, None
-    return corpus.split(min(HELD_MOST, int(HELD_SHARE * corpus.tokens)) if held_out is None else held_out)
+    try:
+        return corpus.split(min(HELD_MOST, int(HELD_SHARE * corpus.tokens)) if held_out is None else held_out)
+    except ValueError as error:
+        raise ValueError(f"{error}; --held-out-tokens 0 holds out none") from None
 
 
 def _model(command: Pretrain, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
@@ -170,15 +177,17 @@ def decoder_of_flags(shape: Shape, length: int) -> "Decoder":
     return family(kv_heads=shape.kv_heads or sizes["heads"], mlp_width=mlp_width, **sizes)
 
 
-def _expected(command: Pretrain, model: "Decoder", corpus: "EncodedCorpus", held: "EncodedCorpus | None") -> str:
+def _expected(
+    command: Pretrain, model: "Decoder", vocab: int, corpus: "EncodedCorpus", held: "EncodedCorpus | None"
+) -> str:
     from ..language import memory_estimate
 
     settings, devices = command.settings, command.devices.devices or 1
-    need = memory_estimate(model, settings, corpus.vocab, devices=devices, shared_out=command.devices.shard == "full")
+    need = memory_estimate(model, settings, vocab, devices=devices, shared_out=command.devices.shard == "full")
     predicted, held_out = settings.steps * settings.predicted, 0 if held is None else held.tokens
     shared = f" on each of {devices} devices" if devices > 1 else ""
     return (
-        f"{model.parameter_count(corpus.vocab):,} parameters; {predicted:,} tokens to predict, "
+        f"{model.parameter_count(vocab):,} parameters; {predicted:,} tokens to predict, "
         f"{predicted / corpus.tokens:.2g} epochs of {corpus.tokens:,}; held out {held_out:,}; about "
         f"{need / GIB:.2g} GiB of arrays{shared}; writing to {command.out}"
     )
@@ -257,4 +266,4 @@ def _verify(out: Path, console: Any) -> None:
         console.print(f"step {step}: {'as written' if holds else 'CHANGED'}", highlight=False)
     changed = [step for step, holds in found.items() if not holds]
     if changed:
-        raise ValueError(f"out: {out} was changed at step {', '.join(map(str, changed))}; --resume writes it again")
+        raise ValueError(f"out: {out} was changed at step {', '.join(map(str, changed))}; --overwrite trains it again")

@@ -1,5 +1,6 @@
 """Documents out of files, folders and data sets; what cannot be read is counted and named, never dropped in silence."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from .hub import PREFIX, hub_rows
 
 KEPT_PLACES = 100
 """Damaged rows that are named one by one; all are counted."""
+
+Source = Path | str | Row
+"""A file, a data set of the hub, or what was found in a folder and is neither a file nor a folder."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Damage:
     """Rows that were skipped.
 
     Attributes:
-        places: (place, what is wrong) of the first ones.
+        places: (place, what is wrong) of the first ones; rows that are lost together are one place.
         kinds: how many of each kind.
 
     >>> damage = Damage()
@@ -47,10 +51,10 @@ class Damage:
     kinds: Counter[str] = field(default_factory=Counter)
     _first: dict[str, str] = field(default_factory=dict)
 
-    def add(self, place: str, problem: str) -> None:
-        """Count one more row."""
+    def add(self, place: str, problem: str, count: int = 1) -> None:
+        """Count one more row, or `count` that are lost together from this place on."""
         kind = problem.split(";")[0].split(" (")[0]
-        self.kinds[kind] += 1
+        self.kinds[kind] += count
         self._first.setdefault(kind, place)
         if len(self.places) < KEPT_PLACES:
             self.places.append((place, problem.split(";")[0]))
@@ -83,7 +87,8 @@ def documents(
 
     `.jsonl` and `.json` (rows with a text field, The Pile's own format), `.parquet`, and everything else as one text;
     `.gz` and `.zst` of all but parquet. A folder means its files in sorted order, with its subfolders, less hidden ones
-    (whose names begin with a dot). `hub:OWNER/NAME[/CONFIG][:SPLIT]` streams a data set of the Hugging Face hub.
+    (whose names begin with a dot); linked folders are entered, and a link to nothing is a damaged row.
+    `hub:OWNER/NAME[/CONFIG][:SPLIT]` streams a data set of the Hugging Face hub.
 
     Args:
         paths: one or more.
@@ -93,8 +98,8 @@ def documents(
         text_field: field or column that holds the text.
 
     Raises:
-        ValueError: at once for a path that does not exist or holds no file; while reading for a damaged row, and at the
-            end for a subset that did not occur, with those that did.
+        ValueError: at once for a path that does not exist, or holds no file or a folder that may not be read; while
+            reading for a damaged row, and at the end for a subset that did not occur, with those that did.
     """
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error: '{on_error}' is not known; choose stop or skip")
@@ -110,7 +115,7 @@ def sources_of(paths: Iterable[str | PathLike[str]]) -> list[Path]:
     return [source for path in paths for source in _sources(path) if isinstance(source, Path)]
 
 
-def _sources(path: str | PathLike[str]) -> list[Path | str]:
+def _sources(path: str | PathLike[str]) -> list[Source]:
     if isinstance(path, str) and path.startswith(PREFIX):
         return [path]
     path = Path(path).expanduser()
@@ -121,21 +126,34 @@ def _sources(path: str | PathLike[str]) -> list[Path | str]:
     return [path]
 
 
-def _files(folder: Path) -> list[Path | str]:
+def _files(folder: Path) -> list[Source]:
     if (folder / "corpus.json").exists():
         raise ValueError(f"paths: '{folder}' is an encoded corpus already; give the text it was made of")
-    inside = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).parts)
-    files: list[Path | str] = [path for path in inside if path.is_file() and not _hidden(path.relative_to(folder))]
+    files = sorted(_inside(folder), key=lambda path: path.relative_to(folder).parts)
     if not files:
         raise ValueError(f"paths: '{folder}' holds no file to read; give a folder of text files")
-    return files
+    return [path if os.path.isfile(path) else _no_file(path) for path in files]
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _inside(folder: Path) -> Iterator[Path]:
+    """All but folders; links to folders are followed, unless to one they lie in, which is being read already."""
+    above = {str(folder): {os.path.realpath(folder)}}
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=_unreadable):
+        real = {name: os.path.realpath(os.path.join(place, name)) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name in real if real[name] not in above[place]]
+        above |= {os.path.join(place, name): above[place] | {real[name]} for name in folders}
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
-def _read(sources: list[Path | str], subset: str | None, stop: bool, damage: Damage, field: str) -> Iterator[Document]:
+def _unreadable(error: OSError) -> None:
+    raise ValueError(f"paths: '{error.filename}' cannot be read ({error.strerror}); allow it or move it away")
+
+
+def _no_file(path: Path) -> Row:
+    return Row(str(path), problem="is no file (a link to nothing, a pipe or a socket); mend or remove it")
+
+
+def _read(sources: list[Source], subset: str | None, stop: bool, damage: Damage, field: str) -> Iterator[Document]:
     seen: Counter[str | None] = Counter()
     for row in _rows(sources, field):
         if row.problem is not None or row.text is None:
@@ -149,12 +167,15 @@ def _read(sources: list[Path | str], subset: str | None, stop: bool, damage: Dam
         raise ValueError(f"subset: no document of '{subset}'; found: {named} ({seen[None]} documents name no subset)")
 
 
-def _rows(sources: list[Path | str], text_field: str) -> Iterator[Row]:
+def _rows(sources: list[Source], text_field: str) -> Iterator[Row]:
     for source in sources:
-        yield from rows(source, text_field) if isinstance(source, Path) else hub_rows(source, text_field)
+        if isinstance(source, Row):
+            yield source
+        else:
+            yield from rows(source, text_field) if isinstance(source, Path) else hub_rows(source, text_field)
 
 
 def _meet(row: Row, stop: bool, damage: Damage) -> None:
     if stop:
         raise ValueError(f"{row.place}: {row.problem} (on-error skip would count it and go on)")
-    damage.add(row.place, row.problem or "")
+    damage.add(row.place, row.problem or "", row.count)

@@ -60,7 +60,7 @@ def encode(
         writer = _Writer(tokenizer, None)
         writer.take(documents, progress, limit_tokens)
         return writer.corpus(_facts(writer, damage, facts))
-    out = Path(out).expanduser()
+    out = Path(out).expanduser().resolve()  # what a link names is replaced, not the link
     check_folder(out, overwrite)
     part = out.parent / f".{out.name}.part"
     shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
@@ -94,11 +94,18 @@ def check_folder(out: Path, overwrite: bool) -> None:
 
 
 def _replace(out: Path, part: Path) -> None:
+    """The old folder is moved aside and removed only when the new one is in its place."""
+    old = out.parent / f".{out.name}.old"
     if out.exists():
-        for name in (FACTS, *FILES):  # the facts first: without them nothing opens
-            (out / name).unlink(missing_ok=True)
-        out.rmdir()
-    part.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+    try:
+        part.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 class _Writer:

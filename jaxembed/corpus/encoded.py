@@ -32,7 +32,7 @@ class EncodedCorpus:
         ends: `[document]`, cumulative: document k is `ids[ends[k - 1]:ends[k]]`.
         vocab: number of tokens of the tokenizer.
         end_token: id that ends every document, or None.
-        hash: SHA-256 of ids, ends and subsets.
+        hash: SHA-256 of ids, ends and subsets; of a part, of the hash it is a part of and of what was taken.
         tokenizer_hash: of the tokenizer; empty for ids that came from elsewhere.
         subsets: names of the subsets that occur.
         subset_of: `[document]`, place of its subset among `subsets`, -1 for none.
@@ -75,7 +75,7 @@ class EncodedCorpus:
         return self.ids[self.starts[k] : self.ends[k]]
 
     def select(self, documents: Sequence[int] | Int[np.ndarray, " document"]) -> "EncodedCorpus":
-        """Some documents, in the order given; neighbours are a view, others are copied.
+        """Some documents, in the order given; neighbours are a view, others are copied, all are this corpus itself.
 
         Raises:
             ValueError: for a document that is not there.
@@ -84,12 +84,15 @@ class EncodedCorpus:
         if len(chosen) and not 0 <= chosen.min() <= chosen.max() < len(self):
             bad = chosen.min() if chosen.min() < 0 else chosen.max()
             raise ValueError(f"documents: {bad} is not among 0..{len(self) - 1}; choose documents of this corpus")
+        if np.array_equal(chosen, np.arange(len(self))):
+            return self
         lengths = (self.ends - self.starts)[chosen]
         if len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
             ids = self.ids[self.starts[chosen[0]] : self.ends[chosen[-1]]]
         else:
             ids = np.concatenate([self.ids[:0], *(self.document(k) for k in chosen)])
-        return self._with(ids, np.cumsum(lengths, dtype=np.int64), self.subset_of[chosen])
+        taken = "documents", hashlib.sha256(chosen.astype("<i8").data).hexdigest()
+        return self._with(taken, ids, np.cumsum(lengths, dtype=np.int64), self.subset_of[chosen])
 
     def subset(self, name: str) -> "EncodedCorpus":
         """The documents of one subset.
@@ -102,18 +105,27 @@ class EncodedCorpus:
         return self.select(np.flatnonzero(self.subset_of == self.subsets.index(name)))
 
     def split(self, held_out_tokens: int) -> "tuple[EncodedCorpus, EncodedCorpus]":
-        """The corpus less its last documents, and those: as few as hold `held_out_tokens`.
+        """The corpus less its last documents, and those: as few whole ones as hold `held_out_tokens`.
+
+        A corpus of few long documents is cut inside one: where whole documents would leave nothing to train on, or
+        be more than a tenth of the corpus and more than twice the tokens asked, the last `held_out_tokens` are held
+        out, and the document that is cut counts in both parts (in the first without its end token).
 
         Raises:
             ValueError: if one of the two would be empty.
         """
-        first = int(np.searchsorted(self.ends, self.tokens - held_out_tokens, side="right"))
-        if held_out_tokens < 1 or first < 1:
+        if not 0 < held_out_tokens < self.tokens:
             raise ValueError(
-                f"held_out_tokens: {held_out_tokens} of {self.tokens} tokens in {len(self)} documents leave none to "
-                "train on or none to hold out; documents stay whole: choose fewer, or more documents"
+                f"held_out_tokens: {held_out_tokens} of {self.tokens} tokens leave none to train on or none to hold "
+                "out; choose fewer, give more text, or train without a held-out part (0 held-out tokens)"
             )
-        return self.select(np.arange(first)), self.select(np.arange(first, len(self)))
+        at = self.tokens - held_out_tokens
+        first = int(np.searchsorted(self.ends, at, side="right"))
+        if first and self.tokens - self.starts[first] <= max(2 * held_out_tokens, self.tokens // 10):
+            return self.select(np.arange(first)), self.select(np.arange(first, len(self)))
+        ends, subset_of = np.append(self.ends[:first], at), self.subset_of[: first + 1]
+        train = self._with(("until", at), self.ids[:at], ends, subset_of)
+        return train, self._with(("from", at), self.ids[at:], self.ends[first:] - at, self.subset_of[first:])
 
     def shuffled(self, seed: int) -> "EncodedCorpus":
         """The null corpus: every document keeps its tokens, in random order; its end token stays last."""
@@ -122,7 +134,7 @@ class EncodedCorpus:
             at, end = self.starts[first], self.ends[last - 1]
             ids = self.ids[at:end]
             shuffled[at:end] = ids[self._order(rng, first, last)]
-        return self._with(shuffled, self.ends, self.subset_of, shuffled_seed=seed)
+        return self._with(("shuffled", seed), shuffled, self.ends, self.subset_of, shuffled_seed=seed)
 
     def frequent(self, n: int) -> Int[np.ndarray, " token"]:
         """The `n` most frequent tokens, equally frequent ones by id, less the end token, which stands for no text.
@@ -142,8 +154,10 @@ class EncodedCorpus:
         """Read everything and compare with the hash.
 
         Raises:
-            ValueError: if a bit differs.
+            ValueError: if a bit differs, or for a part, whose hash is not of its content.
         """
+        if "part_of" in self.facts:
+            raise ValueError("corpus: the hash of a part is not of its content; verify the corpus it was taken from")
         if _hash(self.ids, self.ends, self.subset_of) != self.hash:
             raise ValueError("corpus: its content is not what was written; encode it again")
 
@@ -170,8 +184,11 @@ class EncodedCorpus:
         key += np.repeat(2.0 * np.arange(last - first), lengths)
         return np.argsort(key, kind="stable")
 
-    def _with(self, ids: np.ndarray, ends: np.ndarray, subset_of: np.ndarray, **facts: Any) -> "EncodedCorpus":
-        content = _hash(ids, ends, subset_of)
+    def _with(
+        self, taken: tuple[str, str | int], ids: np.ndarray, ends: np.ndarray, subset_of: np.ndarray, **facts: Any
+    ) -> "EncodedCorpus":
+        """A part, whose hash is found without reading its ids: they may be many gigabytes."""
+        content = hashlib.sha256(f"{self.hash} {taken[0]} {taken[1]}".encode()).hexdigest()
         facts = {**self.facts, **facts, "part_of": self.hash, "documents": len(ends), "tokens": len(ids)}
         return replace(self, ids=ids, ends=ends, subset_of=subset_of, hash=content, facts=facts)
 
@@ -218,7 +235,7 @@ def open_corpus(folder: str | PathLike[str]) -> EncodedCorpus:
     try:
         facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
         ends, subset_of = (np.load(folder / name, allow_pickle=False) for name in (ENDS, SUBSETS))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ValueError(f"corpus: '{folder}' holds no encoded corpus; make one with jaxembed corpus") from None
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"corpus: '{folder}' cannot be read ({error}); encode it again") from None

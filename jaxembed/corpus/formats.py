@@ -14,6 +14,7 @@ from .readers import plain_text, utf8
 PARQUET, JSON = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json")
 BLOCK = 2**16
 """Bytes read at a time."""
+LOST = "the rest of the file is lost"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Row:
         text: where it could be read.
         subset: `meta.pile_set_name`, where the row has one.
         problem: "what is wrong (detail); what to do".
+        count: how many rows are lost together from this place on.
     """
 
     place: str
     text: str | None = None
     subset: str | None = None
     problem: str | None = None
+    count: int = 1
 
 
 class _Broken(Exception):
@@ -139,9 +142,8 @@ def _array(path: Path, text_field: str) -> Iterator[Row]:
 
 
 def _parquet(path: Path, text_field: str) -> Iterator[Row]:
-    """A parquet file, row group by row group."""
+    """A parquet file, row group by row group: a damaged one loses its own rows only."""
     parquet, arrow = optional("pyarrow.parquet", "text"), optional("pyarrow", "text")
-    number = 0
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
@@ -151,15 +153,28 @@ def _parquet(path: Path, text_field: str) -> Iterator[Row]:
                 yield Row(str(path), problem=problem)
                 return
             wanted = [name for name in (text_field, "meta") if name in names]
-            for batch in file.iter_batches(256, columns=wanted):
-                for values in zip(*(_values(batch.column(name), arrow) for name in wanted), strict=True):
-                    number += 1
-                    yield _cell(f"{path}:row {number}", dict(zip(wanted, values, strict=True)), text_field)
-            if not number:
+            begun = 0
+            for group in range(file.num_row_groups):
+                yield from _row_group(path, file, group, begun, wanted, text_field)
+                begun += file.metadata.row_group(group).num_rows
+            if not begun:
                 yield Row(str(path), problem="is empty; give a file with rows")
     except (arrow.ArrowException, OSError) as error:
-        place = f"{path}:row {number + 1}" if number else str(path)
-        yield Row(place, problem=f"is no readable parquet file ({_reason(error)}); write it again or skip it")
+        yield Row(str(path), problem=f"is no readable parquet file ({_reason(error)}); write it again or skip it")
+
+
+def _row_group(path: Path, file: Any, group: int, begun: int, wanted: list[str], text_field: str) -> Iterator[Row]:
+    """The rows of one group, which `begun` rows precede; those that cannot be read are one row that counts them."""
+    arrow, number = optional("pyarrow", "text"), begun
+    try:
+        for batch in file.iter_batches(256, row_groups=[group], columns=wanted):
+            for values in zip(*(_values(batch.column(name), arrow) for name in wanted), strict=True):
+                number += 1
+                yield _cell(f"{path}:row {number}", dict(zip(wanted, values, strict=True)), text_field)
+    except (arrow.ArrowException, OSError) as error:
+        lost = begun + file.metadata.row_group(group).num_rows - number
+        problem = f"is in a damaged row group ({_reason(error)}); write the file again or skip its {lost} rows"
+        yield Row(f"{path}:row {number + 1}", problem=problem, count=max(lost, 1))
 
 
 def _values(column: Any, arrow: Any) -> list[Any]:
@@ -212,12 +227,12 @@ def _decompressed(blocks: Iterator[bytes], start: tuple[Callable[[], Any], type[
             try:
                 yield frame.decompress(block)
             except damaged as error:
-                raise _Broken(f"is damaged ({error}); fetch or compress it again") from None
+                raise _Broken(f"is damaged, {LOST} ({error}); fetch or compress it again") from None
             begun, block = True, b""
             if frame.eof:
                 block, frame, begun, frames = frame.unused_data, make(), False, frames + 1
     if begun:
-        raise _Broken("ends too early (truncated); fetch or compress it again")
+        raise _Broken(f"ends too early, {LOST} (truncated); fetch or compress it again")
 
 
 def _gzip() -> tuple[Callable[[], Any], type[Exception]]:

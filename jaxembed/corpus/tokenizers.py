@@ -256,9 +256,11 @@ def first_texts(texts: Iterable[str], megabytes: float) -> Iterator[str]:
 def _canonical(parts: dict[str, Any]) -> str:
     """Without what a library rewrites: the layout, merges as "a b" or as pairs, and settings that are switched off."""
     model = parts.get("model")
-    if isinstance(model, dict) and isinstance(model.get("merges"), list):
-        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
-        parts = {**parts, "model": {**model, "merges": merges}}
+    if isinstance(model, dict):
+        model = {name: value for name, value in model.items() if value is not None and value is not False}
+        if isinstance(model.get("merges"), list):
+            model["merges"] = [merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]]
+        parts = {**parts, "model": model}
     kept = {name: value for name, value in parts.items() if name not in ("truncation", "padding")}
     return json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 

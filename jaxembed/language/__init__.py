@@ -2,6 +2,7 @@
 
 from .checkpoints import parameter_hash as parameter_hash
 from .checkpoints import read_params as read_params
+from .checkpoints import resumable as resumable
 from .checkpoints import saved_steps as saved_steps
 from .checkpoints import verify as verify
 from .held_out import held_out_loss as held_out_loss

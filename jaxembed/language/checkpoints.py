@@ -18,6 +18,10 @@ WRITTEN_AFTER = ("model", "curve.npz")
 """What the command line adds to a finished run."""
 
 
+SAME_BITS = ("jax", "jaxlib", "device")
+"""What a run was made by that other bits may come from."""
+
+
 def parameter_hash(params: Any) -> str:
     """SHA-256 over the names, shapes, dtypes and bytes of a tree of arrays on the host."""
     digest = hashlib.sha256()
@@ -45,6 +49,11 @@ def read_params(out: Path, step: int) -> Any:
 def verify(out: Path) -> dict[int, bool]:
     """For every saved step, whether its parameters can be read and still have the hash that the manifest noted."""
     return {int(step): _holds(out / SAVED / step, entry["sha256"]) for step, entry in _manifest(out).items()}
+
+
+def resumable(out: Path) -> bool:
+    """Whether a run left a state in this folder to go on from."""
+    return bool(_numbered(out / RECOVERY))
 
 
 def _holds(path: Path, hashed: str) -> bool:
@@ -151,7 +160,8 @@ class RunFolder:
     def _check_same(self) -> None:
         if not (self.out / RUN).exists():
             raise ValueError(f"out: {self.out} holds no run to resume; name its folder or an empty one")
-        before, now = _flat(json.loads((self.out / RUN).read_text())["run"]), _flat(self.identity)
+        record = json.loads((self.out / RUN).read_text())
+        before, now = _flat(record["run"]), _flat(self.identity)
         changed = [name for name in before | now if before.get(name) != now.get(name)]
         if changed:
             name = changed[0]
@@ -159,6 +169,13 @@ class RunFolder:
                 f"{name}: was {before.get(name)} in {self.out} and is {now.get(name)} now; resume with what it was, or "
                 "overwrite"
             )
+        made_by, here = record["made_by"], _versions()
+        for name in SAME_BITS:
+            if made_by[name] != here[name]:
+                raise ValueError(
+                    f"{name}: {made_by[name]} made the run in {self.out} and this is {here[name]}, which may round "
+                    f"otherwise; resume with {name} {made_by[name]}, or overwrite"
+                )
 
     def _clear(self) -> None:
         # What marks the folder as a run goes last: an overwrite that is killed can be started again.
@@ -180,7 +197,7 @@ class RunFolder:
 
 def _versions() -> dict[str, str]:
     made_by = {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "orbax-checkpoint", "numpy")}
-    return made_by | {"device": f"{jax.device_count()} x {jax.devices()[0].device_kind}"}
+    return made_by | {"device": jax.devices()[0].device_kind}
 
 
 def _plain(state: Any) -> dict[str, Any]:
@@ -195,7 +212,7 @@ def _read_arrays(path: Path) -> Any:
     with ocp.PyTreeCheckpointer() as files:
         found = files.metadata(path).item_metadata
         if found is None:
-            raise ValueError(f"{path}: holds no arrays that can be read; resume the run to write them again")
+            raise ValueError(f"{path}: holds no arrays that can be read; overwrite the run to train them again")
         return files.restore(
             path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found.tree)
         )

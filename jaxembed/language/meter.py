@@ -7,6 +7,8 @@ from functools import cache
 import jax
 import jax.numpy as jnp
 
+from .placement import Placement
+
 SIDES = {"cpu": 1024}
 """Side of the matrices whose product shows a device's peak: large enough to hide what a call costs."""
 SIDE, REPEATS = 8192, 3
@@ -78,3 +80,10 @@ def peak_flops(dtype: str = "float32") -> float:
         product(square, square).block_until_ready()
         best = min(best, time.perf_counter() - begin)
     return 2.0 * side**3 / best
+
+
+def peak_of_all(placement: Placement, dtype: str = "float32") -> float:
+    """Floating-point operations per second of all devices of a run together."""
+    # The devices that a processor poses as share its cores, all of which one product uses already.
+    alike = placement.processes if jax.default_backend() == "cpu" else placement.devices
+    return peak_flops(dtype) * alike

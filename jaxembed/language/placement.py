@@ -41,6 +41,11 @@ class Placement:
     def devices(self) -> int:
         return 1 if self.mesh is None else self.mesh.size
 
+    @property
+    def processes(self) -> int:
+        """Those that the devices belong to."""
+        return 1 if self.mesh is None else len({device.process_index for device in self.mesh.devices.flat})
+
     def of(self, tree: Any) -> Any:
         """The sharding of every array of a tree of arrays or shapes; None for the default device."""
         return None if self.mesh is None else jax.tree.map(lambda leaf: self._sharding(leaf.shape), tree)

@@ -77,7 +77,7 @@ def pretrain(
         keep: reduces the parameters to what is kept at every saved step.
         out: folder of the run; None keeps everything in memory.
         resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped
-            (on a GPU with `XLA_FLAGS=--xla_gpu_deterministic_ops=true`).
+            (on a GPU with `XLA_FLAGS=--xla_gpu_deterministic_ops=true`). Refused with other devices or another JAX.
         overwrite: replace an earlier run in `out`.
         remember_every: updates between two states written down for `resume`; a kill costs at most the updates since.
         mesh: devices of one axis "data" (see `data_mesh`); None is the default device alone.
@@ -92,7 +92,7 @@ def pretrain(
     placement, order = Placement(mesh, shard), Order(len(corpus.ids), settings.length, settings.data_seed)
     shapes = _shapes(model, corpus.vocab, settings, params)
     _check_fit(model, corpus.vocab, settings, placement, shapes, memory_limit)
-    identity = _identity(model, corpus, settings, held)
+    identity = _identity(model, corpus, settings, held, placement)
     identity["start"] = "drawn" if params is None else parameter_hash(on_host(params))
     folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
     like = placement.like(jax.eval_shape(lambda: start(jax.tree.map(jnp.zeros_like, shapes), settings.update)))
@@ -104,7 +104,7 @@ def pretrain(
         found = placement.put(found[0]), found[1]
     run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(keep, held, folder)
     saves.recall(run)
-    _train(run, saves, Reporter(run, corpus.vocab, on_step, peak), remember_every)
+    _train(run, saves, Reporter(run, shapes["embed"].shape[0], on_step, peak), remember_every)
     return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)
 
 
@@ -131,14 +131,24 @@ def _train(run: Run, saves: Saves, report: Reporter, remember_every: int) -> Non
 
 
 def _identity(
-    model: LanguageModel, corpus: EncodedCorpus, settings: Pretraining, held: EncodedCorpus | None
+    model: LanguageModel,
+    corpus: EncodedCorpus,
+    settings: Pretraining,
+    held: EncodedCorpus | None,
+    placement: Placement,
 ) -> dict[str, Any]:
-    """What must not change when a run is resumed."""
+    """What must not change when a run is resumed; the first that did is named, so hashes come last."""
+    held_out = 0 if held is None else held.tokens
     return {
         "model": {"kind": type(model).__name__} | asdict(model),  # pyright: ignore[reportArgumentType]
         "settings": asdict(settings),
-        "corpus": corpus.hash,
+        "devices": placement.devices,
+        "processes": placement.processes,
+        "shard": placement.shard,
         "tokenizer": corpus.tokenizer_hash,
+        "all_tokens": corpus.tokens + held_out,
+        "held_out_tokens": held_out,
+        "corpus": corpus.hash,
         "held": None if held is None else held.hash,
     }
 
@@ -163,9 +173,12 @@ def _check_fit(
     model: LanguageModel, vocab: int, settings: Pretraining, placement: Placement, shapes: Any, limit: float | None
 ) -> None:
     placement.check(settings.batch // settings.accumulate)
-    rows = min(shapes["embed"].shape[0], head_of(shapes).shape[0])
-    if rows < vocab:
-        raise ValueError(f"params: tables of {rows} tokens for a corpus of {vocab}; start from a model that knows them")
+    rows = shapes["embed"].shape[0]
+    known = min(rows, head_of(shapes).shape[0])
+    if known < vocab:
+        raise ValueError(
+            f"params: tables of {known} tokens for a corpus of {vocab}; start from a model that knows them"
+        )
     if isinstance(model, Decoder):
         shared_out = placement.shard == "full"
-        check_memory(memory_estimate(model, settings, vocab, devices=placement.devices, shared_out=shared_out), limit)
+        check_memory(memory_estimate(model, settings, rows, devices=placement.devices, shared_out=shared_out), limit)

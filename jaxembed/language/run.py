@@ -13,7 +13,7 @@ from ..corpus.encoded import EncodedCorpus
 from .checkpoints import RunFolder, parameter_hash
 from .held_out import held_out_loss
 from .loss import LanguageModel
-from .meter import Meter, Progress, peak_flops
+from .meter import Meter, Progress, peak_of_all
 from .order import Order, cut
 from .placement import Placement
 from .settings import Pretraining
@@ -158,7 +158,7 @@ class Reporter:
         if on_step is None or count is None:
             self.share = float("nan")
             return
-        peak = peak_flops(run.settings.compute_dtype) * run.placement.devices if peak is None else peak
+        peak = peak_of_all(run.placement, run.settings.compute_dtype) if peak is None else peak
         self.share = count(vocab, run.settings.length) / peak
 
     def __call__(self, run: Run, losses: Float[np.ndarray, " time"]) -> None:

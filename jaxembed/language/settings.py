@@ -60,15 +60,17 @@ def decayed(params: Any) -> Any:
 class Pretraining:
     """How long, on what batches and by what rule a language model is trained.
 
-    The learning rate rises linearly over `warmup` steps and then falls as half a cosine to `final_ratio` of its top.
+    The learning rate rises linearly over `warmup` steps and then falls as half a cosine, which would reach
+    `final_ratio` of the top after the last step.
 
     Attributes:
         steps: number of updates.
         batch: sequences of one update.
         length: tokens that one sequence predicts; each is cut with one more, its first input.
         learning_rate: at the top of the schedule.
-        warmup: steps of linear rise.
-        final_ratio: last learning rate over the top one; 1 keeps it constant.
+        warmup: steps of linear rise, fewer than `steps`.
+        final_ratio: learning rate that the cosine would reach after the last step, over the top one; 1 keeps it
+            constant.
         weight_decay: pull of AdamW towards zero, on the matrices inside the blocks only.
         clip: largest global norm of the gradient; 0 leaves it as it is.
         accumulate: pieces that a batch is taken in, one after the other: for memory, and on processors for speed.
@@ -106,6 +108,8 @@ class Pretraining:
         for name in ("warmup", "init_seed", "data_seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: must not be negative, got {getattr(self, name)}")
+        if self.warmup >= self.steps:
+            raise ValueError(f"warmup: must be fewer than the {self.steps} steps, got {self.warmup}")
         for name in ("learning_rate", "final_ratio", "weight_decay", "clip"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ValueError(f"{name}: must be a finite number, not negative, got {getattr(self, name)}")

@@ -1,4 +1,4 @@
-"""Causal attention of grouped heads: the fused kernel on accelerators, blocks of queries on processors."""
+"""Causal attention of grouped heads: JAX's own on accelerators, blocks of queries on processors."""
 
 from typing import Any
 
@@ -20,9 +20,10 @@ def causal_attention(
     key: Float[Array, "example position ... width"],
     value: Float[Array, "example position ... width"],
 ) -> Float[Array, "example position head width"]:
-    """Attention to the past, by what the default device does fastest: `jax.nn.dot_product_attention` or `in_blocks`.
+    """Attention to the past: `in_blocks` on a processor, `jax.nn.dot_product_attention` on other default devices.
 
-    Float64 is always taken in blocks, since the kernels' softmax is float32. Arguments as in `in_blocks`.
+    The latter is left its choice of kernel, which in jax 0.10 is plain XLA and not a fused kernel. Float64 is always
+    taken in blocks, since its softmax is float32. Arguments as in `in_blocks`.
     """
     if query.dtype == np.float64 or jax.default_backend() == "cpu":
         return in_blocks(query, key, value, block=max(BLOCK, -(-query.shape[1] // MOST_BLOCKS)))

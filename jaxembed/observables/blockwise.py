@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Array, Bool, Float
 
+from ..base import SparseRows
 from ._identities import pair_product, similarity, spread
 from ._scan import Plan, scan
 from ._unit_rows import Rows, Targets, Unit, resolution, unit_rows
 
+AnyRows = Float[Array | np.ndarray, "..."] | SparseRows
 BUDGET = 2**28
 """Bytes of working memory: 256 MiB."""
 
@@ -86,7 +88,7 @@ def pair_moments(W: Rows, S: Targets, *, budget: int = BUDGET) -> PairMoments:
     return PairMoments(means, (float(xx), float(yy)), float(correlation(about, pairs, floors(a, b))))
 
 
-def units_of_same_tokens(W: Rows, S: Targets) -> tuple[Unit, Unit]:
+def units_of_same_tokens(W: AnyRows, S: AnyRows) -> tuple[Unit, Unit]:
     """Both sides with their lengths.
 
     Raises:

@@ -93,10 +93,16 @@ class TokenPairs:
         return self.counts.indptr, self.counts.indices, self.counts.data, self.unigrams
 
     def save(self, path: str | Path) -> None:
-        """Write to an npz file, whatever its name ends in."""
+        """Write to an npz file, whatever its name ends in; a file of that name is replaced when all is written."""
         facts = {"window": self.window, "documents": self.documents, "tokenizer": self.tokenizer}
-        with Path(path).open("wb") as file:
-            np.savez(file, allow_pickle=False, **dict(zip(ARRAYS, self._arrays(), strict=True)), **facts)
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            with part.open("wb") as file:
+                np.savez(file, allow_pickle=False, **dict(zip(ARRAYS, self._arrays(), strict=True)), **facts)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     @staticmethod
     def load(path: str | Path) -> "TokenPairs":

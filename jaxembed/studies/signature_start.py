@@ -38,6 +38,7 @@ CONTROLS = {"signatures": "rotation", BEST: ROTATION_SAME}
 """What signatures of each norm must beat, or the tokens' statistics play no part."""
 AT = (0.1, 0.2, 0.5, 1.0)
 """Shares of a schedule at which steps saved are stated."""
+BENCH, GRID = Setting(), Grid()
 ALL = ("standard", "signatures", "rotation", BEST, STANDARD_BEST, STANDARD_SAME, ROTATION_SAME)
 HEADER = (
     "schedule",
@@ -74,14 +75,14 @@ class Plan:
         grid: searched before for form, norm and learning rate.
     """
 
-    bench: Setting = Setting()
+    bench: Setting = BENCH
     schedules: tuple[Schedule, ...] = (
         Schedule("whole text", 160, starts=ALL),
         Schedule("a fifth", 160, 0.2),
         Schedule("whole text, permuted", 160, starts=("permuted",), seeds=2),
         Schedule("whole text, long", 480, starts=("standard", "signatures"), seeds=2),
     )
-    grid: Grid = Grid()
+    grid: Grid = GRID
 
 
 _TINY = Plan(

@@ -90,7 +90,7 @@ def sign_flow(t: Float[ArrayLike, ""], state: State, sig: NextToken) -> State:
     Equation: (N10) in theory/next_token.md: dE/dt = sign(F_E), dU/dt = sign(F_U) with F of (N4).
     Assumes: as `bigram`; Adam's two averages see the same gradient, and epsilon is far below it.
     Valid while: no gradient has changed its sign, and a batch is large enough to show the sign.
-    Clock: the sum of the learning rates of all steps so far; one step of Adam is one Euler step.
+    Clock: the sum of the learning rates of all steps so far; one step of Adam is one Euler step of its learning rate.
     """
     return jax.tree.map(jnp.sign, bigram(t, state, sig))
 
@@ -116,6 +116,8 @@ def closed_form(t: Float[ArrayLike, ""], state0: State, sig: NextToken) -> State
 def motion_gram(sig: NextToken, *, sign: bool = False) -> dict[str, Float[Array, "token token"]]:
     """Expected Gram matrices of the first motion of E and U, with no reference to their start, up to one factor.
 
+    Rows of A weigh a token with its rate: a few frequent ones carry the matrices, unless `sign`.
+
     Equation: (N9) in theory/next_token.md: A A^T and A^T A; under sign flow (N11): (2 / pi) arcsin of their cosines.
     Assumes: as `rung0`; independent initial entries of equal variance, many of them a row; an untied head.
     Valid while: as `closed_form`.
@@ -130,9 +132,9 @@ def motion_gram(sig: NextToken, *, sign: bool = False) -> dict[str, Float[Array,
 
 
 def drive(sig: NextToken) -> Float[Array, "token target"]:
-    """Pair probabilities minus those of a uniform next token.
+    """Pair probabilities minus those of a uniform next token: rows are r_x (phi_x - 1/v), plain signatures but for 1/v.
 
-    Equation: (N5) in theory/next_token.md: A = M1 - r 1^T / v.
+    Equation: (N5) in theory/next_token.md: A = M1 - r 1^T / v. Rows centred by unigrams are another drive, (S1).
     Assumes: nothing beyond the data.
     Valid while: always; a property of the data.
     Clock: A is a rate per flow time.

@@ -139,10 +139,11 @@ def permuted(start: Start, key: PRNGKeyArray) -> Start:
 
 
 def rotated(start: Start, key: PRNGKeyArray) -> Start:
-    """A control: both tables under a random rotation of the token axis; norm and every singular value stay.
+    """A control: independent rotations of the token axis, one per table; norm and every singular value stay.
 
-    A random rotation of tokens carries the left singular vectors of a table to random orthonormal ones, so those are
-    drawn instead, and no table of tokens by tokens is made.
+    So neither table keeps its tokens, nor do the two agree on which token is which. A random rotation of tokens
+    carries the left singular vectors of a table to random orthonormal ones, so those are drawn instead, and no table of
+    tokens by tokens is made.
     """
     keys = dict(zip(start, jax.random.split(key, len(start)), strict=True))
     return {name: _rotated(table, keys[name]) for name, table in start.items()}

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import socket
 import sys
 from types import SimpleNamespace
 
@@ -117,7 +119,7 @@ BAD_FILES = {
     "d.bin": (b"\x7fELF\0", "binary file"),
     "a.jsonl": (b"", "is empty"),
     "b.jsonl": (b"\n\n", "is empty"),
-    "c.jsonl.gz": (b"plain", "is damaged .*incorrect header"),
+    "c.jsonl.gz": (b"plain", "is damaged.*incorrect header"),
     "d.jsonl.gz": (b"", "is empty"),
     "e.txt.gz": (gzip.compress(b"a text" * 99)[:-12], "ends too early"),
     "f.json": (b'[{"text": "a"}, ', "is not JSON"),
@@ -144,7 +146,9 @@ def test_a_truncated_file_gives_its_whole_rows_and_says_where_it_broke_off(tmp_p
     whole = pack(lines(rows))
     left, damage = skipped(put(tmp_path / name, whole[: len(whole) * 2 // 3]))
     assert left == [row["text"] for row in rows[: len(left)]] and 30 < len(left) < 70
-    assert damage.places == [(f"{tmp_path / name}:{len(left) + 1}", "ends too early (truncated)")]
+    assert damage.places == [
+        (f"{tmp_path / name}:{len(left) + 1}", "ends too early, the rest of the file is lost (truncated)")
+    ]
 
 
 @pytest.mark.parametrize("name, pack", [("a.jsonl.gz", gzip.compress), ("a.jsonl.zst", zstd)])
@@ -152,7 +156,7 @@ def test_a_flipped_bit_is_damage(tmp_path, name, pack):
     content = bytearray(pack(lines(ROWS * 50)))
     content[-3 if name.endswith("zst") else -6] ^= 1  # of the checksum
     _, damage = skipped(put(tmp_path / name, bytes(content)))
-    assert len(damage) == 1 and "damaged" in damage.places[0][1]
+    assert len(damage) == 1 and damage.table()[0][0] == "is damaged, the rest of the file is lost"
 
 
 def test_text_files_and_folders_in_sorted_order(tmp_path):
@@ -162,6 +166,50 @@ def test_text_files_and_folders_in_sorted_order(tmp_path):
     put(tmp_path / "d.txt.gz", gzip.compress(b"\xef\xbb\xbfpacked"))
     assert texts(tmp_path) == ["a/b.md\r\nend", "a/z.txt\r\nend", "b.txt\r\nend", TEXTS[0], "packed"]
     assert next(document.source for document in documents(tmp_path)) == str(tmp_path / "a/b.md")
+
+
+def test_linked_folders_are_entered_and_loops_end(tmp_path):
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    put(inside / "a.txt", "a")
+    put(outside / "b.txt", "b")
+    (inside / "linked").symlink_to(outside)
+    (inside / "self").symlink_to(inside)
+    (outside / "back").symlink_to(inside)  # a loop of two
+    (inside / "file.txt").symlink_to(outside / "b.txt")
+    assert texts(inside) == ["a", "b", "b"]
+
+
+def test_what_is_no_file_is_damage(tmp_path, monkeypatch):
+    put(tmp_path / "a.txt", "a")
+    (tmp_path / "nothing.txt").symlink_to(tmp_path / "gone.txt")
+    (tmp_path / "round").symlink_to("round")
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.chdir(tmp_path)  # the name of a socket may not be long
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        with pytest.raises(ValueError, match=r"nothing.txt: is no file .a link to nothing"):
+            texts(tmp_path)
+        left, damage = skipped(tmp_path)
+    assert left == ["a"] and damage.kinds == {"is no file": 4}
+    assert [place for place, _ in damage.places] == [
+        str(tmp_path / n) for n in ("nothing.txt", "pipe", "round", "socket")
+    ]
+
+
+def test_a_folder_that_may_not_be_read_stops_at_once(tmp_path, monkeypatch):
+    put(tmp_path / "a.txt", "a")
+    put(tmp_path / "closed/b.txt", "b")
+    scan = os.scandir
+
+    def refuse(path):  # whoever runs the tests may be allowed to read everything
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(ValueError, match=r"closed' cannot be read \(Permission denied\)") as error:
+        documents(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +250,8 @@ def test_damage_counts_all_and_names_the_first():
     assert damage.table() == [("is not JSON", 150, "a.jsonl:0"), ("is empty", 1, "b.txt")]
     assert damage.summary()["kinds"] == {"is not JSON": 150, "is empty": 1}
     assert str(damage) == "151 rows skipped; 150 is not JSON, first a.jsonl:0; 1 is empty, first b.txt"
+    damage.add("c.parquet:row 3", "is lost; fetch it again", 40)
+    assert len(damage) == 191 and damage.table()[1] == ("is lost", 40, "c.parquet:row 3")
 
 
 def parquet(path, **columns):
@@ -241,6 +291,21 @@ def test_parquet_damage(tmp_path):
     assert "has no column 'text' (columns: content, id)" in damage.places[0][1]
     _, damage = skipped(parquet(tmp_path / "c.parquet", text=[1, 2]))
     assert damage.kinds == {"text is no string": 2}
+
+
+def test_a_damaged_row_group_loses_its_own_rows_only(tmp_path):
+    parquet(tmp_path / "a.parquet", text=[f"text {n}" for n in range(7)])
+    with pytest.importorskip("pyarrow.parquet").ParquetFile(tmp_path / "a.parquet") as file:
+        column = file.metadata.row_group(1).column(0)
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    at = column.dictionary_page_offset or column.data_page_offset
+    content[at : at + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    left, damage = skipped(put(tmp_path / "a.parquet", bytes(content)))
+    assert left == [f"text {n}" for n in (0, 1, 4, 5, 6)]
+    assert damage.kinds == {"is in a damaged row group": 2} and len(damage.places) == 1
+    assert damage.places[0][0] == f"{tmp_path / 'a.parquet'}:row 3"
+    with pytest.raises(ValueError, match=r"a.parquet:row 3: is in a damaged row group .*skip its 2 rows"):
+        texts(tmp_path / "a.parquet")
 
 
 @pytest.fixture

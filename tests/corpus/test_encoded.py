@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,32 @@ def test_a_folder_with_content_is_refused_and_only_a_corpus_replaced(tmp_path, c
     same(encode(DOCUMENTS, TOKENIZER, tmp_path / "empty"), corpus)
 
 
+def test_the_old_corpus_stays_until_the_new_one_is_in_its_place(tmp_path, corpus, monkeypatch):
+    encode(DOCUMENTS, TOKENIZER, tmp_path / "c")
+    rename = Path.rename
+
+    def failing(path, target):
+        if path.name.endswith(".part"):
+            raise OSError("no room")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", failing)
+        with pytest.raises(OSError, match="no room"):
+            encode(DOCUMENTS[:1], TOKENIZER, tmp_path / "c", overwrite=True)
+    same(open_corpus(tmp_path / "c"), corpus)
+    (tmp_path / ".c.old").mkdir()  # of a run that was killed
+    (tmp_path / "link").symlink_to("c")
+    assert len(encode(DOCUMENTS[:1], TOKENIZER, tmp_path / "link", overwrite=True)) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "link"] and len(open_corpus(tmp_path / "c")) == 1
+
+
+def test_a_file_is_no_corpus(tmp_path):
+    (tmp_path / "book.txt").write_text("text")
+    with pytest.raises(ValueError, match=r"book.txt' holds no encoded corpus; make one with jaxembed corpus"):
+        open_corpus(tmp_path / "book.txt")
+
+
 def test_no_documents_and_a_reader_that_fails_leave_nothing(tmp_path):
     def failing():
         yield DOCUMENTS[0]
@@ -220,6 +247,40 @@ def test_a_split_holds_out_as_few_last_documents_as_suffice():
     for wanted in (0, corpus.tokens):
         with pytest.raises(ValueError, match=f"held_out_tokens: {wanted} of {corpus.tokens}"):
             corpus.split(wanted)
+
+
+@pytest.mark.parametrize("lengths, wanted", [([200], 10), ([3, 0, 197], 10), ([90, 110], 150), ([200], 199)])
+def test_a_split_of_few_long_documents_cuts_one(lengths, wanted):
+    ids = np.append(np.random.default_rng(0).integers(1, 9, 199), 0)
+    corpus = corpus_of(ids, np.cumsum(lengths), 9, 0, subset_of=np.arange(len(lengths)))
+    train, held = corpus.split(wanted)
+    assert held.tokens == wanted and held.ends[-1] == wanted and train.ends[-1] == 200 - wanted
+    assert np.array_equal(np.concatenate([train.ids, held.ids]), corpus.ids)
+    assert len(train) + len(held) == len(corpus) + 1 and train.subset_of[-1] == held.subset_of[0]
+    assert train.hash != held.hash and train.hash == corpus.split(wanted)[0].hash != corpus.split(wanted - 1)[0].hash
+
+
+def test_a_split_of_few_documents_keeps_them_whole_where_that_is_near():
+    corpus = corpus_of(np.ones(100, np.int32), np.array([60, 81, 100]), 2)
+    assert [len(part) for part in corpus.split(10)] == [2, 1] and corpus.split(10)[1].tokens == 19
+    assert [len(part) for part in corpus.split(9)] == [3, 1] and corpus.split(9)[1].tokens == 9
+
+
+def test_a_split_that_cannot_be_names_the_cure():
+    with pytest.raises(ValueError, match=r"0 of 5 tokens leave none .* \(0 held-out tokens\)"):
+        corpus_of(np.ones(5, np.int32), np.array([5]), 2).split(0)
+
+
+def test_the_hash_of_a_part_says_what_was_taken():
+    corpus, other = random_corpus(), random_corpus(seed=1)
+    parts = [corpus.select([0]), corpus.select([1]), corpus.select([0, 1]), corpus.select([1, 0]), other.select([0])]
+    parts += [corpus.shuffled(0), corpus.shuffled(1), corpus.select([0]).shuffled(0), other.shuffled(0), corpus, other]
+    assert len({part.hash for part in parts}) == len(parts)
+    assert corpus.select(np.arange(2)).hash == corpus.select([0, 1]).hash
+    assert corpus.select(np.arange(len(corpus))).hash == corpus.hash
+    corpus.verify()
+    with pytest.raises(ValueError, match="verify the corpus it was taken from"):
+        parts[0].verify()
 
 
 @pytest.mark.parametrize("piece", [2**22, 100, 1])

@@ -161,6 +161,23 @@ def test_the_hash_is_of_the_content_not_of_its_layout(tmp_path, qwen):
     assert read_tokenizer(written(tmp_path, other)).hash != qwen.hash
 
 
+@pytest.mark.parametrize("kind", [byte_level, byte_fallback])
+@pytest.mark.parametrize("switched_off", ["missing", False])
+def test_the_hash_survives_a_library_that_writes_the_file_anew(tmp_path, kind, switched_off):
+    library = pytest.importorskip("tokenizers")
+    parts = kind()
+    parts["model"] = {name: value for name, value in parts["model"].items() if value is not None and value is not False}
+    if switched_off is False:
+        parts["model"] = {"ignore_merges": False, "byte_fallback": False, "fuse_unk": False, **parts["model"]}
+    path = written(tmp_path, parts)
+    library.Tokenizer.from_file(str(path)).save(str(tmp_path / "again.json"))
+    assert (tmp_path / "again.json").read_text() != path.read_text()
+    assert read_tokenizer(tmp_path / "again.json").hash == read_tokenizer(path).hash
+    changed = {**parts, "model": {**parts["model"], "ignore_merges": True}}
+    before = read_tokenizer(path).hash
+    assert read_tokenizer(written(tmp_path, changed)).hash != before
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxembed.language import Pretraining, parameter_hash, pretrain, read_params, saved_steps, verify
+from jaxembed.language import Pretraining, data_mesh, parameter_hash, pretrain, read_params, saved_steps, verify
+from jaxembed.language.checkpoints import RunFolder
 
 SETTINGS = Pretraining(steps=14, batch=8, length=16, learning_rate=1e-2, warmup=3, save_steps=(0, 1, 6, 12))
 
@@ -103,12 +104,36 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
         resume(settings=replace(SETTINGS, learning_rate=0.02))
     with pytest.raises(ValueError, match=r"model.norm_floor: was 1e-06"):
         resume(model=replace(model, norm_floor=1e-5))
-    with pytest.raises(ValueError, match="corpus: was"):
+    with pytest.raises(ValueError, match=r"^corpus: was"):
         resume(corpus=corpus.shuffled(0))
+    with pytest.raises(ValueError, match=r"^shard: was data in .* and is full now"):
+        resume(mesh=data_mesh(1), shard="full")
     with pytest.raises(ValueError, match="start: was drawn"):
         resume(params=read_params(out, 12))
     with pytest.raises(ValueError, match=r"keep: .* kept something else at step 0"):
         pretrain(model, corpus, SETTINGS, held=corpus.select([0]), out=out, resume=True)
+
+
+@pytest.mark.parametrize("name", ["jax", "jaxlib", "device"])
+def test_a_run_made_by_another_version_or_device_is_not_resumed(whole, model, corpus, tmp_path, name):
+    out = tmp_path / "run"
+    shutil.copytree(whole[1], out)
+    record = json.loads((out / "run.json").read_text())
+    here, record["made_by"][name] = record["made_by"][name], "other"
+    (out / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ValueError, match=rf"^{name}: other made the run in .* this is {here}, .* with {name} other"):
+        train(model, corpus, out, resume=True)
+
+
+def test_more_devices_do_not_resume_a_run(whole, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(whole[1], out)
+    identity = json.loads((out / "run.json").read_text())["run"]
+    assert (identity["devices"], identity["processes"]) == (1, 1)
+    RunFolder(out, identity, resume=True)
+    for name in ("devices", "processes"):
+        with pytest.raises(ValueError, match=f"^{name}: was 1 in .* and is 2 now"):
+            RunFolder(out, identity | {name: 2}, resume=True)
 
 
 def test_folders_with_something_in_them_are_refused(whole, model, corpus, tmp_path):
@@ -129,7 +154,7 @@ def test_folders_with_something_in_them_are_refused(whole, model, corpus, tmp_pa
 
 def test_an_earlier_run_is_overwritten_on_demand(whole, model, corpus, tmp_path):
     out = tmp_path / "run"
-    pretrain(model, corpus, replace(SETTINGS, steps=2, save_steps=(0, 2)), out=out)
+    pretrain(model, corpus, replace(SETTINGS, steps=2, warmup=0, save_steps=(0, 2)), out=out)
     assert_same(train(model, corpus, out, overwrite=True), whole[0])
     assert saved_steps(out) == SETTINGS.saves
 

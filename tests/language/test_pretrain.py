@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxembed.corpus import corpus_of
-from jaxembed.language import Pretraining, held_out_loss, mean_loss, pretrain
+from jaxembed.language import Pretraining, held_out_loss, mean_loss, memory_estimate, pretrain
 from jaxembed.language.order import Order, cut
 
 SHORT = Pretraining(steps=12, batch=8, length=16, learning_rate=1e-2, warmup=3, save_steps=(0, 1, 5, 12))
@@ -112,6 +112,17 @@ def test_progress_is_told_with_its_share_of_the_device(model, corpus):
     for line in told[1:]:
         np.testing.assert_allclose(line.utilisation, line.tokens_per_second * per_token / 1e9)
         assert line.steps == 25 and 0 < line.loss < 4
+
+
+def test_what_is_told_goes_by_the_rows_of_the_given_tables(run, model, corpus):
+    wider = {name: np.pad(run.params[name], ((0, 30), (0, 0))) for name in ("embed", "unembed")}
+    params, told = run.params | wider, []
+    pretrain(model, corpus, SHORT, params=params, on_step=told.append, peak=1e9)
+    last = told[-1]
+    np.testing.assert_allclose(last.utilisation, last.tokens_per_second * model.flops_per_token(80, 16) / 1e9)
+    between = (memory_estimate(model, SHORT, 50) + memory_estimate(model, SHORT, 80)) / 2
+    with pytest.raises(ValueError, match="batch: needs about"):
+        pretrain(model, corpus, SHORT, params=params, memory_limit=between)
 
 
 def test_the_held_out_loss_counts_every_token_once(run, model, corpus):

@@ -36,6 +36,7 @@ def test_the_clock_of_gradient_descent_is_flow_time():
         ({"batch": 6, "accumulate": 4}, "accumulate: 4 pieces do not share out 6 sequences"),
         ({"learning_rate": float("nan")}, "learning_rate: must be a finite number"),
         ({"data_seed": -1}, "data_seed: must not be negative"),
+        ({"steps": 5, "warmup": 5}, "warmup: must be fewer than the 5 steps, got 5"),
         ({"beta2": 1.0}, "beta2: must be at least 0 and below 1"),
         ({"steps": 5, "save_steps": (0, 6)}, "save_steps: need increasing step numbers from 0 to 5"),
         ({"save_steps": (3, 3)}, "save_steps: need increasing"),

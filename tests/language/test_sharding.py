@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxembed.language import data_mesh, saved_steps, verify
+from jaxembed.language import data_mesh, meter, saved_steps, verify
 from jaxembed.language.placement import Placement
 
 SCRIPT = Path(__file__).with_name("sharded_run.py")
@@ -73,3 +73,10 @@ def test_more_devices_than_there_are_and_uneven_batches_are_refused():
 
 class TwoDevices(Placement):
     devices = 2
+
+
+def test_the_devices_that_a_processor_poses_as_have_one_peak(monkeypatch):
+    monkeypatch.setattr(meter, "peak_flops", lambda dtype: 1e9)
+    for backend, peak in (("cpu", 1e9), ("gpu", 2e9)):
+        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
+        assert meter.peak_of_all(TwoDevices()) == peak

@@ -177,6 +177,24 @@ def test_a_file_gives_back_every_integer(tmp_path):
             TokenPairs.load(tmp_path / name)
 
 
+def test_a_file_is_replaced_only_when_all_is_written(tmp_path, monkeypatch):
+    ids, ends, vocab = corpus()
+    pairs = count_neighbours(ids, ends, vocab)
+    pairs.save(tmp_path / "pairs")
+
+    def full(file, **arrays):
+        file.write(b"half")
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        with pytest.raises(OSError, match="no space"):
+            (pairs + pairs).save(tmp_path / "pairs")
+    assert TokenPairs.load(tmp_path / "pairs").equals(pairs) and len(list(tmp_path.iterdir())) == 1
+    (pairs + pairs).save(tmp_path / "pairs")
+    assert TokenPairs.load(tmp_path / "pairs").equals(pairs + pairs) and len(list(tmp_path.iterdir())) == 1
+
+
 def test_rows_without_pairs_of_documents_of_one_token(library):
     pairs = count_neighbours(np.array([0, 1, 2]), np.array([1, 2, 3]), vocab=4)
     assert pairs.total == 0 and pairs.unigrams.tolist() == [1, 1, 1, 0]

@@ -6,15 +6,17 @@ import pytest
 from jaxembed.models import Decoder
 from jaxembed.studies import start_cells
 from jaxembed.studies.signature_start import (
+    BEST,
     HEADER,
-    SEARCH_HEADER,
     SETTINGS,
+    STANDARD_BEST,
     Curves,
     Schedule,
     SignatureStart,
     signature_start,
 )
 from jaxembed.studies.start_cells import Bench, Cell, Setting
+from jaxembed.studies.start_search import SEARCH_HEADER, Axis, Grid, Search, Trial, search
 from jaxembed.theory.signature_start import Form
 
 STEPS = np.asarray([0.0, 10.0, 20.0, 40.0])
@@ -22,7 +24,7 @@ STEPS = np.asarray([0.0, 10.0, 20.0, 40.0])
 
 def curves(standard, other):
     held = {"standard": np.asarray(standard, float), "signatures": np.asarray(other, float)}
-    return Curves(Schedule("text", 40), 1000, STEPS, held)
+    return Curves(Schedule("text", 40), 1000, 640, STEPS, held)
 
 
 def test_steps_saved_are_read_off_between_saves():
@@ -46,17 +48,76 @@ def test_the_gain_ends_where_its_interval_holds_zero():
     ahead = curves(standard, standard - np.asarray([[0, 1.0, 1.0, 1.0]]) + noise)
     fading = curves(standard, standard - np.asarray([[0, 1.0, 0.1, 0.0]]) + noise)
     never = curves(standard, standard + np.asarray([[0, 1.0, 1.0, 1.0]]) + noise)
-    assert ahead.end_of_gain("signatures") is None
+    assert ahead.end_of_gain("signatures") == np.inf
     assert fading.end_of_gain("signatures") == 20
-    assert never.end_of_gain("signatures") == 10
+    assert np.isnan(never.end_of_gain("signatures"))
+
+
+def test_of_two_seeds_both_have_to_be_ahead():
+    standard = np.asarray([[8, 6, 5, 4.0]] * 2)
+    # Student's interval of two values this far apart holds zero throughout.
+    made = curves(standard, standard - np.asarray([[0, 0.1, 0.1, 0.1], [0, 2.0, 2.0, -0.1]]))
+    assert made.end_of_gain("signatures") == 40
+
+
+def made_result(held, axes=()):
+    found = Search((), Form(), {}, {}, axes)
+    return SignatureStart("tiny", SETTINGS["tiny"], found, {"text": Curves(Schedule("text", 40), 9, 640, STEPS, held)})
+
+
+def test_a_start_at_its_best_norm_is_compared_with_the_standard_start_at_its_own():
+    standard = np.asarray([[8, 6, 5, 4.0]] * 3)
+    held = {"standard": standard, BEST: standard - 0.5, STANDARD_BEST: standard - 0.6}
+    held |= {"standard, signatures' norm": standard, "rotation, signatures' norm": standard - 0.1}
+    result = made_result(held)
+    pairs = result.curves["text"].pairs()
+    assert pairs[0] == (BEST, STANDARD_BEST) and (BEST, "standard") not in pairs
+    np.testing.assert_allclose(result.curves["text"].gain(BEST, STANDARD_BEST), -0.1)
+    assert "never ahead" in result.ends()[0]
+    assert {row[1] for row in result.rows() if row[2] == BEST} == {"640 / 9"}
+    assert {row[1] for row in result.rows() if row[2] == STANDARD_BEST} == {"640 / 0"}
+    assert all(check.passed for check in result.checks())  # a negative result is one, not a missed figure
 
 
 def test_checks_say_where_a_control_does_as_well():
     standard = np.asarray([[8, 6, 5, 4.0], [8, 6.1, 5.1, 4.1]])
     held = {"standard": standard, "signatures": standard - 0.5, "rotation": standard - 0.6}
-    schedule = Schedule("text", 40)
-    result = SignatureStart("tiny", SETTINGS["tiny"], (), Form(), 1.0, {}, {"text": Curves(schedule, 9, STEPS, held)})
-    assert [check.passed for check in result.checks()] == [True, False, True]
+    assert [check.passed for check in made_result(held).checks()] == [False]
+    assert [check.passed for check in made_result(held | {"rotation": standard}).checks()] == [True]
+
+
+class Bowl:
+    """In place of a bench: the loss is least at a learning rate of 4e-3 and the norm asked for."""
+
+    setting = Setting(saves=(0, 1))
+
+    def __init__(self, norm):
+        self.norm = norm
+
+    def curve(self, cell):
+        distance = abs(np.log(cell.learning_rate / 4e-3)) + abs(np.log(cell.norm / self.norm))
+        return np.asarray([9.0, 5 + distance + cell.form.power])
+
+
+@pytest.mark.parametrize(("norm", "found"), [(0.04, "inside the grid: 0.04"), (0.16, "beyond it 0.16, loss 5.000")])
+def test_the_search_says_where_it_ended_at_an_edge(norm, found):
+    made = search(Grid(), Bowl(norm), lambda line: None)
+    assert made.rates == {"standard": 4e-3, "signatures": 4e-3} and made.form.power == 0
+    assert made.norms["signatures"] == min(norm, 0.08)  # what lies beyond is never chosen
+    beyond = [trial.cell for trial in made.trials if trial.beyond]
+    assert [(cell.start, cell.learning_rate, cell.norm) for cell in beyond] == [
+        ("standard", 8e-3, 0.02),
+        ("signatures", 8e-3, 0.02),
+        ("signatures", 4e-3, 0.16),
+        ("standard", 4e-3, 0.16),
+    ]
+    lines = made.lines()
+    assert "at the edge: 0.004" in lines[0] and "beyond it 0.008" in lines[0] and found in lines[2]
+
+
+def test_nothing_is_said_of_what_lies_below_a_grid():
+    trial = Trial(Cell("standard", 0, 3, 1.0, 1e-3), 6.0, 5.0)
+    assert "nothing below was tried" in Axis("learning_rate", (1e-3, 2e-3), trial, trial).line()
 
 
 SMALL = Setting("python", 60_000, 280, 2_000, Decoder(16, 1, 2, 16), 4, 16, saves=(0, 1))
@@ -105,8 +166,8 @@ def test_the_study_at_tiny(tmp_path):
     result = signature_start("tiny", seeds=2, progress=lines.append, cells=tmp_path)
     assert not [check for check in result.checks() if not check.passed]
     assert all(len(row) == len(HEADER) for row in result.rows()) and result.rows()
-    assert all(len(trial.row()) == len(SEARCH_HEADER) for trial in result.trials)
-    assert {trial.cell.seed for trial in result.trials} == {SETTINGS["tiny"].search_seed}
+    assert all(len(trial.row()) == len(SEARCH_HEADER) for trial in result.search.trials)
+    assert {trial.cell.seed for trial in result.search.trials} == {SETTINGS["tiny"].grid.seed}
     for found in result.curves.values():
         assert set(found.held) == {"standard", *found.schedule.starts}
         for start, held in found.held.items():
@@ -115,4 +176,4 @@ def test_the_study_at_tiny(tmp_path):
             assert np.all(held[:, -1] < held[:, 0])
     whole, part = (result.curves[name] for name in ("whole text", "a fifth"))
     assert part.tokens < 0.5 * whole.tokens
-    assert len(lines) >= 12 + len(result.trials)
+    assert len(lines) >= 12 + len(result.search.trials)

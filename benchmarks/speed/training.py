@@ -194,7 +194,7 @@ def card(setting: Setting) -> tuple[list[str], list[Check]]:
     for _ in range(setting.rounds):
         side.turn()
     used = setting.model.flops_per_token(setting.vocab, setting.length) * _rate(side, setting)
-    peak = peak_flops("bfloat16", side=8192)
+    peak = peak_flops("bfloat16")
     count = setting.model.parameter_count(setting.vocab) / 1e6
     name = f"{count:.0f} M parameters, bfloat16: share of the card's {peak / 1e12:.0f} TFLOP/s"
     falls = math.isfinite(side.losses[-1]) and side.losses[-1] < side.losses[0]

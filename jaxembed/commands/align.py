@@ -163,7 +163,7 @@ def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "Mo
         return
     if command.out.suffix == ".json":
         facts = {"model": command.model, "corpus": text.hash, "window": command.window, "seed": command.seed}
-        content = json.dumps({**facts, **found.record()}, indent=1)
+        content = json.dumps({**facts, **found.record()}, indent=1, allow_nan=False)
     else:
         parts = [f"{name}\n\n{markdown_table(header, rows)}" for name, header, rows in tables]
         content = "\n\n".join([f"# {command.model} against {command.corpus}", *parts, *notes])

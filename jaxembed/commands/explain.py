@@ -116,7 +116,10 @@ def _report(
     if command.out is None:
         return
     if command.out.suffix == ".json":
-        content = json.dumps({kind: asdict(e) for kind, e in found.items()}, indent=1, default=lambda a: a.tolist())
+        from ..studies.model_alignment import plain
+
+        record = {kind: plain(asdict(explanation)) for kind, explanation in found.items()}
+        content = json.dumps(record, indent=1, allow_nan=False)
     else:
         content = "\n\n".join([f"# {command.token!r} in {command.model} and {command.corpus}", *parts])
     command.out.expanduser().write_text(content + "\n", encoding="utf-8")

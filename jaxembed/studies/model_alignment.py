@@ -81,7 +81,7 @@ class ModelAlignment:
 
     def record(self) -> dict[str, Any]:
         """Everything as numbers, texts and lists, for a file."""
-        held = [{"name": row.name, **_plain(asdict(row.found))} for row in self.rows]
+        held = [{"name": row.name, **plain(asdict(row.found))} for row in self.rows]
         return {"tokens": self.tokens, "tied": self.tied, "rows": held}
 
 
@@ -170,12 +170,12 @@ def _line(row: Row) -> tuple[str, ...]:
     )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays to lists and NaN to None, as JSON has it."""
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, float | np.floating):
         return None if np.isnan(value) else float(value)
     return value.item() if isinstance(value, np.generic) else value

@@ -120,6 +120,14 @@ def test_explain_prints_parts_that_add_up(folders, capsys, tmp_path):
     assert "cannot explain" in (tmp_path / "one.md").read_text()
 
 
+def test_one_document_has_no_halves_and_its_reliability_is_undefined(folders, tmp_path, capsys):
+    model, _, text = folders
+    written = tmp_path / "explained.json"
+    main(["explain", str(model), str(text), " the", "--tokens", "80", "--top", "2", "--out", str(written)])
+    assert "undefined" in capsys.readouterr().out
+    assert json.loads(written.read_text(encoding="utf-8"))["next"]["reliability"] is None
+
+
 def test_residuals_and_neighbours_equal_slow_ones(folders):
     model, corpus, _ = folders
     tables = read_tables(model)

@@ -27,7 +27,7 @@ class Neighbour:
         residual: `weights` less the straight line through all pairs at `signature`, in standard deviations of the
             table's cosines over all pairs, which is what a pair of relabelled tokens varies by.
         reliability: cosine of the token's signatures counted on two halves of the documents; near zero, its signature
-            is not known well enough to explain anything. NaN where a half lacks the token.
+            is not known well enough to explain anything. NaN where a half lacks the token, or there is one document.
         contexts: ids of the tokens that add most to `signature`, largest part first.
         parts: what each of them adds; the parts of all tokens add up to `signature`.
     """
@@ -120,7 +120,7 @@ def _explained(
     table: Float[np.ndarray, "token width"],
     kind: str,
     sig: Signatures,
-    halves: tuple[TokenPairs, TokenPairs],
+    halves: tuple[TokenPairs, ...],
     place: int,
     top: int,
     contexts: int,
@@ -159,8 +159,10 @@ def _cosines_with(rows: SparseRows | Float[np.ndarray, "token width"], place: in
     return unit.times(unit.written(np.array([place])).T)[:, 0]
 
 
-def _halves(corpus: EncodedCorpus, sig: Signatures, seed: int) -> tuple[TokenPairs, TokenPairs]:
-    """Counts of a random half of the documents, and of the others."""
+def _halves(corpus: EncodedCorpus, sig: Signatures, seed: int) -> tuple[TokenPairs, ...]:
+    """Counts of a random half of the documents, and of the others; nothing where there is one document."""
+    if len(corpus) < HALVES:
+        return ()
     chosen = np.random.default_rng(seed).permutation(len(corpus))[: len(corpus) // HALVES]
     options = {"window": sig.pairs.window, "documents": np.sort(chosen)}
     half = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, **options)
@@ -168,7 +170,9 @@ def _halves(corpus: EncodedCorpus, sig: Signatures, seed: int) -> tuple[TokenPai
     return half, whole - half
 
 
-def _reliability(halves: tuple[TokenPairs, TokenPairs], kind: str, token: int) -> float:
+def _reliability(halves: tuple[TokenPairs, ...], kind: str, token: int) -> float:
+    if not halves:
+        return float("nan")
     one, other = (rows_of(half, np.array([token]), kind) for half in halves)
     if not (one.matrix.nnz and other.matrix.nnz):
         return float("nan")

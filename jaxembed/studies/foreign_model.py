@@ -167,7 +167,10 @@ def signatures_of(
     show = partial(_stage, progress, "counting neighbours")
     pairs = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, window=window, workers=workers, progress=show)
     there = corpus.unigrams
-    chosen = corpus.frequent(int(np.count_nonzero(there)) - _ends(corpus) if tokens is None else tokens)
+    occurring = int(np.count_nonzero(there)) - _ends(corpus)
+    if tokens is not None and not 1 <= tokens <= occurring:
+        raise ValueError(f"tokens: {tokens} asked, {occurring} different ones occur; ask for 1 to that many")
+    chosen = corpus.frequent(occurring if tokens is None else tokens)
     if also is not None and also not in chosen:
         chosen = np.append(chosen, np.int32(also))
     followed, preceded = np.diff(pairs.counts.indptr) > 0, np.asarray(pairs.counts.sum(axis=0)).ravel() > 0

@@ -14,10 +14,10 @@ from jaxembed.studies.check import Check
 FIGURES = Path(__file__).parent / "results"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """`--size tiny | normal` and `--out FOLDER`; float64 is switched on for the process."""
+def arguments(description: str, sizes: Sequence[str] = ("tiny", "normal")) -> argparse.Namespace:
+    """`--size` and `--out FOLDER`; float64 is switched on for the process."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
+    parser.add_argument("--size", choices=sizes, default="normal", help="tiny runs the path in seconds")
     parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
     jax.config.update("jax_enable_x64", True)
     return parser.parse_args()

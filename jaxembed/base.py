@@ -1,6 +1,9 @@
 """The nouns every room shares. This file imports nothing of ours."""
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
@@ -89,6 +92,23 @@ def checked_dataset(tokens: Any, targets: Any, weights: Any, vocab: int, samples
     if weights.sum() <= 0:
         raise ValueError("weights: must sum to a positive number; at least one example needs weight")
     return Dataset(tokens, targets, weights / weights.sum(), int(vocab), samples)
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def quiet(logger: str, level: int) -> Iterator[None]:
+    """Hold back what a library logs below a level: its failures raise anyway."""
+    log = logging.getLogger(logger)
+    before = log.level
+    log.setLevel(level)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def optional(module: str, extra: str) -> Any:

@@ -1,7 +1,7 @@
 """`jaxembed align`: do a model's embeddings follow a text's signatures?"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..base import GIB
+from ..base import GIB, cores
 from .flags import parse
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     command = parse(Align, arguments, prog="jaxembed align")
-    _check(command)
+    check_flags(command, ("window", "permutations", "top"))
     from ..studies.model_alignment import align_model
 
     console = Console(soft_wrap=True)
@@ -87,10 +87,9 @@ def counted(
     text: "EncodedCorpus", tokens: int | None, window: int, progress: "Progress", also: int | None = None
 ) -> "Signatures":
     """The signatures of the text's most frequent tokens, counted on all cores."""
-    from ..observables._scan import workers
     from ..studies.foreign_model import signatures_of
 
-    return signatures_of(text, tokens, window=window, also=also, workers=workers(), progress=progress)
+    return signatures_of(text, tokens, window=window, also=also, workers=cores(), progress=progress)
 
 
 @contextmanager
@@ -126,25 +125,39 @@ def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def check_out(out: Path | None) -> None:
-    """Refuse a file that could not be written, before any work.
-
-    Raises:
-        ValueError: naming what is wrong.
-    """
+def _check_out(out: Path | None) -> None:
     if out is not None and out.suffix not in (".md", ".json"):
         raise ValueError(f"--out: '{out}' must end in .md or .json")
     if out is not None and not out.expanduser().absolute().parent.is_dir():
         raise ValueError(f"--out: no folder {out.parent}; make it first")
 
 
-def _check(command: Align) -> None:
-    check_out(command.out)
-    for name in ("window", "permutations", "top"):
+def check_flags(command: Any, counts: tuple[str, ...]) -> None:
+    """Refuse flags that no run could be made with, before any work.
+
+    Args:
+        command: the parsed flags; `out`, `budget` and the counts are looked at.
+        counts: flags that must be at least 1.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    _check_out(command.out)
+    for name in counts:
         if getattr(command, name) < 1:
             raise ValueError(f"--{name}: need at least 1, got {getattr(command, name)}")
     if command.budget <= 0:
         raise ValueError(f"--budget: need some memory, got {command.budget:g} GiB")
+
+
+def write_out(out: Path | None, record: Callable[[], Any], parts: list[str], console: Any) -> None:
+    """Write what was found, where a file was asked for: the record to .json, the parts to .md."""
+    if out is None:
+        return
+    as_json = out.suffix == ".json"
+    content = json.dumps(record(), indent=1, allow_nan=False) if as_json else "\n\n".join(parts)
+    out.expanduser().write_text(content + "\n", encoding="utf-8")
+    say(console, f"written to {out}")
 
 
 def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "ModelAlignment", console: Any) -> None:
@@ -159,16 +172,10 @@ def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "Mo
         print_table(console, *table)
     for note in notes:
         say(console, note)
-    if command.out is None:
-        return
-    if command.out.suffix == ".json":
-        facts = {"model": command.model, "corpus": text.hash, "window": command.window, "seed": command.seed}
-        content = json.dumps({**facts, **found.record()}, indent=1, allow_nan=False)
-    else:
-        parts = [f"{name}\n\n{markdown_table(header, rows)}" for name, header, rows in tables]
-        content = "\n\n".join([f"# {command.model} against {command.corpus}", *parts, *notes])
-    command.out.expanduser().write_text(content + "\n", encoding="utf-8")
-    say(console, f"written to {command.out}")
+    facts = {"model": command.model, "corpus": text.hash, "window": command.window, "seed": command.seed}
+    parts = [f"{name}\n\n{markdown_table(header, rows)}" for name, header, rows in tables]
+    parts = [f"# {command.model} against {command.corpus}", *parts, *notes]
+    write_out(command.out, lambda: {**facts, **found.record()}, parts, console)
 
 
 def _notes(command: Align, found: "ModelAlignment") -> str:

@@ -1,6 +1,5 @@
 """`jaxembed count`: the pair counts of an encoded corpus, by threads or on a Dask cluster."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from ..base import GIB
+from ..base import GIB, cores
 from ..corpus import EncodedCorpus, open_corpus
 from ..language.counting import cluster, count_corpus, count_on_cluster
 from ..statistics import TokenPairs, counting_memory
@@ -100,8 +99,7 @@ def _counted(command: Count, corpus: EncodedCorpus, progress: Any) -> TokenPairs
 
 
 def _threads(command: Count) -> int:
-    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return command.threads or there
+    return command.threads or cores()
 
 
 @contextmanager

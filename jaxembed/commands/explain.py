@@ -1,6 +1,5 @@
 """`jaxembed explain`: one token, its neighbours in weights and in signature, and what carries them."""
 
-import json
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..base import GIB
-from .align import check_out, counted, markdown_table, opened, print_table, say, shown_progress
+from .align import check_flags, counted, markdown_table, opened, print_table, say, shown_progress, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     command = parse(Explain, arguments, prog="jaxembed explain")
-    _check(command)
+    check_flags(command, ("window", "contexts", "top"))
     from ..studies.explain import explain
 
     console = Console(soft_wrap=True)
@@ -80,7 +79,7 @@ def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int
     id = int(number) if word.startswith("id:") and number.isdigit() else tokenizer.id(word)
     if id is not None and id < text.vocab and text.unigrams[id]:
         return id
-    there = [tokenizer.token(int(i)) for i in text.frequent(int((text.unigrams > 0).sum()) - _ended(text))]
+    there = [tokenizer.token(int(i)) for i in text.frequent(text.occurring)]
     spaced = [name for name in there if name.strip().lower() == word.strip().lower() and name != word]
     close = list(dict.fromkeys([*spaced, *get_close_matches(word, there, 5, 0.6)]))[:5]
     meant = f"; close ones: {', '.join(map(repr, close))}" if close else "; no token of the corpus is close"
@@ -88,23 +87,12 @@ def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int
     raise ValueError(f"token: {word!r} {'is ' if id is None else ''}{kind}{meant}")
 
 
-def _ended(text: "EncodedCorpus") -> int:
-    return int(text.end_token is not None and text.unigrams[text.end_token] > 0)
-
-
-def _check(command: Explain) -> None:
-    check_out(command.out)
-    for name in ("window", "contexts", "top"):
-        if getattr(command, name) < 1:
-            raise ValueError(f"--{name}: need at least 1, got {getattr(command, name)}")
-    if command.budget <= 0:
-        raise ValueError(f"--budget: need some memory, got {command.budget:g} GiB")
-
-
 def _report(
     command: Explain, found: "dict[str, Explanation]", tokenizer: "Tokenizer", tokens: int, console: Any
 ) -> None:
-    parts: list[str] = []
+    from ..studies.model_alignment import plain
+
+    parts = [f"# {command.token!r} in {command.model} and {command.corpus}"]
     for kind, explanation in found.items():
         title, tables, notes = _side(kind, explanation, tokenizer, tokens)
         say(console, f"\n{title}")
@@ -113,17 +101,7 @@ def _report(
         for note in notes:
             say(console, note)
         parts += [f"## {title}", *(f"{name}\n\n{markdown_table(HEADER, rows)}" for name, rows in tables), *notes]
-    if command.out is None:
-        return
-    if command.out.suffix == ".json":
-        from ..studies.model_alignment import plain
-
-        record = {kind: plain(asdict(explanation)) for kind, explanation in found.items()}
-        content = json.dumps(record, indent=1, allow_nan=False)
-    else:
-        content = "\n\n".join([f"# {command.token!r} in {command.model} and {command.corpus}", *parts])
-    command.out.expanduser().write_text(content + "\n", encoding="utf-8")
-    say(console, f"written to {command.out}")
+    write_out(command.out, lambda: {kind: plain(asdict(side)) for kind, side in found.items()}, parts, console)
 
 
 def _side(

@@ -142,13 +142,21 @@ class EncodedCorpus:
         Raises:
             ValueError: if fewer tokens occur.
         """
+        if not 1 <= n <= self.occurring:
+            raise ValueError(f"n: {n} tokens asked, {self.occurring} different ones occur; choose 1 to that many")
+        return np.argsort(-self._text_unigrams, kind="stable")[:n].astype(np.int32)
+
+    @property
+    def occurring(self) -> int:
+        """How many different tokens occur, less the end token."""
+        return int(np.count_nonzero(self._text_unigrams))
+
+    @property
+    def _text_unigrams(self) -> Int[np.ndarray, " token"]:
         counts = self.unigrams.copy()
         if self.end_token is not None:
             counts[self.end_token] = 0
-        there = int(np.count_nonzero(counts))
-        if not 1 <= n <= there:
-            raise ValueError(f"n: {n} tokens asked, {there} different ones occur; choose 1 to that many")
-        return np.argsort(-counts, kind="stable")[:n].astype(np.int32)
+        return counts
 
     def verify(self) -> None:
         """Read everything and compare with the hash.

@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from ..base import optional
+from ..base import optional, quiet
 from .formats import Row, fields
 
 PREFIX = "hub:"
@@ -21,7 +20,7 @@ def hub_rows(name: str, text_field: str) -> Iterator[Row]:
     library = optional("datasets", "datasets")
     number = 0
     try:
-        with _quietly():
+        with quiet("huggingface_hub", logging.ERROR):  # no line for each retry
             stream = library.load_dataset(data_set, config, split=split, streaming=True)
         for number, row in enumerate(stream, 1):
             yield fields(f"{PREFIX}{data_set}:{split}:row {number}", _plain(row), text_field)
@@ -35,18 +34,6 @@ def _parts(name: str) -> tuple[str, str | None, str]:
     if not 1 <= len(parts) <= 3 or not all(parts):
         raise ValueError(f"paths: '{name}' is no data set; write hub:OWNER/NAME, /CONFIG and :SPLIT if it needs them")
     return "/".join(parts[:2]), parts[2] if len(parts) == 3 else None, split or "train"
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without a line for each of the hub's retries; what they end in is reported."""
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _plain(row: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import optional
+from ..base import optional, quiet
 from ..corpus import EncodedCorpus, open_corpus
 from ..statistics import TokenPairs, count_neighbours
 from ..statistics.token_pairs import BUDGET
@@ -106,12 +106,12 @@ def cluster(*, workers: int | None = None, scheduler: str | None = None) -> Iter
     """
     distributed = optional("distributed", "scale")
     if scheduler is not None:
-        with _quiet(), _connected(distributed, scheduler) as client:
+        with quiet("distributed", logging.CRITICAL), _connected(distributed, scheduler) as client:
             yield client
         return
     local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
     with (
-        _quiet(),
+        quiet("distributed", logging.CRITICAL),
         distributed.LocalCluster(**local, silence_logs=logging.CRITICAL) as processes,
         distributed.Client(processes) as client,
     ):
@@ -131,18 +131,6 @@ def _connected(distributed: Any, address: str) -> Any:
     except (OSError, ValueError, TypeError, TimeoutError) as error:
         said = str(error).split("\n")[0] or type(error).__name__
         raise ValueError(f"scheduler: nobody answers at '{address}' ({said}); start one or mend the address") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Dask's log about connections, which failures raise as errors anyway."""
-    log = logging.getLogger("distributed")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(level)
 
 
 def _check_workers(client: Any, path: str, content: str) -> None:

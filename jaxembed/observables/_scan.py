@@ -1,7 +1,6 @@
 """One pass over every pair of tokens, block by block: sums, histograms and nearest neighbours of two sides at once."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..base import cores
 from . import _block_kernels
 from ._unit_rows import Unit
 
@@ -76,11 +76,11 @@ def scan(a: Unit, b: Unit, plan: Plan) -> Scan:
     """
     edges = _edges(len(plan.order), plan.groups, block_size(a, b, plan))
     found, tokens = _empty(plan, (a, b)), len(plan.order)
-    with ThreadPoolExecutor(workers()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for (i, first), (j, second), x, y in cosine_blocks((a, b), plan.order, edges):
             take = _Taking(plan, found, x, y, i, j, (first, second))
             for tasks in (take.rows, take.columns):  # one after the other, so that no two threads share a token
-                list((pool.map if x.size > ALONE else map)(tasks, range(workers())))
+                list((pool.map if x.size > ALONE else map)(tasks, range(cores())))
             if j.stop == tokens:
                 plan.progress(1 - (1 - i.stop / tokens) ** 2)
     return found
@@ -108,7 +108,7 @@ def cosine_blocks(
 
 def block_size(a: Unit, b: Unit, plan: Plan) -> int:
     """The largest block whose working memory fits the budget."""
-    tables = plan.bins * 24 * (plan.groups**2 + workers())
+    tables = plan.bins * 24 * (plan.groups**2 + cores())
     kept = len(plan.order) * (40 + 2 * 16 * plan.top)
     size = LARGEST_BLOCK
     while size > SMALLEST_BLOCK and tables + kept + _block_bytes(a, b, size) > plan.budget:
@@ -119,16 +119,11 @@ def block_size(a: Unit, b: Unit, plan: Plan) -> int:
     return size
 
 
-def workers() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _block_bytes(a: Unit, b: Unit, size: int) -> int:
     """Blocks of both sides, the rows they come from with one temporary, and a sparse product with its dense sum."""
     rows = sum(4 * size * side.block_columns * side.dtype.itemsize for side in (a, b))
     squares = sum(size * size * (side.dtype.itemsize + 20 * side.sparse) for side in (a, b))
-    stripes = 8 * 8 * size * STRIPE * workers()  # what the numpy sums write out
+    stripes = 8 * 8 * size * STRIPE * cores()  # what the numpy sums write out
     return rows + squares + stripes
 
 
@@ -182,7 +177,7 @@ class _Taking:
             self.found.tokens[self.j] += sums.T
 
     def _stripes(self, size: int, worker: int) -> Iterator[tuple[int, int]]:
-        for start in range(worker * STRIPE, size, workers() * STRIPE):
+        for start in range(worker * STRIPE, size, cores() * STRIPE):
             yield start, min(start + STRIPE, size)
 
     def _neighbours(self, loop: Any, stripe: tuple[int, int], offset: int, kept: slice) -> None:

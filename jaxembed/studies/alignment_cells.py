@@ -19,6 +19,7 @@ from ..models import Decoder, llama, qwen2
 from ..observables import alignment
 from .alignment_strength import QUANTILES, Strength, strength
 from .alignment_texts import Pairs, Text, agreement, pair_scores
+from .measured import single_precision
 
 ARCHITECTURES: dict[str, Callable[..., Decoder]] = {"qwen2": qwen2, "llama": llama}
 TABLES = ("embed", "unembed")
@@ -302,7 +303,7 @@ def _start(
     model: Decoder, vocab: int, length: int, key: Array, tokens: Int[Array, " token"]
 ) -> tuple[dict[str, Array], Float[Array, "layer token width"]]:
     """Tables and states of single tokens at a fresh start, in float32."""
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), model.init(key, vocab, length))
+    params = single_precision(model.init(key, vocab, length))
     return tables(params, tokens), _alone(model, params, tokens)
 
 

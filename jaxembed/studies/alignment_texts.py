@@ -84,9 +84,8 @@ def text_of(
     Raises:
         ValueError: where the text is not there, naming what to set.
     """
-    found = list(read(subset, characters))
-    trained = TOKENIZERS[tokenizer]([document.text for document in found], vocab)
-    train, held = encode(found, trained).split(held_out)
+    whole, trained = encoded(subset, vocab, characters, tokenizer)
+    train, held = whole.split(held_out)
     counted = count_neighbours(train.ids, train.ends, train.vocab)
     tokens = neighboured(train, counted, frequent, trained.unknown_token)
     table = {name: rows(counted).select(tokens).dense().astype(np.float32) for name, rows in ROWS.items()}
@@ -95,6 +94,15 @@ def text_of(
     shuffled = [_scores(train.shuffled(seed), tokens) for seed in range(shuffles)]
     halves = [_scores(train.select(half), tokens) for seed in range(halvings) for half in _halves(len(train), seed)]
     return Text(train, held, tokens, table, _stacked(shuffled), _stacked(halves))
+
+
+def encoded(
+    subset: str, vocab: int, characters: int | None = None, tokenizer: str = "bytes"
+) -> tuple[EncodedCorpus, Tokenizer]:
+    """A subset in the tokens of a tokeniser trained on it; arguments and errors as of `text_of`."""
+    found = read(subset, characters)
+    trained = TOKENIZERS[tokenizer]([document.text for document in found], vocab)
+    return encode(found, trained), trained
 
 
 def read(subset: str, characters: int | None = None) -> list[Document]:

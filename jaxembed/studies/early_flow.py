@@ -11,17 +11,16 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from ..base import Trajectory
 from ..compare import compare
-from ..corpus import EncodedCorpus, byte_bpe, encode
+from ..corpus import EncodedCorpus
 from ..flow import integrate
 from ..language import Pretraining, pretrain
 from ..models import Decoder
-from ..observables import summary
 from ..statistics import count_neighbours
 from ..theory import next_token
 from ..theory.next_token import NextToken
-from .alignment_texts import read
+from .alignment_texts import encoded
 from .check import Check, Size
-from .measured import silent, single_precision
+from .measured import mean_and_interval, silent, single_precision
 from .start_cells import QWEN2
 
 Rule = Literal["sgd", "adamw"]
@@ -158,7 +157,7 @@ class EarlyFlow:
                 line.side,
                 OBSERVED[line.observed],
                 line.prediction,
-                *(_text(line.skill[:, i]) for i in (0, line.skill.shape[1] // 2, -1)),
+                *(mean_and_interval(line.skill[:, i]) for i in (0, line.skill.shape[1] // 2, -1)),
             )
             for line in self.lines
         ]
@@ -173,7 +172,14 @@ class EarlyFlow:
     def effective_rows(self) -> list[tuple[str, ...]]:
         """How many tokens the Gram of the measured motion is about, in the order of `EFFECTIVE`."""
         return [
-            (rule, f"{scale:g}", side, f"{self.setting.frequent}", _text(number[:, 0], 0), _text(number[:, -1], 0))
+            (
+                rule,
+                f"{scale:g}",
+                side,
+                f"{self.setting.frequent}",
+                mean_and_interval(number[:, 0], 0),
+                mean_and_interval(number[:, -1], 0),
+            )
             for (rule, scale, side), number in self.effective.items()
         ]
 
@@ -188,7 +194,8 @@ class EarlyFlow:
         skill, shuffled, permuted = (x[:, x.shape[1] // 2] for x in lines)
         least = 0.9 if self.size == "normal" else 0.7
         asked = f"skill of the pair flow >= {least:g} at the middle save, shuffled corpus's <= half, permuted below"
-        got = f"{_text(skill)}, shuffled corpus {_text(shuffled)}, permuted {_text(permuted)}"
+        own, other, moved = (mean_and_interval(x) for x in (skill, shuffled, permuted))
+        got = f"{own}, shuffled corpus {other}, permuted {moved}"
         passed = skill.min() >= least and np.all(shuffled <= skill / 2) and np.all(permuted < skill)
         return Check(f"self-test (no blocks), {side}", asked, got, bool(passed))
 
@@ -197,7 +204,8 @@ class EarlyFlow:
         line, control = (self.line("sgd", scale, side, "whole", x) for x in (prediction, "shuffled corpus"))
         skill, null = line.skill[:, 0], control.skill[:, 0]
         asked = "skill at the first save above 0 and above the shuffled corpus's, every seed"
-        got = f"{_text(skill)}, ahead by {_text(skill - null)}, horizon {_times(line.horizon, self.times['sgd'])}"
+        ahead, horizon = mean_and_interval(skill - null), _times(line.horizon, self.times["sgd"])
+        got = f"{mean_and_interval(skill)}, ahead by {ahead}, horizon {horizon}"
         return Check(f"{prediction}, usual start, {side}", asked, got, bool(np.all((skill > 0) & (skill > null))))
 
 
@@ -215,9 +223,7 @@ def early_flow(size: Size, seeds: int = 2, progress: Callable[[str], None] = sil
     Source: jaxembed.
     """
     setting = SETTINGS[size]
-    documents = read(setting.subset, setting.characters)
-    tokenizer = byte_bpe([document.text for document in documents], setting.vocab)
-    corpus = encode(documents, tokenizer)
+    corpus, _ = encoded(setting.subset, setting.vocab, setting.characters)
     setting = replace(setting, vocab=corpus.vocab)
     statistics = [_statistics(text) for text in (corpus, corpus.shuffled(0))]
     tokens = corpus.frequent(setting.frequent)
@@ -377,14 +383,6 @@ def _effective(
     motion = np.asarray(run.ys[side], np.float64)[1:, tokens] - np.asarray(start[side], np.float64)[tokens][None]
     trace = np.square(motion).sum(axis=2)
     return np.square(trace.sum(axis=1)) / np.square(trace).sum(axis=1)
-
-
-def _text(values: Float[np.ndarray, " seed"], digits: int = 2) -> str:
-    if not np.isfinite(values).all():
-        return "undefined"
-    found = summary(values)
-    spread = "" if len(values) == 1 else f" [{float(found.low):.{digits}f}, {float(found.high):.{digits}f}]"
-    return f"{float(found.mean):.{digits}f}{spread}"
 
 
 def _times(values: Float[np.ndarray, " seed"], saves: Float[np.ndarray, " time"]) -> str:

@@ -167,10 +167,9 @@ def signatures_of(
     show = partial(_stage, progress, "counting neighbours")
     pairs = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, window=window, workers=workers, progress=show)
     there = corpus.unigrams
-    occurring = int(np.count_nonzero(there)) - _ends(corpus)
-    if tokens is not None and not 1 <= tokens <= occurring:
-        raise ValueError(f"tokens: {tokens} asked, {occurring} different ones occur; ask for 1 to that many")
-    chosen = corpus.frequent(occurring if tokens is None else tokens)
+    if tokens is not None and not 1 <= tokens <= corpus.occurring:
+        raise ValueError(f"tokens: {tokens} asked, {corpus.occurring} different ones occur; ask for 1 to that many")
+    chosen = corpus.frequent(corpus.occurring if tokens is None else tokens)
     if also is not None and also not in chosen:
         chosen = np.append(chosen, np.int32(also))
     followed, preceded = np.diff(pairs.counts.indptr) > 0, np.asarray(pairs.counts.sum(axis=0)).ravel() > 0
@@ -178,10 +177,6 @@ def signatures_of(
     if len(chosen) < 4:
         raise ValueError(f"corpus: {len(chosen)} tokens have neighbours on both sides; give more text")
     return Signatures(chosen, there[chosen], pairs)
-
-
-def _ends(corpus: EncodedCorpus) -> int:
-    return int(corpus.end_token is not None and corpus.unigrams[corpus.end_token] > 0)
 
 
 def _stage(progress: Progress, stage: str, done: int, total: int) -> None:

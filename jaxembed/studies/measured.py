@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..observables import summary
+
 UNDEFINED = "undefined"
 
 
@@ -63,6 +65,19 @@ def spread(mean: float, sd: float) -> str:
     if np.isnan(mean):
         return UNDEFINED
     return f"{mean + 0:.2f} ± {UNDEFINED if np.isnan(sd) else f'{sd:.2f}'}"
+
+
+def mean_and_interval(values: Float[np.ndarray, " seed"], digits: int = 2) -> str:
+    """ "mean [low, high]" with the 95 % interval over seeds; one seed has none.
+
+    >>> print(mean_and_interval(np.array([1.0, 1.2])), mean_and_interval(np.array([1.0])))
+    1.10 [-0.17, 2.37] 1.00
+    """
+    if not np.isfinite(values).all():
+        return UNDEFINED
+    found = summary(values)
+    interval = "" if len(values) == 1 else f" [{float(found.low):.{digits}f}, {float(found.high):.{digits}f}]"
+    return f"{float(found.mean):.{digits}f}{interval}"
 
 
 def _sd(values: np.ndarray) -> float:

@@ -17,7 +17,7 @@ from ..models import Decoder
 from ..observables import summary
 from ..theory.signature_start import Form
 from .check import Check, Size
-from .measured import silent
+from .measured import mean_and_interval, silent
 from .start_cells import USUAL, Bench, Cell, Setting, Start
 from .start_search import Grid, Search, search
 
@@ -264,12 +264,6 @@ def _first_at(steps: Float[np.ndarray, " time"], curve: Float[np.ndarray, " time
     return float(steps[i - 1] + share * (steps[i] - steps[i - 1]))
 
 
-def _text(values: Float[np.ndarray, " seed"]) -> str:
-    found = summary(values)
-    spread = "" if len(values) == 1 else f" [{float(found.low):.3f}, {float(found.high):.3f}]"
-    return f"{float(found.mean):.3f}{spread}"
-
-
 def _percent(saved: Float[np.ndarray, " seed"]) -> str:
     if np.isnan(saved).any():
         return f"never reached in {int(np.isnan(saved).sum())} of {len(saved)}"
@@ -292,8 +286,8 @@ def _row(curves: Curves, start: str, against: str, share: float) -> tuple[str, .
         start,
         against,
         f"{share:g}",
-        _text(own),
-        _text(other),
+        mean_and_interval(own, 3),
+        mean_and_interval(other, 3),
         _percent(saved),
         f"{int(np.sum(own < other))} of {len(own)}",
     )
@@ -302,7 +296,7 @@ def _row(curves: Curves, start: str, against: str, share: float) -> tuple[str, .
 def _control(curves: Curves, start: str, control: str) -> Check:
     ahead = curves.loss_at(control, 0.2) - curves.loss_at(start, 0.2)
     name, asked = f"{curves.schedule.name}: {start}", f"below {control} at a fifth of the schedule, every seed"
-    return Check(name, asked, f"by {_text(ahead)}", bool(np.all(ahead > 0)))
+    return Check(name, asked, f"by {mean_and_interval(ahead, 3)}", bool(np.all(ahead > 0)))
 
 
 def _end_text(curves: Curves, start: str, against: str) -> str:
@@ -317,4 +311,5 @@ def _end_text(curves: Curves, start: str, against: str) -> str:
         until = "ahead to the end"
     else:
         until = f"no longer ahead from step {end:.0f} of {curves.schedule.steps}"
-    return f"{start} against {against}: {_text(gain)} nats ahead at the end, {_percent(saved)} steps saved; {until}"
+    ahead = mean_and_interval(gain, 3)
+    return f"{start} against {against}: {ahead} nats ahead at the end, {_percent(saved)} steps saved; {until}"

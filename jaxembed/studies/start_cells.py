@@ -10,12 +10,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ..corpus import EncodedCorpus, byte_bpe, encode
+from ..corpus import EncodedCorpus
 from ..language import Pretraining, pretrain
 from ..models import Decoder, qwen2
 from ..statistics import TokenPairs, count_neighbours
 from ..theory.signature_start import Form, PairModes, pair_modes, permuted, rotated, signature_start, standard
-from .alignment_texts import read
+from .alignment_texts import encoded
 from .measured import single_precision
 
 Start = Literal["standard", "signatures", "rotation", "permuted"]
@@ -85,9 +85,8 @@ class Bench:
 
     def __init__(self, setting: Setting, folder: Path | None = None) -> None:
         self.setting, self.folder = setting, folder
-        documents = read(setting.subset, setting.characters)
-        tokenizer = byte_bpe([document.text for document in documents], setting.vocab)
-        self.train, self.held = encode(documents, tokenizer).split(setting.held_out)
+        whole, _ = encoded(setting.subset, setting.vocab, setting.characters)
+        self.train, self.held = whole.split(setting.held_out)
         self._parts: dict[float, tuple[EncodedCorpus, TokenPairs]] = {}
         self._curves: dict[Cell, np.ndarray] = {}
         self._modes: dict[tuple[float, float], PairModes] = {}

@@ -20,7 +20,7 @@ from ..tasks import BinaryTable
 from ..theory import two_position
 from ..train import train
 from .check import Check
-from .measured import silent
+from .measured import silent, single_precision
 
 PARTS = ("clean", "noise", "test")
 REGIMES = ("memorise", "fit all and generalise", "generalise and drop the noise", "collapse")
@@ -173,8 +173,7 @@ def weight_decay(
     tasks = [BinaryTable(setting.size, label_noise=0.1, train_share=0.8, seed=seed) for seed in range(seeds)]
     for seed, task in enumerate(tasks):
         model = TwoPosition(setting.width)
-        start = model.init(jax.random.key(seed), task.size, task.length)
-        start = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), start)
+        start = single_precision(model.init(jax.random.key(seed), task.size, task.length))
         tables = {"train": task.dataset(), "clean": task.clean_dataset(), "noise": task.noisy_dataset()}
         tables = {name: _table(data) for name, data in (tables | {"test": task.held_out_dataset()}).items()}
         for decay in setting.decays:

@@ -44,14 +44,15 @@ def test_the_estimate_is_what_the_compiler_asks_for(case):
 
 
 SCRIPT = """
-import resource, sys
+from pathlib import Path
 import numpy as np
 from jaxembed.corpus import corpus_of
 from jaxembed.language import Pretraining, memory_estimate, pretrain
 from jaxembed.models import qwen2
 
 def taken():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+    # Not getrusage: its peak is handed down from the process that started this one.
+    return 1024.0 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 
 corpus = corpus_of(np.arange(50_000) % 8192, np.array([50_000]), 8192)
 small, model = qwen2(16, 1, 1, 1, 32), qwen2(256, 6, 4, 2, 1024)
@@ -63,6 +64,7 @@ print(memory_estimate(model, settings, 8192) / (taken() - before))
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc what a process took")
 def test_the_estimate_is_what_a_process_takes():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True)
     assert 1 / FACTOR < float(done.stdout) < FACTOR

@@ -1,6 +1,5 @@
 """The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
 
-import os
 import sys
 from dataclasses import dataclass, field
 from functools import partial
@@ -209,10 +208,9 @@ def _carry_out(name: str, experiment: "AnyExperiment", output: Output) -> None:
 
 
 def _refuse_too_large(memory: float) -> None:
-    try:
-        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (AttributeError, OSError, ValueError):  # not every system tells
-        return
+    from .base import GIB, device_memory
+
+    there = device_memory() / GIB
     if memory > there:
         raise ValueError(
             f"seeds, saves, task: need about {memory:.3g} GiB and this machine has {there:.3g}; ask for less"

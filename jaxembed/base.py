@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -18,6 +19,9 @@ from scipy.sparse import csr_array
 
 GIB = 2.0**30
 """Bytes in a GiB, the unit of memory limits."""
+
+_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+"""What a container may take, on Linux."""
 
 State = PyTree[Array]
 """What evolves: nested dicts of arrays; a model's parameters or a reduction of them."""
@@ -195,3 +199,21 @@ class Field(Protocol):
     """The right-hand side of an evolution: `field(t, state, sig) -> d state / dt`, same tree as `state`."""
 
     def __call__(self, t: Any, state: Any, sig: Any, /) -> Any: ...
+
+
+def device_memory() -> float:
+    """Bytes of the default device, or of this machine and what its container leaves of it; infinite where unknown."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return float(stats["bytes_limit"])
+    found = [float(text) for path in _CGROUP if (text := _content(path)).isdigit()]
+    with suppress(AttributeError, OSError, ValueError):  # not every system tells
+        found.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    return min(found, default=float("inf"))
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""

@@ -1,13 +1,9 @@
 """How much memory a run takes, told before it starts."""
 
-import os
-from contextlib import suppress
-from pathlib import Path
-
 import jax
 import numpy as np
 
-from ..base import GIB
+from ..base import GIB, device_memory
 from ..models import Decoder
 from .loss import pieces_for
 from .settings import Pretraining
@@ -18,7 +14,6 @@ SCORES = 3.0
 future are left out, three of about half the size."""
 LOGITS = 3
 """Arrays of the size of one piece of logits: the logits, their exponentials, their gradient."""
-CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def memory_parts(
@@ -78,17 +73,6 @@ def check_memory(need: float, limit: float | None = None) -> None:
         )
 
 
-def device_memory() -> float:
-    """Bytes of the default device, or of this machine and what its container leaves of it; infinite where unknown."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return float(stats["bytes_limit"])
-    found = [float(text) for path in CGROUP if (text := _text(path)).isdigit()]
-    with suppress(AttributeError, OSError, ValueError):  # not every system tells
-        found.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
-    return min(found, default=float("inf"))
-
-
 def _block_bytes(model: Decoder, length: int, active: int) -> float:
     """Bytes per token that the gradient of one block needs of its forward pass, at `active` bytes a number."""
     stream = 4 * model.width  # into and out of the two norms
@@ -97,10 +81,3 @@ def _block_bytes(model: Decoder, length: int, active: int) -> float:
     scores = SCORES_ON.get(jax.default_backend(), SCORES) * model.heads * length
     whole = np.dtype(np.float32).itemsize  # a softmax is never in half precision
     return active * (stream + attention + mlp) + whole * scores
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -8,8 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from jaxembed.base import device_memory
 from jaxembed.language import Pretraining, memory_estimate, pretrain
-from jaxembed.language.memory import check_memory, device_memory, memory_parts
+from jaxembed.language.memory import check_memory, memory_parts
 from jaxembed.language.step import advance, start
 from jaxembed.models import gpt2, qwen2
 

@@ -1,8 +1,11 @@
 """jaxembed: how embeddings form, theory and simulation on one clock."""
 
 from . import corpus as corpus
+from . import latent as latent
 from . import models as models
 from . import observables as observables
+from . import probes as probes
+from . import processes as processes
 from . import tasks as tasks
 from . import theory as theory
 from .base import Dataset as Dataset

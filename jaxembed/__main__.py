@@ -22,6 +22,7 @@ ON_TEXT = {
     "pretrain": "train a decoder on a corpus",
     "align": "do a model's embeddings follow a corpus's signatures?",
     "explain": "one token: its neighbours and what carries them",
+    "topics": "do a model's states carry the topics of documents?",
 }
 """Commands on corpora and language models, each a file of `commands`."""
 
@@ -107,12 +108,14 @@ def _list(arguments: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .presets import PRESETS
+    from .presets import GENERATED, PRESETS
 
     parse(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
     table = Table("name", "task", "model", "what to expect")
     for name, preset in PRESETS.items():
         table.add_row(name, *_subject(preset.experiment), preset.expect)
+    for name, preset in GENERATED.items():
+        table.add_row(name, preset.process, preset.model, preset.expect)
     Console().print(table)
 
 
@@ -125,15 +128,21 @@ def _subject(experiment: "AnyExperiment") -> tuple[str, str]:
 
 
 def _run(arguments: list[str]) -> None:
-    from .presets import PRESETS
+    from .presets import GENERATED, PRESETS
 
+    names = [*PRESETS, *GENERATED]
     if not arguments:
-        raise ValueError(f"run: which experiment? name one of {', '.join(PRESETS)}")
+        raise ValueError(f"run: which experiment? name one of {', '.join(names)}")
     if arguments[0] in ("-h", "--help"):
-        print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
+        print("jaxembed run NAME [flags]; `jaxembed run NAME --help` lists the flags. Names:", ", ".join(names))
         return
-    name = known_word(arguments[0], list(PRESETS), "experiment")
+    name = known_word(arguments[0], names, "experiment")
     _in_dtype("float64")  # settings are checked in full precision, whatever the run computes in
+    if name in GENERATED:  # networks train in float32 all the same; posteriors are exact
+        from .commands import latent
+
+        latent.run(name, arguments[1:], Output)
+        return
     experiment, output = _parsed(name, arguments[1:])
     _in_dtype(experiment.dtype)
     _carry_out(name, experiment, output)

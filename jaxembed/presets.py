@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from .corpus import TextBigram
 from .experiment import AnyExperiment, Experiment, Solved
+from .latent import SETTINGS
 from .models import Feedforward, Linear, TwoPosition
 from .solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
 from .tasks import Addition, BinaryTable, LabelNeutral, Memory, MixedAnchors, Modular
@@ -101,3 +102,21 @@ PRESETS: dict[str, Preset] = {
         Solved(SoftLabelSteps()), "tokens of a tree of supports: steps at 1 / sigma_k, broad concepts first"
     ),
 }
+
+
+@dataclass(frozen=True)
+class GeneratedPreset:
+    """A setting of generated sequences: what makes them, what is trained on them, and a sentence on what it shows."""
+
+    process: str
+    model: str
+    expect: str
+
+
+def _generated(name: str) -> GeneratedPreset:
+    chosen = SETTINGS[name].get("quick") or next(iter(SETTINGS[name].values()))
+    return GeneratedPreset(type(chosen.process).__name__, type(chosen.recipe.model).__name__, chosen.expect)
+
+
+GENERATED: dict[str, GeneratedPreset] = {name: _generated(name) for name in SETTINGS}
+"""The catalogue of `latent`: posteriors that embeddings should hold."""

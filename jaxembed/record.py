@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,8 @@ from .base import Dataset, Trajectory
 from .results import Result
 
 CONFIG, ARRAYS, RESULT, STAGES = "config.json", "trajectories.npz", "result.json", "stages"
-WRITTEN = (ARRAYS, RESULT, "report.md", "figure.png", "figure.gif")
+NETWORKS, TABLE = "networks.npz", "table.md"
+WRITTEN = (ARRAYS, NETWORKS, RESULT, TABLE, "report.md", "figure.png", "figure.gif")
 """What a finished run leaves beside `config.json`."""
 
 
@@ -56,7 +58,10 @@ def begin(out: Path, settings: dict[str, Any], hashes: dict[str, str], *, resume
         return
     out.mkdir(parents=True, exist_ok=True)
     for path in (*(out / STAGES).glob("*"), *(out / name for name in WRITTEN)):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     _write(out / CONFIG, json.dumps(config(settings, hashes), indent=2).encode())
 
 
@@ -128,6 +133,11 @@ class FolderStages:
             path.unlink()
         if self.folder.exists():
             self.folder.rmdir()
+
+
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write named arrays as npz, whole or not at all."""
+    _write_npz(path, arrays)
 
 
 def write_result(out: Path, result: Result) -> None:

@@ -1,5 +1,6 @@
 """A Result as a table on the terminal, a figure, an animation and markdown. The only file that imports matplotlib."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from rich.table import Table
 from scipy import stats
 
-from .results import Against, Agreement, Result
+from .results import Against, Agreement, Decoding, Panel, Result
 
 COLOURS = ("#1b6ca8", "#c8553d", "#4a7c59", "#7a4e9d")
 DASHES = ("--", ":", "-.")
@@ -228,3 +229,63 @@ def _matrix(axes: Axes, values: np.ndarray, names: tuple[str, ...], title: str):
     axes.set_xticks(places, [names[i] for i in places], rotation=90, fontsize=6)
     axes.set_yticks(places, [names[i] for i in places], fontsize=6)
     return image
+
+
+# --- decoding --------------------------------------------------------------------------------------------------------
+
+
+def decoding_table(found: Decoding) -> Table:
+    """Every target, metric and place beside nulls and ceiling."""
+    table = Table(*found.header, title=found.title)
+    for row in found.rows:
+        table.add_row(*row)
+    return table
+
+
+def decoding_markdown(found: Decoding) -> str:
+    """The same for a file."""
+    lines = ["| " + " | ".join(row) + " |" for row in (found.header, ["---"] * len(found.header), *found.rows)]
+    return "\n".join(
+        [f"# {found.title}", "", found.caption, "", *(f"- {line}" for line in found.lines), "", *lines, ""]
+    )
+
+
+def decoding_figure(found: Decoding, path: Path, dpi: int = 130) -> None:
+    """The loss along training over its floor, and for every score a row of seeds for each source, as a PNG."""
+    columns = min(3, len(found.panels) + 1)
+    rows = -(-(len(found.panels) + 1) // columns)
+    drawn, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 2.9 * rows), layout="constrained", squeeze=False)
+    _loss_curve(axes.flat[0], found)
+    for each, panel in zip(axes.flat[1:], found.panels, strict=False):
+        _sources(each, panel)
+    for each in axes.flat[len(found.panels) + 1 :]:
+        each.axis("off")
+    drawn.suptitle(found.title)
+    drawn.supxlabel("\n".join(textwrap.wrap(found.caption, 52 * columns)), fontsize=7)
+    drawn.savefig(path, dpi=dpi)
+    plt.close(drawn)
+
+
+def _loss_curve(axes: Axes, found: Decoding) -> None:
+    steps, losses = found.curve
+    known = np.isfinite(found.floor).all()
+    for line, floor in zip(losses, found.floor, strict=True):
+        # Every seed has a world of its own, so that losses are shown above the floor of that world.
+        axes.plot(steps, line - (floor if known else 0.0), color=COLOURS[0], lw=1)
+    axes.set(xlabel="step", ylabel="loss less the floor of the test draws" if known else "loss")
+    if known:
+        axes.set_yscale("symlog", linthresh=1e-2)
+        axes.axhline(0.0, color="k", lw=0.8, ls="--")
+    axes.set_title(f"training, {len(losses)} seeds", fontsize=9)
+
+
+def _sources(axes: Axes, panel: Panel) -> None:
+    names = list(panel.sources)
+    for i, name in enumerate(names):
+        values = panel.sources[name]
+        colour = {0: COLOURS[0], len(names) - 1: COLOURS[2]}.get(i, "0.5")
+        axes.plot(values, np.full(len(values), i), "o", color=colour, ms=5, alpha=0.8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.invert_yaxis()
+    axes.grid(axis="x", color="0.92")
+    axes.set_title(f"{panel.metric} of {panel.target}; share of the gap {_spread(panel.share)}", fontsize=9)

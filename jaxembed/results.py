@@ -83,3 +83,45 @@ class Result:
     def controls(self) -> set[str]:
         """Names of trajectories that should fail."""
         return {row.prediction for row in self.comparisons if row.control}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One score of one target, read from several sources.
+
+    Attributes:
+        target: what was read.
+        metric: name of the score.
+        sources: `[seed]` values by source: the model, its nulls, the ceiling.
+        share: `[seed]`, of the gap between the best null and the ceiling.
+    """
+
+    target: str
+    metric: str
+    sources: dict[str, np.ndarray]
+    share: np.ndarray
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What was read from networks trained on generated sequences, ready to be printed and drawn.
+
+    Attributes:
+        title: one line that says what ran.
+        caption: what varied, and the sizes.
+        header: of the table.
+        rows: of the table, as text.
+        lines: figures worth a sentence.
+        panels: what is drawn.
+        curve: steps `[time]` and losses `[seed, time]` of training.
+        floor: `[seed]`, the loss of exact inference; NaN is undefined.
+    """
+
+    title: str
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[str, ...]
+    panels: tuple[Panel, ...]
+    curve: tuple[np.ndarray, np.ndarray]
+    floor: np.ndarray

@@ -17,12 +17,17 @@ from . import (
     attributes,
     basis,
     deep_linear,
+    hidden_states,
     horizon,
+    hypotheses,
     label_noise,
     modular_table,
+    natural_topics,
     signature_start,
     signatures,
     soft_label,
+    sufficient_statistics,
+    topics,
     weight_decay,
     word_pairs,
 )
@@ -46,6 +51,11 @@ _FILES = (
     horizon,
     alignment,
     signature_start,
+    sufficient_statistics,
+    topics,
+    hypotheses,
+    natural_topics,
+    hidden_states,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

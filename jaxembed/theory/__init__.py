@@ -10,7 +10,9 @@ from . import feedforward as feedforward
 from . import horizon as horizon
 from . import linear as linear
 from . import next_token as next_token
+from . import predictive_sufficiency as predictive_sufficiency
 from . import signature_start as signature_start
 from . import soft_label as soft_label
+from . import squared_error as squared_error
 from . import two_position as two_position
 from . import word_pairs as word_pairs

@@ -1,0 +1,46 @@
+"""What figure scripts of generated sequences share: their arguments, and a table that says how it was made."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jax
+from _drawing import markdown
+from common import arguments
+
+PLACES = ("--out", "--keep")
+
+
+def study_arguments(description: str) -> argparse.Namespace:
+    """`--size tiny|normal|full`, `--out FOLDER`, and `--keep FOLDER`, from which a killed run goes on.
+
+    The namespace also holds `study`, the study's name of the size, and `command`, as it was given but for folders.
+    """
+    options = [value for i, value in enumerate(sys.argv) if i and value not in PLACES and sys.argv[i - 1] not in PLACES]
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--keep", type=Path)
+    kept, sys.argv[1:] = parser.parse_known_args()
+    args = arguments(description, ("tiny", "normal", "full"))
+    args.keep, args.study = kept.keep, "quick" if args.size == "normal" else args.size
+    args.command = " ".join(["python", f"benchmarks/figures/{Path(sys.argv[0]).name}", *options])
+    return args
+
+
+def stamped_markdown(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], command: str, note: str) -> None:
+    """Write a table under a line with date, device, command and a note."""
+    markdown(path, header, rows)
+    stamp = f"{date.today().isoformat()}, {jax.devices()[0].device_kind}, jax {jax.__version__}, `{command}`; {note}"
+    path.write_text(f"{stamp}\n\n{path.read_text(encoding='utf-8')}", encoding="utf-8")
+
+
+def note_on(study: str, seeds: int, setting: Any) -> str:
+    """Size, seeds, items and training of a setting, in words."""
+    recipe = setting.recipe
+    sizes = (
+        f"{setting.process.size} words" if setting.process.reads == "tokens" else f"{setting.process.size} dimensions"
+    )
+    trained = f"{recipe.steps} steps of {recipe.batch} sequences of {recipe.length}"
+    return f"{study}, {seeds} seeds, {sizes}, width {recipe.model.width}, {recipe.model.layers} layers, {trained}"

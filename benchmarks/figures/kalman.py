@@ -1,0 +1,77 @@
+"""Linear-Gaussian states: R2 of the Kalman mean read from embeddings, trained by likelihood and by squared error.
+
+`python benchmarks/figures/kalman.py` trains both heads, probes them on own and shifted data, and writes figure and
+tables; about 4 minutes on two cores, `--size tiny` under half a minute, `--size full` hours on a GPU. With `--keep
+FOLDER` a killed run goes on.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from _drawing import COLOURS, band, plt, save
+from _generated import stamped_markdown, study_arguments
+from common import finish, show
+
+from jaxembed.latent import find_setting
+from jaxembed.latent.cells import CEILING, MODEL, NULLS
+from jaxembed.studies.kalman import DATA, HEADER, HEADS, LOSS_HEADER, MEAN, Kalman, kalman
+
+SEEDS = {"tiny": 1, "quick": 3, "full": 5}
+
+
+def main() -> None:
+    args = study_arguments(__doc__.splitlines()[0])
+    result = kalman(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
+    show("R2 of linear probes, means over seeds", HEADER, result.rows(), width=200)
+    setting = find_setting("linear-gaussian", args.study)
+    recipe = setting.recipe
+    note = (
+        f"{args.study}, {SEEDS[args.study]} seeds (network, world, draws), {setting.process}, {recipe.steps} steps of "
+        f"{recipe.batch} sequences of {recipe.length}, {recipe.model}"
+    )
+    stamped_markdown(args.out / "kalman.md", HEADER, result.rows(), args.command, note)
+    stamped_markdown(args.out / "kalman_losses.md", LOSS_HEADER, result.loss_rows(), args.command, note)
+    draw(result, args.out / "kalman.png", note)
+    finish("linear-Gaussian states", result.checks())
+
+
+def draw(result: Kalman, path: Path, note: str) -> None:
+    figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+    data_panel(axes[0], result)
+    for head, colour in zip(HEADS, COLOURS, strict=False):
+        along = result.depths[head]
+        places = along.places(MEAN)
+        steps = sorted({place[2] or 0 for place in places})
+        layers = sorted({place[1] or 0 for place in places})
+        by_step = np.array([along.values(MEAN, "R2", step=step) for step in steps])
+        by_layer = np.array([along.values(MEAN, "R2", layer=layer, step=steps[-1]) for layer in layers])
+        band(axes[1], np.array(steps), by_step.T, head, colour)
+        band(axes[2], np.array(layers), by_layer.T, head, colour)
+    axes[1].set(xlabel="step", ylabel="R2 of the Kalman mean", title="along training", xscale="log")
+    axes[2].set(xlabel="layer (0: embedding)", ylabel="R2 of the Kalman mean", title="by layer")
+    for panel in axes:
+        panel.grid(alpha=0.3)
+        panel.legend(fontsize=8)
+    save(figure, path, f"{note}. Bars and bands: smallest to largest over seeds.")
+
+
+def data_panel(panel: plt.Axes, result: Kalman) -> None:
+    """The Kalman mean by head and data, beside the best null; the ceiling is 1."""
+    places = np.arange(len(DATA))
+    for i, (head, colour) in enumerate(zip(HEADS, COLOURS, strict=False)):
+        values = np.array([result.on(head, data).values(MEAN, "R2", MODEL) for data in DATA])
+        means = values.mean(axis=1)
+        spread = [means - values.min(axis=1), values.max(axis=1) - means]
+        panel.bar(places + 0.3 * (i - 0.5), means, 0.3, yerr=spread, color=colour, label=head, capsize=2)
+    nulls = [result.on("likelihood", data).null(MEAN, "R2")[0].mean() for data in DATA]
+    panel.scatter(places, nulls, marker="_", s=2000, color="black", zorder=3, label=f"best of {len(NULLS)} nulls")
+    panel.set_xticks(places, [data.replace(", ", ",\n") for data in DATA])
+    panel.set(ylabel="R2 of the Kalman mean", title=f"what is read ({CEILING} 1)", ylim=(0, 1.05))
+
+
+if __name__ == "__main__":
+    main()

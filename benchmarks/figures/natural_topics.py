@@ -1,0 +1,107 @@
+"""Topics of documents in the states of decoders: probes to LDA mixtures beside their nulls, by layer and along a post.
+
+`python benchmarks/figures/natural_topics.py` trains small decoders on 20 Newsgroups (JAXEMBED_DATA names the folder
+that holds `newsgroups20/`), prints tables, writes the figure, and exits non-zero where a figure falls short; about 10
+minutes on one core, `--size tiny` (made-up text, no data needed) ten seconds. With `--keep FOLDER` finished parts are
+kept, and a second call carries on.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from _drawing import COLOURS, plt, save
+from _generated import stamped_markdown, study_arguments
+from common import finish, show
+
+from jaxembed.studies.natural_topics import NaturalTopics, natural_topics
+from jaxembed.studies.topic_scores import READ, REFERENCES
+
+
+def main() -> None:
+    args = study_arguments(__doc__.splitlines()[0])
+    if args.size == "full":
+        raise SystemExit(
+            "natural topics: the published size is of pretrained models; `jaxembed topics FOLDER` reads one"
+        )
+    if args.study == "quick" and "JAXEMBED_DATA" not in os.environ:
+        raise SystemExit("natural topics: set JAXEMBED_DATA to the folder that holds newsgroups20/, or use --size tiny")
+    seeds = 2 if args.study == "tiny" else 3
+    result = natural_topics(args.study, seeds, progress=lambda line: print(line, flush=True), keep=args.keep)
+    for ending, (title, header, rows) in zip(("", "_layers", "_places", "_link"), result.tables(), strict=True):
+        show(title, header, rows, width=200)
+        path = args.out / f"natural_topics{ending}.md"
+        stamped_markdown(path, header, rows, args.command, f"{title}. {result.caption}")
+    draw(result, args.out / "natural_topics.png")
+    finish("natural topics", result.checks())
+
+
+def draw(result: NaturalTopics, path: Path) -> None:
+    figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.09, 1, 0.91))
+    accuracy_panel(axes[0], result)
+    layer_panel(axes[1], result)
+    place_panel(axes[2], result)
+    for panel in axes:
+        panel.grid(alpha=0.3)
+    setting = result.setting
+    caption = (
+        f"{result.caption}\nDecoders of width {setting.width}, {setting.layers} layers, vocabulary {setting.vocab}, "
+        f"{setting.training.steps} steps of {setting.training.batch} x {setting.training.length} tokens, float32; "
+        f"bars and lines: means over {len(result.links)} training seeds and the fits; whiskers: smallest to largest."
+    )
+    save(figure, path, caption)
+
+
+def accuracy_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+    """Top-topic accuracy of every row, one bar for each number of topics."""
+    names = (*READ, *(f"untrained, {name}" for name in READ), "majority", "last token only", "shuffled targets")
+    names = (*names, *REFERENCES[2:])
+    height = 0.8 / len(result.setting.topics)
+    for k, (size, colour) in enumerate(zip(result.setting.topics, COLOURS, strict=False)):
+        cells = [result.accuracy(size, name) for name in names]
+        means = np.array([cell.mean() for cell in cells])
+        reach = np.array([[m - cell.min(), cell.max() - m] for m, cell in zip(means, cells, strict=True)]).T
+        axes.barh(np.arange(len(names)) + k * height, means, height, xerr=reach, color=colour, label=f"K = {size}")
+    axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names, fontsize=8)
+    axes.invert_yaxis()
+    axes.set(xlabel="top-topic accuracy (LDA's own inference: 1)", title="what is read, and what needs no training")
+    axes.legend(fontsize=8)
+
+
+def layer_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+    depths = np.arange(len(result.depths))
+    for state, group, style in (("trained", result.trained, "o-"), ("untrained", result.untrained, "s--")):
+        for pooling, colour in zip(("average", "last"), COLOURS, strict=False):
+            values = group[f"layers {pooling}"][:, :, 0]
+            axes.plot(depths, values.mean(axis=0), style, color=colour, label=f"{state}, {pooling} token")
+            axes.fill_between(depths, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    axes.set_xticks(depths, result.depths, rotation=20, fontsize=8)
+    axes.set(ylabel="top-topic accuracy", title=f"decodability by layer, K = {result.setting.topics[0]}")
+    axes.legend(fontsize=8)
+
+
+def place_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+    """Accuracy along the document on the left axis, loss of what follows on the right one."""
+    right, prefix = result.trained["right"].mean(axis=2), result.references["prefix"]
+    shares = np.arange(1, len(prefix) + 1) / len(prefix)
+    axes.plot(shares, right.mean(axis=0), "o-", color=COLOURS[0], label="accuracy of the state there")
+    axes.plot(shares, prefix, "^:", color=COLOURS[0], label="of LDA's own inference so far")
+    axes.set(xlabel="share of the document read", ylabel="top-topic accuracy", ylim=(0, 1.02))
+    other = axes.twinx()
+    losses = np.array([float(row[3].split()[0]) for row in result.place_rows()[:-1]])
+    other.plot(shares[:-1], losses, "s--", color=COLOURS[1], label="loss of the tokens up to the next place (right)")
+    other.set_ylabel("nats per token")
+    link = result.links[0]
+    axes.set_title(
+        f"loss per step to a right topic: {link.coefficient:.3f} [{link.low:.3f}, {link.high:.3f}] nats (seed 0)"
+    )
+    (lines, labels), (others, names) = axes.get_legend_handles_labels(), other.get_legend_handles_labels()
+    axes.legend([*lines, *others], [*labels, *names], fontsize=8, loc="lower right")
+
+
+if __name__ == "__main__":
+    main()

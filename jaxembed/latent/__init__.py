@@ -1,0 +1,21 @@
+"""What embeddings of generated sequences hold: networks trained on a process, probed beside its exact posterior."""
+
+from .catalogue import SETTINGS as SETTINGS
+from .catalogue import find_setting as find_setting
+from .catalogue import latent as latent
+from .cells import NULLS as NULLS
+from .cells import SOURCES as SOURCES
+from .cells import Cell as Cell
+from .cells import Decoded as Decoded
+from .decode import decode as decode
+from .probing import Probing as Probing
+from .result import HEADER as HEADER
+from .result import LatentResult as LatentResult
+from .result import plain as plain
+from .setting import Setting as Setting
+from .setting import carried_out as carried_out
+from .training import Recipe as Recipe
+from .training import Trained as Trained
+from .training import memory_estimate as memory_estimate
+from .training import silent as silent
+from .training import train_models as train_models

@@ -1,0 +1,74 @@
+"""Statistics, moments and memorised items of exchangeable settings, at size tiny."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxembed.processes import GaussianGamma
+from jaxembed.studies import parsimony
+from jaxembed.studies import sufficient_statistics as study
+from jaxembed.studies.memorisation import HEADER, ITEMS, linear_r2, memorisation
+
+SEEDS = 2
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The folder that both studies take their networks from."""
+    if jnp.zeros((), float).dtype == np.float32:
+        pytest.skip("exact posteriors: float64")
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def result(kept):
+    return study.sufficient_statistics("tiny", SEEDS, kept)
+
+
+@pytest.mark.slow
+def test_checks_pass_at_tiny(result):
+    assert not [check for check in result.checks() if not check.passed]
+    assert all(len(row) == len(study.HEADER) for row in result.rows())
+    assert len(result.loss_rows()) == len(result.explained_rows()) == 1
+
+
+@pytest.mark.slow
+def test_the_embedding_is_explained_by_its_own_statistics(result):
+    explained = result.settings[study.GAUSS].explained
+    for null in (parsimony.COUNT, parsimony.PAIRED):
+        assert np.all(explained[parsimony.STATISTICS] > explained[null] + 0.2)
+
+
+@pytest.mark.slow
+def test_the_figure_reads_what_the_scores_say(result):
+    found = result.settings[study.GAUSS]
+    readings = found.readings["own"]
+    assert readings.truth.shape == readings.said.shape == (200, len(readings.names))
+    r2 = 1 - np.sum((readings.truth - readings.said) ** 2, axis=0) / (200 * readings.truth.var(axis=0))
+    score = found.own.decoded.values("statistics", "R2 mean")[0]
+    assert abs(r2[readings.names.index("mean")] - score) < 0.05
+
+
+@pytest.mark.slow
+def test_ten_items_from_the_embedding_of_the_tenth(result, kept):
+    found = memorisation("tiny", SEEDS, kept)
+    assert not [check for check in found.checks() if not check.passed]
+    assert len(found.rows()) == ITEMS and all(len(row) == len(HEADER) for row in found.rows())
+
+
+def test_exact_nulls_against_regression():
+    """The published nulls, and least squares on draws of another prior."""
+    last, mean = np.eye(10)[-1:], np.full((1, 10), 0.1)
+    both = np.concatenate([mean, last])
+    np.testing.assert_allclose([linear_r2(GaussianGamma(), x)[0] for x in (last, mean)], [0.25, 0.55], rtol=1e-12)
+    assert linear_r2(GaussianGamma(), both)[0] == pytest.approx(0.556, abs=5e-4)
+    process = GaussianGamma(0.5, 2.0, 6.0, 1.0)
+    rng = np.random.default_rng(0)
+    tau = rng.gamma(process.shape, 1 / process.rate, (40_000, 1))
+    mu = rng.normal(process.mean, (process.strength * tau) ** -0.5)
+    items = rng.normal(mu, tau**-0.5, (40_000, 10))
+    centred = items - items.mean(axis=0)
+    known = centred @ both.T
+    fitted = known @ np.linalg.lstsq(known, centred, rcond=None)[0]
+    r2 = 1 - np.sum((centred - fitted) ** 2, axis=0) / np.sum(centred**2, axis=0)
+    np.testing.assert_allclose(linear_r2(process, both), r2, atol=0.02)

@@ -51,7 +51,7 @@ def next_item_loss(model: Network, head: Any, process: Any, world: Any, *, batch
 
     def loss(params: Any, key: PRNGKeyArray) -> Float[Array, ""]:
         draw_key, drop_key = jax.random.split(key)
-        items = _network_items(process.sample(draw_key, world, batch, length).items, params)
+        items = network_items(process.sample(draw_key, world, batch, length).items, params)
         answers = model.outputs(params, items[:, :-1], drop_key)
         return jnp.mean(head.loss(answers, items[:, 1:]))
 
@@ -86,7 +86,7 @@ def masked_loss(
 
     def loss(params: Any, key: PRNGKeyArray) -> Float[Array, ""]:
         draw_key, drop_key, mask_key = jax.random.split(key, 3)
-        items = _network_items(process.sample(draw_key, world, batch, length).items, params)
+        items = network_items(process.sample(draw_key, world, batch, length).items, params)
         places = random_places(mask_key, batch, length, predictions)
         masked = jnp.zeros((batch, length), bool).at[jnp.arange(batch)[:, None], places].set(True)
         answers = model.outputs(params, items, drop_key, masked)
@@ -105,7 +105,7 @@ def _at(values: Array, places: Int[Array, "sequence position"]) -> Array:
     return values[jnp.arange(places.shape[0])[:, None], places]
 
 
-def _network_items(items: Array, params: Any) -> Array:
+def network_items(items: Array, params: Any) -> Array:
     """Ids in int32 and reals in the parameters' dtype, whatever the process computes in."""
     dtype = jax.tree.leaves(params)[0].dtype
     return items.astype(dtype if jnp.issubdtype(items.dtype, jnp.floating) else np.int32)

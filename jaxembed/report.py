@@ -235,9 +235,10 @@ def _matrix(axes: Axes, values: np.ndarray, names: tuple[str, ...], title: str):
 
 
 def decoding_table(found: Decoding) -> Table:
-    """Every target, metric and place beside nulls and ceiling."""
-    table = Table(*found.header, title=found.title)
-    for row in found.rows:
+    """Every target and metric beside its best null and its ceiling; `decoding_markdown` has all nulls and places."""
+    header, *rows = found.brief
+    table = Table(*header, title=found.title)
+    for row in rows:
         table.add_row(*row)
     return table
 

@@ -111,6 +111,7 @@ class Decoding:
         caption: what varied, and the sizes.
         header: of the table.
         rows: of the table, as text.
+        brief: of the table that fits a terminal: its header, then its rows.
         lines: figures worth a sentence.
         panels: what is drawn.
         curve: steps `[time]` and losses `[seed, time]` of training.
@@ -121,6 +122,7 @@ class Decoding:
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    brief: tuple[tuple[str, ...], ...]
     lines: tuple[str, ...]
     panels: tuple[Panel, ...]
     curve: tuple[np.ndarray, np.ndarray]

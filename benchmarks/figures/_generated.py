@@ -17,7 +17,8 @@ PLACES = ("--out", "--keep")
 def study_arguments(description: str) -> argparse.Namespace:
     """`--size tiny|normal|full`, `--out FOLDER`, and `--keep FOLDER`, from which a killed run goes on.
 
-    The namespace also holds `study`, the study's name of the size, and `command`, as it was given but for folders.
+    The namespace also holds `study`, the study's name of the size, `command`, as it was given but for folders, and
+    `suffix`, which ends every written name so that the full size leaves the committed quick results alone.
     """
     options = [value for i, value in enumerate(sys.argv) if i and value not in PLACES and sys.argv[i - 1] not in PLACES]
     parser = argparse.ArgumentParser(add_help=False)
@@ -25,6 +26,7 @@ def study_arguments(description: str) -> argparse.Namespace:
     kept, sys.argv[1:] = parser.parse_known_args()
     args = arguments(description, ("tiny", "normal", "full"))
     args.keep, args.study = kept.keep, "quick" if args.size == "normal" else args.size
+    args.suffix = "_full" if args.size == "full" else ""
     args.command = " ".join(["python", f"benchmarks/figures/{Path(sys.argv[0]).name}", *options])
     return args
 
@@ -38,9 +40,19 @@ def stamped_markdown(path: Path, header: Sequence[str], rows: Sequence[Sequence[
 
 def note_on(study: str, seeds: int, setting: Any) -> str:
     """Size, seeds, items and training of a setting, in words."""
-    recipe = setting.recipe
-    sizes = (
-        f"{setting.process.size} words" if setting.process.reads == "tokens" else f"{setting.process.size} dimensions"
-    )
+    return f"{study}, {seeds} seeds, {_training_of(setting)}"
+
+
+def notes_on(study: str, seeds: int, settings: dict[str, Any]) -> str:
+    """The same of several settings by name, a clause for those that agree."""
+    alike: dict[str, list[str]] = {}
+    for name, setting in settings.items():
+        alike.setdefault(_training_of(setting), []).append(name)
+    return "; ".join([f"{study}, {seeds} seeds", *(f"{', '.join(names)}: {text}" for text, names in alike.items())])
+
+
+def _training_of(setting: Any) -> str:
+    recipe, size = setting.recipe, setting.process.size
+    items = f"{size} words" if setting.process.reads == "tokens" else f"{size} dimension{'s' if size > 1 else ''}"
     trained = f"{recipe.steps} steps of {recipe.batch} sequences of {recipe.length}"
-    return f"{study}, {seeds} seeds, {sizes}, width {recipe.model.width}, {recipe.model.layers} layers, {trained}"
+    return f"{items}, width {recipe.model.width}, {recipe.model.layers} layers, {trained}"

@@ -24,8 +24,9 @@ def main() -> None:
     result = cross_probing(args.study, seeds, args.keep, lambda line: print(line, flush=True))
     show("the mixture read from network i on documents of process j", result.header(), result.rows())
     note = note_on(args.study, seeds, result.setting)
-    stamped_markdown(args.out / "cross_probing.md", result.header(), result.rows(), args.command, note)
-    draw(result, args.out / "cross_probing.png", note)
+    stamped = f"{note}; masked networks (`cross_probing(..., masked=True)`): not run"
+    stamped_markdown(args.out / f"cross_probing{args.suffix}.md", result.header(), result.rows(), args.command, stamped)
+    draw(result, args.out / f"cross_probing{args.suffix}.png", note)
     finish("cross-probing", result.checks())
 
 

@@ -16,19 +16,21 @@ from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.latent.cells import CEILING, MODEL
-from jaxembed.studies.hidden_state_cells import EMBEDDINGS, STATISTIC, TARGETS, TRANSFER
+from jaxembed.latent.cells import CEILING, MODEL, UNTRAINED
+from jaxembed.studies.hidden_state_cells import EMBEDDINGS, OWN_PRIOR, STATISTIC, TARGETS, TRANSFER
 from jaxembed.studies.hidden_states import HEADER, MAIN, METRICS, NETWORKS, HiddenStates, hidden_states
+from jaxembed.studies.measured import mean_and_interval
 
 LOSS_HEADER = ("emission", "network", "trained", "untrained", "exact", "excess, nats a token")
-SHIFTED_HEADER = ("emission", "network", "belief of", "metric", "probe fitted anew", "probe of own data", "best null")
+SHIFTED_HEADER = ("emission", "network", "belief of", "metric", "probe fitted anew", TRANSFER, OWN_PRIOR, "best null")
 SEEDS = {"tiny": 1, "quick": 3, "full": 10}
+KL = "KL to the exact belief, nats"
 
 
 def main() -> None:
     args = study_arguments(__doc__.splitlines()[0])
     result = hidden_states(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
-    show("what a linear probe reads, means over seeds", HEADER, result.rows(), width=220)
+    show("what a linear probe reads, 95 % intervals over seeds", HEADER, result.rows(), width=220)
     note = note_on(result)
     stamped_markdown(args.out / "hidden_states.md", HEADER, result.rows(), args.command, note)
     stamped_markdown(args.out / "hidden_states_losses.md", LOSS_HEADER, result.loss_rows(), args.command, note)
@@ -54,9 +56,9 @@ def shifted_rows(result: HiddenStates) -> list[tuple[str, ...]]:
         for prior in ("own", "shifted"):
             name = f"shifted data: belief of the {prior} prior"
             for metric in METRICS:
-                found = [run.cells.values(name, metric, source).mean() for source in (MODEL, TRANSFER)]
+                found = [run.cells.values(name, metric, source) for source in (MODEL, TRANSFER, OWN_PRIOR)]
                 null, source = run.cells.null(name, metric)
-                texts = [*(f"{value:.4f}" for value in found), f"{null.mean():.4f} ({source})"]
+                texts = [*(mean_and_interval(values, 4) for values in found), f"{null.mean():.4f} ({source})"]
                 rows.append((f"{emission:g}", network, f"the {prior} prior", metric, *texts))
     return rows
 
@@ -78,7 +80,7 @@ def draw(result: HiddenStates, path: Path, note: str) -> None:
 def grid_panel(panel: plt.Axes, result: HiddenStates, emission: float, embedding: str) -> None:
     """Accuracy of every target from one embedding: network, ceiling, best null."""
     places = np.arange(len(TARGETS))
-    sources = [(network, result.of(emission, network), MODEL) for network in NETWORKS]
+    sources = [(network, result.of(emission, network), MODEL) for network in result.setting.recipes]
     sources += [(name, result.of(emission), name) for name in (STATISTIC, CEILING)]
     for i, ((label, cells, source), colour) in enumerate(zip(sources, COLOURS, strict=False)):
         values = np.array([cells.values(f"{embedding}: {target}", "accuracy", source) for target in TARGETS])
@@ -92,29 +94,32 @@ def grid_panel(panel: plt.Axes, result: HiddenStates, emission: float, embedding
 
 
 def along_panel(panel: plt.Axes, result: HiddenStates) -> None:
-    """The share of the gap closed along training."""
+    """KL of the belief along training, dotted before it."""
     for (emission, network), run in result.runs.items():
         steps = sorted({place[2] or 0 for place in run.depths.places("belief")})
         if len(steps) > 1:
-            found = np.array([run.depths.share("belief", "KL", step=step) for step in steps])
-            colour = COLOURS[result.setting.emissions.index(emission)]
-            band(panel, np.array(steps), found.T, f"{network}, emission {emission:g}", colour)
-    panel.set(xscale="log", xlabel="step", ylabel="share of the gap closed, KL", title=f"{MAIN}, along training")
+            found = np.array([run.depths.values("belief", "KL", step=step) for step in steps])
+            label = f"{network}, emission {emission:g}"
+            colour = COLOURS[2 * result.setting.emissions.index(emission) + NETWORKS.index(network)]
+            band(panel, np.array(steps), found.T, label, colour)
+            before = np.array([run.depths.values("belief", "KL", UNTRAINED)] * len(steps))
+            band(panel, np.array(steps), before.T, f"{label}, untrained", colour, ":")
+    panel.set(xscale="log", yscale="log", xlabel="step", ylabel=KL, title=f"{MAIN}, along training")
 
 
 def depth_panel(panel: plt.Axes, result: HiddenStates) -> None:
-    """KL of the belief by layer at the end of training."""
+    """KL of the belief by layer, at the end of training and, dotted, before it."""
     for (emission, network), run in result.runs.items():
         places = run.depths.places("belief")
         last = max(place[2] or 0 for place in places)
         layers = [place[1] for place in places if place[2] == last]
         found = np.array([run.depths.values("belief", "KL", layer=layer, step=last) for layer in layers])
-        colour = COLOURS[result.setting.emissions.index(emission)]
-        style = "-" if network == NETWORKS[0] else "--"
-        band(panel, np.array(layers), found.T, f"{network}, emission {emission:g}", colour, style)
-    panel.set(
-        yscale="log", xlabel="layer (0: embedding)", ylabel="KL to the exact belief, nats", title=f"{MAIN}, by layer"
-    )
+        untrained = np.array([run.depths.values("belief", "KL", UNTRAINED, layer=layer) for layer in layers])
+        colour = COLOURS[2 * result.setting.emissions.index(emission) + NETWORKS.index(network)]
+        label = f"{network}, emission {emission:g}"
+        band(panel, np.array(layers), found.T, label, colour)
+        band(panel, np.array(layers), untrained.T, f"{label}, untrained", colour, ":")
+    panel.set(yscale="log", xlabel="layer (0: embedding)", ylabel=KL, title=f"{MAIN}, by layer")
 
 
 if __name__ == "__main__":

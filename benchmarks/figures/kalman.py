@@ -16,8 +16,8 @@ from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
 from jaxembed.latent import find_setting
-from jaxembed.latent.cells import CEILING, MODEL, NULLS
-from jaxembed.studies.kalman import DATA, HEADER, HEADS, LOSS_HEADER, MEAN, Kalman, kalman
+from jaxembed.latent.cells import CEILING, MODEL, NULLS, UNTRAINED
+from jaxembed.studies.kalman import DATA, HEADER, LOSS_HEADER, MEAN, Kalman, kalman
 
 SEEDS = {"tiny": 1, "quick": 3, "full": 5}
 
@@ -25,7 +25,7 @@ SEEDS = {"tiny": 1, "quick": 3, "full": 5}
 def main() -> None:
     args = study_arguments(__doc__.splitlines()[0])
     result = kalman(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
-    show("R2 of linear probes, means over seeds", HEADER, result.rows(), width=200)
+    show("R2 of linear probes, 95 % intervals over seeds", HEADER, result.rows(), width=200)
     setting = find_setting("linear-gaussian", args.study)
     recipe = setting.recipe
     note = (
@@ -42,19 +42,24 @@ def draw(result: Kalman, path: Path, note: str) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
     data_panel(axes[0], result)
-    for head, colour in zip(HEADS, COLOURS, strict=False):
+    for head, colour in zip(result.results, COLOURS, strict=False):
         along = result.depths[head]
         places = along.places(MEAN)
         steps = sorted({place[2] or 0 for place in places})
         layers = sorted({place[1] or 0 for place in places})
         by_step = np.array([along.values(MEAN, "R2", step=step) for step in steps])
         by_layer = np.array([along.values(MEAN, "R2", layer=layer, step=steps[-1]) for layer in layers])
+        before = np.array([along.values(MEAN, "R2", UNTRAINED, layer=layer) for layer in layers])
         band(axes[1], np.array(steps), by_step.T, head, colour)
+        band(axes[1], np.array(steps), np.array([before[-1]] * len(steps)).T, f"{head}, untrained", colour, ":")
         band(axes[2], np.array(layers), by_layer.T, head, colour)
+        band(axes[2], np.array(layers), before.T, f"{head}, untrained", colour, ":")
     axes[1].set(xlabel="step", ylabel="R2 of the Kalman mean", title="along training", xscale="log")
     axes[2].set(xlabel="layer (0: embedding)", ylabel="R2 of the Kalman mean", title="by layer")
     for panel in axes:
         panel.grid(alpha=0.3)
+    axes[0].legend(fontsize=8, loc="upper center", ncols=3)
+    for panel in axes[1:]:
         panel.legend(fontsize=8)
     save(figure, path, f"{note}. Bars and bands: smallest to largest over seeds.")
 
@@ -62,7 +67,7 @@ def draw(result: Kalman, path: Path, note: str) -> None:
 def data_panel(panel: plt.Axes, result: Kalman) -> None:
     """The Kalman mean by head and data, beside the best null; the ceiling is 1."""
     places = np.arange(len(DATA))
-    for i, (head, colour) in enumerate(zip(HEADS, COLOURS, strict=False)):
+    for i, (head, colour) in enumerate(zip(result.results, COLOURS, strict=False)):
         values = np.array([result.on(head, data).values(MEAN, "R2", MODEL) for data in DATA])
         means = values.mean(axis=1)
         spread = [means - values.min(axis=1), values.max(axis=1) - means]
@@ -70,7 +75,7 @@ def data_panel(panel: plt.Axes, result: Kalman) -> None:
     nulls = [result.on("likelihood", data).null(MEAN, "R2")[0].mean() for data in DATA]
     panel.scatter(places, nulls, marker="_", s=2000, color="black", zorder=3, label=f"best of {len(NULLS)} nulls")
     panel.set_xticks(places, [data.replace(", ", ",\n") for data in DATA])
-    panel.set(ylabel="R2 of the Kalman mean", title=f"what is read ({CEILING} 1)", ylim=(0, 1.05))
+    panel.set(ylabel="R2 of the Kalman mean", title=f"what is read ({CEILING} 1)", ylim=(0, 1.15))
 
 
 if __name__ == "__main__":

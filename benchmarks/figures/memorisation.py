@@ -13,12 +13,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, plt, save
-from _generated import note_on, stamped_markdown, study_arguments
+from _generated import notes_on, stamped_markdown, study_arguments
 from common import finish, show
 
 from jaxembed.latent import find_setting
 from jaxembed.studies.memorisation import HEADER, ITEMS, NOISE_HEADER, NOISES, Memorisation, memorisation
-from jaxembed.studies.sufficient_statistics import GAUSS
 
 
 def main() -> None:
@@ -26,11 +25,12 @@ def main() -> None:
     seeds = {"tiny": 2, "quick": 3, "full": 5}[args.study]
     result = memorisation(args.study, seeds, args.keep, progress=lambda line: print(line, flush=True))
     show(f"R2 of items from the embedding of the tenth, {seeds} seeds", HEADER, result.rows())
-    note = note_on(args.study, seeds, find_setting(GAUSS, args.study))
-    stamped_markdown(args.out / "memorisation.md", HEADER, result.rows(), args.command, note)
+    note = notes_on(args.study, seeds, {name: find_setting(name, args.study) for name in result.trained})
+    stamped_markdown(args.out / f"memorisation{args.suffix}.md", HEADER, result.rows(), args.command, note)
     show("the mean over x_1 .. x_9 with noise on the embedding", NOISE_HEADER, result.noise_rows())
-    stamped_markdown(args.out / "memorisation_noise.md", NOISE_HEADER, result.noise_rows(), args.command, note)
-    draw(result, args.out / "memorisation.png")
+    path = args.out / f"memorisation_noise{args.suffix}.md"
+    stamped_markdown(path, NOISE_HEADER, result.noise_rows(), args.command, note)
+    draw(result, args.out / f"memorisation{args.suffix}.png")
     finish("token memorisation", result.checks())
 
 

@@ -33,8 +33,8 @@ def main() -> None:
     result = semantic_share(args.study, seeds, args.keep, lambda line: print(line, flush=True))
     show("the mixture of a document, 95 % intervals over seeds (network, world, documents)", HEADER, result.rows())
     note = note_on(args.study, seeds, result.setting)
-    stamped_markdown(args.out / "semantic_share.md", HEADER, result.rows(), args.command, note)
-    draw(result, args.out / "semantic_share.png", note)
+    stamped_markdown(args.out / f"semantic_share{args.suffix}.md", HEADER, result.rows(), args.command, note)
+    draw(result, args.out / f"semantic_share{args.suffix}.png", note)
     finish("semantic share", result.checks())
 
 

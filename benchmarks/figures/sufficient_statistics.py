@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, plt, save
-from _generated import note_on, stamped_markdown, study_arguments
+from _generated import notes_on, stamped_markdown, study_arguments
 from common import finish, show
+from rich.markup import escape
 
 from jaxembed.latent import find_setting
 from jaxembed.studies.parsimony import SOURCES as EXPLAINED
@@ -36,17 +37,18 @@ def main() -> None:
     args = study_arguments(__doc__.splitlines()[0])
     seeds = {"tiny": 2, "quick": 3, "full": 5}[args.study]
     result = sufficient_statistics(args.study, seeds, args.keep, progress=lambda line: print(line, flush=True))
-    note = note_on(args.study, seeds, find_setting(GAUSS, args.study))
+    note = notes_on(args.study, seeds, {name: find_setting(name, args.study) for name in result.settings})
     tables = {
         "sufficient_statistics": (HEADER, result.rows()),
         "sufficient_statistics_losses": (LOSSES, result.loss_rows()),
         "sufficient_statistics_parsimony": (("setting", *EXPLAINED), result.explained_rows()),
     }
     for name, (header, rows) in tables.items():
-        show(name.replace("_", " "), header, rows, width=200)
-        stamped_markdown(args.out / f"{name}.md", header, rows, args.command, note)
-    draw(result, args.out / "sufficient_statistics.png")
-    draw_moments(result, args.out / "sufficient_statistics_moments.png")
+        # Names like "E[tau]" are markup on the console.
+        show(name.replace("_", " "), header, [[escape(cell) for cell in row] for row in rows], width=220)
+        stamped_markdown(args.out / f"{name}{args.suffix}.md", header, rows, args.command, note)
+    draw(result, args.out / f"sufficient_statistics{args.suffix}.png")
+    draw_moments(result, args.out / f"sufficient_statistics_moments{args.suffix}.png")
     finish("sufficient statistics", result.checks())
 
 
@@ -54,7 +56,7 @@ def draw(result: SufficientStatistics, path: Path) -> None:
     """Statistics, and what explains the embeddings."""
     shown = [(GAUSS, 0), (GAUSS, 1), (SQUARED, 0), (SQUARED, 1), (COIN, 0), (WAITING, 0)]
     shown = [(name, column) for name, column in shown if name in result.settings]
-    figure = plt.figure(figsize=(3.1 * len(shown), 9.5), layout="constrained")
+    figure = plt.figure(figsize=(max(15, 3.1 * len(shown)), 9.5), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
     grid = figure.add_gridspec(3, len(shown))
     for i, (name, column) in enumerate(shown):

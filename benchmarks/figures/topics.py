@@ -1,7 +1,7 @@
 """Documents of topics: the mixture read from networks that predict words, beside the exact posterior mean.
 
 `python benchmarks/figures/topics.py` trains autoregressive networks at alpha 0.5, 0.8 and 1, and masked ones with as
-many predictions, on 200 words (3 seeds; about 8 minutes on one core), writes table and figure, and exits non-zero where
+many predictions, on 200 words (3 seeds; about 4 minutes on one core), writes table and figure, and exits non-zero where
 a figure falls short; `--size tiny` takes seconds, `--size full` the published sizes (hours).
 """
 
@@ -36,8 +36,8 @@ def main() -> None:
     result = topics(args.study, seeds, args.keep, lambda line: print(line, flush=True))
     show("the mixture of a document, 95 % intervals over seeds (network, topics, documents)", HEADER, result.rows())
     note = note_on(args.study, seeds, result.setting)
-    stamped_markdown(args.out / "topics.md", HEADER, result.rows(), args.command, note)
-    draw(result, args.out / "topics.png", note)
+    stamped_markdown(args.out / f"topics{args.suffix}.md", HEADER, result.rows(), args.command, note)
+    draw(result, args.out / f"topics{args.suffix}.png", note)
     finish("topics", result.checks())
 
 

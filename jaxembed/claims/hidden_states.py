@@ -47,17 +47,15 @@ def _share(result: Any) -> Evidence:
 
 
 def _matched(result: Any) -> Evidence:
-    return _evidence(result.margin(result.setting.emissions[0]), None, "none", least=0.0)
+    """The best mismatched cell's KL over that of the exact belief; the same of the untrained network."""
+    emission = result.setting.emissions[0]
+    return _evidence(result.matched(emission), result.matched(emission, "untrained"), "none", least=1.0)
 
 
 def _viterbi(result: Any) -> Evidence:
-    """Accuracy over the best that can be known before the token."""
-    from ..studies.hidden_states import VITERBI_BEFORE
-
-    cells = result.of(result.setting.emissions[0])
-    ceiling = cells.values(VITERBI_BEFORE, "accuracy", "ceiling")
-    null, _ = cells.null(VITERBI_BEFORE, "accuracy")
-    return _evidence(cells.values(VITERBI_BEFORE, "accuracy") / ceiling, null / ceiling, "1", least=0.9)
+    """Of the gap between the best null and what can be known before the token."""
+    share = result.share_of_viterbi(result.setting.emissions[0])
+    return _evidence(share, np.zeros_like(share), "1", least=_least(result))
 
 
 def _kalman(result: Any) -> Evidence:
@@ -74,10 +72,10 @@ CLAIMS = (
           _belief),
     Claim("hidden-markov-gap", "HMM: share of the gap between the best null and the exact belief closed, KL", _SOURCE,
           "none", "hidden_states", _share),
-    Claim("hidden-markov-matched", "HMM: mismatched pairs of embedding and target lie further off (KL margin)", _SOURCE,
-          "matched pair best", "hidden_states", _matched),
-    Claim("hidden-markov-viterbi", "HMM: the Viterbi state before its token is read as well as it can be known (ratio)",
-          _SOURCE, "59.8 %", "hidden_states", _viterbi),
+    Claim("hidden-markov-matched", "HMM: KL of the best mismatched pair of embedding and target over the matched one's",
+          _SOURCE, "matched pair best", "hidden_states", _matched),
+    Claim("hidden-markov-viterbi", "HMM: the Viterbi state before its token is read nearly as well as it can be known "
+          "(share of the gap, accuracy)", _SOURCE, "59.8 %", "hidden_states", _viterbi),
     Claim("kalman-mean", "linear-Gaussian states: R2 of the Kalman mean (null: best of four)", "jaxembed", "none",
           "kalman", _kalman),
 )  # fmt: skip

@@ -30,7 +30,7 @@ def _ceiling(full: bool) -> Any:
     from ..processes import LatentDirichlet
     from ..studies.topics import ceiling
 
-    return ceiling(LatentDirichlet(sweeps=200 if full else 100), 5 if full else 3, 1000 if full else 250)
+    return ceiling(LatentDirichlet(sweeps=200 if full else 100), 10, 500 if full else 100)
 
 
 STUDIES: dict[str, Callable[[bool], Any]] = {
@@ -44,8 +44,8 @@ _VARIED = "seeds (network, topics, documents)"
 
 
 def _possible(result: Any) -> Evidence:
-    """The null is the most frequent topic."""
-    return Evidence(result["accuracy"], result["majority"], "itself", least=0.8, most=0.94, varied=_VARIED)
+    """The null is the most frequent topic. Bounds keep out other alphas, so that many topic models are needed."""
+    return Evidence(result["accuracy"], result["majority"], "itself", least=0.84, most=0.9, varied=_VARIED)
 
 
 def _mixture(result: Any) -> Evidence:
@@ -56,17 +56,17 @@ def _mixture(result: Any) -> Evidence:
 
 
 def _own_topics(result: Any) -> Evidence:
-    """Own accuracy minus the best of the other networks on the same documents; the null is the others' mean."""
+    """Own accuracy; the null is the best of the other networks on the same documents."""
     matrix = result.scores["own probe"]["accuracy"]
     other = np.where(np.eye(len(matrix)) > 0, np.nan, matrix)
-    own, best, mean = np.diagonal(matrix), np.nanmax(other, axis=0), np.nanmean(other, axis=0)
-    return Evidence(own - best, mean - best, "accuracy of exact inference", least=0.0, varied=_VARIED)
+    best = np.nanmax(other, axis=0)
+    return Evidence(np.diagonal(matrix), best, "exact inference", least=float(best.max()), varied=_VARIED)
 
 
 def _share(result: Any) -> Evidence:
-    """At the smallest share from 0.4 on; the null is the smallest share of all."""
+    """At the smallest share from 0.4 on; the null is the untrained network there."""
     above = min(share for share in result.found if share >= 0.4)
-    return Evidence(result.closed(above), result.closed(min(result.found)), "1", least=0.7, varied=_VARIED)
+    return Evidence(result.closed(above), result.closed(above, source="untrained"), "1", least=0.7, varied=_VARIED)
 
 
 _SOURCE, _DE_FINETTI = "zhang2024embed", "zhang2023definetti"
@@ -76,7 +76,7 @@ CLAIMS = (
           _DE_FINETTI, "87.0 % (topics fitted)", "topic_ceiling", _possible),
     Claim("topics-mixture", "word prediction embeds a document's mixture (share of the gap in L2, null to exact)",
           _DE_FINETTI, "82.8 % of top topics, of 87.2 %", "topics", _mixture, full=True),
-    Claim("topics-cross-probing", "only of topics a network was trained on (own accuracy minus the best of others)",
+    Claim("topics-cross-probing", "only of topics a network was trained on (accuracy; null: best other network)",
           _DE_FINETTI, "figure only", "cross_probing", _own_topics, full=True),
     Claim("topics-semantic-share", "amid grammar, from a semantic share of 0.4 on (share of the gap in L2)",
           _SOURCE, "about 0.4", "semantic_share", _share, full=True),

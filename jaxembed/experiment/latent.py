@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from .. import latent
-from ..latent import HEADER, SETTINGS, LatentResult, Recipe, Setting, Trained, plain
+from ..latent import BRIEF, HEADER, SETTINGS, LatentResult, Recipe, Setting, Trained, plain
 from ..models import Categorical, Gaussian, Lomax, Mixture, SquaredError, StudentT
 from ..results import Decoding, Panel
 
@@ -77,9 +77,10 @@ def of_flags(name: str, found: Any) -> Latent:
     head = chosen.recipe.head if found.head == _name_of(chosen.recipe.head) else HEADS[found.head]()
     own = {f.name: getattr(found, f.name) for f in fields(Recipe) if f.name != "head"}
     recipe = Recipe(**own, head=head)
-    return Latent(
-        name, found.size, found.seeds, replace(chosen, recipe=recipe, process=found.process, probing=found.probing)
-    )
+    # A setting asked for other positions is judged at the last one.
+    judged = chosen.judged if chosen.judged in found.probing.positions else None
+    parts = {"recipe": recipe, "process": found.process, "probing": found.probing, "judged": judged}
+    return Latent(name, found.size, found.seeds, replace(chosen, **parts))
 
 
 def run(
@@ -121,12 +122,13 @@ def shown(experiment: Latent, result: LatentResult) -> Decoding:
     lines.append("loss: " + ", ".join(f"{name} {text}" for name, text in zip(losses, result.loss_row(), strict=True)))
     return Decoding(
         title=f"{result.name} ({result.size})",
-        caption=f"{type(setting.process).__name__}, {experiment.seeds} seeds: each another network, world and draws; "
+        caption=f"{type(setting.process).__name__}, {experiment.seeds} {result.decoded.varied}; "
         f"intervals (95 %) and dots are over seeds; {setting.recipe.steps} steps of {setting.recipe.batch} fresh "
         f"sequences of {setting.recipe.length}; probes: {setting.probing.train} train, "
         f"{setting.probing.validation} validation, {setting.probing.test} test sequences",
         header=HEADER,
         rows=tuple(result.rows()),
+        brief=(BRIEF, *result.brief()),
         lines=tuple(lines),
         panels=tuple(_panels(result)),
         curve=(np.asarray(result.curve["steps"]), np.asarray(result.curve["losses"])),
@@ -139,8 +141,9 @@ def _panels(result: LatentResult) -> list[Panel]:
     for target in result.decoded.targets:
         for metric in result.decoded.metrics(target):
             if metric in PANELS:
-                sources = {name: result.decoded.values(target, metric, name) for name in latent.SOURCES}
-                found.append(Panel(target, metric, sources, result.decoded.share(target, metric)))
+                place = {"position": result.judged}
+                sources = {name: result.decoded.values(target, metric, name, **place) for name in latent.SOURCES}
+                found.append(Panel(target, metric, sources, result.decoded.share(target, metric, **place)))
     return found
 
 

@@ -9,6 +9,7 @@ from .cells import Cell as Cell
 from .cells import Decoded as Decoded
 from .decode import decode as decode
 from .probing import Probing as Probing
+from .result import BRIEF as BRIEF
 from .result import HEADER as HEADER
 from .result import LatentResult as LatentResult
 from .result import plain as plain

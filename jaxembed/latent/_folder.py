@@ -1,13 +1,18 @@
-"""The folder of a training run: what identifies it, and its newest whole state."""
+"""The folder of a training run: what identifies it, and its newest whole state; and numbers that are computed once."""
 
+import hashlib
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from ._words import unworded, worded
 
 RUN, STATE = "run.json", "state.npz"
 
@@ -29,7 +34,7 @@ class RunFolder:
                 raise ValueError(f"keep: {folder} holds a run with another {differs[0]}; name a new folder")
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            _write(folder / RUN, json.dumps(identity, indent=2).encode())
+            write_whole(folder / RUN, json.dumps(identity, indent=2).encode())
 
     def save(self, step: int, params: Any) -> None:
         """Keep the parameters of a saved step."""
@@ -50,14 +55,48 @@ class RunFolder:
     def _write(self, name: str, leaves: list[Any]) -> None:
         buffer = io.BytesIO()
         np.savez(buffer, **{f"{i:04d}": leaf for i, leaf in enumerate(jax.device_get(leaves))})
-        _write(self.folder / name, buffer.getvalue())
+        write_whole(self.folder / name, buffer.getvalue())
 
     def _read(self, name: str) -> list[np.ndarray]:
         with np.load(self.folder / name) as arrays:
             return [arrays[leaf] for leaf in sorted(arrays)]
 
 
-def _write(path: Path, data: bytes) -> None:
+def kept_json(folder: Path | None, name: str, identity: str, compute: Callable[[], Any]) -> Any:
+    """What was computed earlier, or now, as read back from JSON; undefined and infinite numbers are words in the file.
+
+    What another version of JAX, device or float made is computed anew. A file of bare data, which does not say what
+    made it, is taken as it is.
+
+    Args:
+        folder: where it is kept; None keeps nothing.
+        name: with which the file's name begins.
+        identity: all that the numbers depend on, as text.
+        compute: gives the numbers as JSON data.
+    """
+    if folder is None:
+        return unworded(json.loads(json.dumps(worded(compute()))))
+    path = folder / f"{name}_{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+    now = made_by()
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not (isinstance(found, dict) and found.keys() == {"made by", "value"}):
+            return unworded(found)
+        if found["made by"] == now:
+            return unworded(found["value"])
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"made by": now, "value": worded(compute())})
+    write_whole(path, text.encode())
+    return unworded(json.loads(text)["value"])
+
+
+def made_by() -> dict[str, str]:
+    """What decides the last bits of a number besides its settings."""
+    return {"jax": jax.__version__, "device": jax.devices()[0].device_kind, "float": str(jnp.result_type(float))}
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     new.write_bytes(data)
     os.replace(new, path)

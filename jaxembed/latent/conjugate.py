@@ -17,14 +17,14 @@ _PARTS: dict[str, tuple[Any, Any, tuple[str, ...], tuple[str, str], str]] = {
         StudentT(),
         ("statistics", "moments"),
         ("statistics", "R2"),
-        "Student-t likelihood: R2 of mean and sd near 0.99, the untrained network's near 0.9",
+        "Student-t likelihood: at size quick R2 of mean and sd 0.999 and 0.992, untrained 0.975 and 0.938",
     ),
     "gaussian-gamma-squared": (
         GaussianGamma(),
         SquaredError(),
         ("statistics", "moments"),
         ("statistics", "R2 mean"),
-        "squared error, which asks for the mean alone: R2 of the sd stays below the likelihood's",
+        "squared error asks for the mean alone: at size quick R2 1.000, of the sd 0.946, untrained 0.938",
     ),
     "beta-bernoulli": (
         BetaBernoulli(),
@@ -38,14 +38,14 @@ _PARTS: dict[str, tuple[Any, Any, tuple[str, ...], tuple[str, str], str]] = {
         Lomax(),
         ("log_statistics", "log_moments", "moments"),
         ("log_statistics", "R2"),
-        "Lomax likelihood: rank correlation above 0.99",
+        "Lomax likelihood: at size quick R2 of the log mean 0.999, untrained 0.952",
     ),
     "dirichlet-categorical": (
         DirichletCategorical(),
         Categorical(),
         ("predictive", "statistics", "moments"),
         ("predictive", "KL"),
-        "the next token's distribution to 0.001 nats",
+        "the next token's distribution to 0.001 nats, untrained 0.004",
     ),
 }
 

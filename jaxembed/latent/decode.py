@@ -1,8 +1,7 @@
 """What can be read from trained networks about what generated their items, beside every null and the ceiling."""
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +12,8 @@ from jaxtyping import Array, Float
 
 from ..probes import Kind, scores
 from ..processes.process import Draw, Target
-from ._folder import _write as write_whole
-from ._words import unworded, worded
-from .cells import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, UNTRAINED, Cell, Decoded, joined
+from ._folder import kept_json
+from .cells import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, UNTRAINED, Cell, Decoded, is_null, joined
 from .probing import Probing, last_item, predicted
 from .reading import losses, read_states
 from .training import Recipe, Report, Trained, silent
@@ -40,7 +38,6 @@ def decode(
     *,
     process_of_data: Any = None,
     transfer: bool = False,
-    worlds: Sequence[Any] | None = None,
     draws: Sequence[Draw] | None = None,
     keep: Path | None = None,
     progress: Report = silent,
@@ -56,41 +53,78 @@ def decode(
         trained: from `train_models`.
         probing: what is asked.
         process_of_data: another process to draw from, and to take exact posteriors of (`process.shifted()`); the
-            probe is fitted on its draws too.
+            probe is fitted on its draws too. The floor of the losses is then that of the other process, so that the
+            excess holds the price of the wrong prior; the loss "own prior" is that of exact inference under `process`.
         transfer: fit the probe on draws of `process` instead, and score it on those of `process_of_data`.
-        worlds: another world for every seed (cross-probing).
-        draws: sequences of one's own for every seed, `train + validation + test` of them.
+        draws: sequences of one's own for every seed, `train + validation + test` of them, as long as the recipe's.
         keep: a folder for what is found, seed by seed, so that a killed run goes on.
         progress: takes one line per seed.
 
     Raises:
-        ValueError: for a target that the process does not have, or a place that the network lacks or never trained.
+        ValueError: for what `check_probing` refuses, or draws that do not fit.
     """
-    unknown = [name for name in probing.targets if name not in process.targets]
-    if unknown:
-        raise ValueError(f"targets: no target {unknown[0]!r}; there are {', '.join(process.targets)}")
-    if recipe.model.causal and recipe.length - 1 in probing.places(recipe.length):
-        raise ValueError(
-            "positions: a causal network's answer to the last item is never trained; ask for -2 or earlier"
-        )
-    if (worlds is not None or draws is not None) and keep is not None:
-        raise ValueError("keep: worlds or draws of one's own are not written down; leave keep out")
+    check_probing(process, recipe, probing)
+    if draws is not None:
+        if keep is not None:
+            raise ValueError("keep: what is read from draws of one's own is not written down; leave keep out")
+        _check_draws(draws, probing, recipe.length, len(trained.seeds))
     identity = repr((process, recipe, probing, process_of_data, transfer))
     parts = []
     for i, seed in enumerate(trained.seeds):
-        world = trained.world(i) if worlds is None else worlds[i]
+        world = trained.world(i)
         key = jax.random.fold_in(jax.random.key(seed), PROBING)
         draw = None if draws is None else draws[i]
 
         def one(i: int = i, world: Any = world, key: Array = key, draw: Draw | None = draw) -> Decoded:
             material = _material(process, process_of_data, transfer, world, probing, recipe.length, key, draw)
             cells = _Cells(process, recipe, trained, i, probing, material, key).all()
-            found = _losses(process_of_data or process, world, recipe, trained, i, probing, material.items)
+            found = _losses(process, process_of_data, world, recipe, trained, i, probing, material.items)
             return Decoded(tuple(cells), {name: (value,) for name, value in found.items()}, trained.seeds[i : i + 1])
 
-        parts.append(_kept(keep, f"probed {seed} {identity}", one))
+        found = kept_json(keep, "probed", f"probed {seed} {identity}", lambda one=one: one().plain())
+        parts.append(Decoded.of_plain(found))
         progress(f"seed {seed}: {len(parts[-1].cells)} scores")
-    return joined(parts)
+    parted = ("network", *(["world"] if jax.tree.leaves(trained.worlds) else []), "given draws" if draws else "draws")
+    return replace(joined(parts), varied=f"seeds ({', '.join(parted)})")
+
+
+def check_probing(process: Any, recipe: Recipe, probing: Probing) -> None:
+    """Refuse what cannot be read, before anything is trained for it.
+
+    Raises:
+        ValueError: for a target that the process does not have, that has infinite variance, or that has more numbers
+            than there are training sequences; a place that the network lacks or never trained.
+    """
+    for name in probing.targets:
+        about = process.targets.get(name)
+        for quantity in (name, about and about.ceiling):
+            if quantity in getattr(process, "infinite", {}):
+                raise ValueError(f"targets: {name!r} has infinite variance, {process.infinite[quantity]}")
+        if about is None:
+            raise ValueError(f"targets: no target {name!r}; there are {', '.join(process.targets)}")
+        if about.size > probing.train:
+            raise ValueError(
+                f"targets: {name!r} has {about.size} numbers, more probe targets than the {probing.train} training "
+                "sequences; raise train"
+            )
+    if recipe.model.causal and recipe.length - 1 in probing.places(recipe.length):
+        raise ValueError(
+            "positions: a causal network's answer to the last item is never trained; ask for -2 or earlier"
+        )
+    layers = getattr(recipe.model, "layers", None)
+    if layers is not None:
+        probing.depths(layers + 2)  # the embedding, and what the head reads
+
+
+def _check_draws(draws: Sequence[Draw], probing: Probing, length: int, seeds: int) -> None:
+    if len(draws) != seeds:
+        raise ValueError(f"draws: {len(draws)} sets of sequences for {seeds} seeds; give one for each")
+    count = probing.train + probing.validation + probing.test
+    for draw in draws:
+        if draw.items.shape[0] < count:
+            raise ValueError(f"draws: {draw.items.shape[0]} sequences, but the probing asks for {count}; ask for fewer")
+        if draw.items.shape[1] != length:
+            raise ValueError(f"draws: sequences of {draw.items.shape[1]} items, but the recipe's are {length} long")
 
 
 def _material(
@@ -100,8 +134,6 @@ def _material(
     source, fitted = other or process, probing.train + probing.validation
     count, (drawing, of_exact) = fitted + probing.test, jax.random.split(key)
     if draw is not None:
-        if draw.items.shape[0] < count:
-            raise ValueError(f"draws: {draw.items.shape[0]} sequences, but the probing asks for {count}; ask for fewer")
         parts = [(source, _rows(draw, slice(count)))]
     elif transfer:
         keys = jax.random.split(drawing)
@@ -228,7 +260,9 @@ class _Cells:
         names = about.names if about.kind == "real" else ()
         found = scores(about.kind, np.asarray(said), self._tested(self._truth(target, column)), names) | (instead or {})
         place = (target, self.places[column], layer, step, source)
-        self.found += [Cell(*place, metric, (value,)) for metric, value in found.items()]
+        # The sign of a nearly constant probe's ranks is random, so that it would be a null of any size.
+        defined = {metric: value if is_null(source, metric) else float("nan") for metric, value in found.items()}
+        self.found += [Cell(*place, metric, (value,)) for metric, value in defined.items()]
 
 
 def _majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, float]:
@@ -240,22 +274,11 @@ def _majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, fl
 
 
 def _losses(
-    process: Any, world: Any, recipe: Recipe, trained: Trained, seed: int, probing: Probing, items: Any
+    process: Any, other: Any, world: Any, recipe: Recipe, trained: Trained, seed: int, probing: Probing, items: Any
 ) -> dict[str, float]:
-    """Losses on the first sequences of the test part, beside the floor."""
+    """Losses on the first sequences of the test part, beside the floor; of another process, beside the own prior's."""
     start = probing.train + probing.validation
     tested = jnp.asarray(items[start : start + min(probing.test, probing.loss_draws)])
     params = {"trained": trained.at(seed), "untrained": trained.at(seed, 0)}
-    return losses(process, world, recipe.model, recipe.head, params, tested)
-
-
-def _kept(keep: Path | None, name: str, compute: Callable[[], Decoded]) -> Decoded:
-    if keep is None:
-        return compute()
-    path = keep / f"probed_{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
-    if path.exists():
-        return Decoded.of_plain(unworded(json.loads(path.read_text(encoding="utf-8"))))
-    found = compute()
-    keep.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(worded(found.plain())).encode())
-    return found
+    own = None if other is None else process
+    return losses(other or process, world, recipe.model, recipe.head, params, tested, own)

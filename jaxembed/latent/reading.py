@@ -1,6 +1,7 @@
 """What a trained network makes of sequences: states at some positions and depths, and its loss beside the floor."""
 
 from functools import partial
+from inspect import signature
 from typing import Any, Literal
 
 import jax
@@ -9,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..models import SquaredError
+from ..prediction import network_items
 from .probing import BATCH, Probing
 
 
@@ -36,35 +38,48 @@ def depth_count(model: Any, params: Any, items: Any) -> int:
     return jax.eval_shape(model.states, params, jax.ShapeDtypeStruct((1, *items.shape[1:]), items.dtype)).shape[0]
 
 
-def network_items(items: Any, params: Any) -> Any:
-    """Ids in int32 and reals in the parameters' dtype, whatever the process computes in."""
-    dtype = jax.tree.leaves(params)[0].dtype
-    return items.astype(dtype if jnp.issubdtype(items.dtype, jnp.floating) else np.int32)
-
-
-def losses(process: Any, world: Any, model: Any, head: Any, params: dict[str, Any], items: Any) -> dict[str, float]:
+def losses(
+    process: Any, world: Any, model: Any, head: Any, params: dict[str, Any], items: Any, own: Any = None
+) -> dict[str, float]:
     """Mean loss of predicting every next item, and that of exact inference on the same sequences: the floor.
 
     Nats for likelihoods; the squared error of the predictive mean for squared error. Undefined (NaN) for a network
-    that sees all positions.
+    that sees all positions. Where exact inference is estimated (by particles), "floor error" is the error of its one
+    estimate, |a - b| / sqrt(2) of two with different keys.
 
     Args:
-        process: knows the floor.
+        process: that the sequences are of, which knows the floor.
         world: of the sequences.
         model: the network.
         head: what its answers mean.
         params: by name, for example "trained" and "untrained".
         items: `[sequence, position]` or `[sequence, position, dimension]`.
+        own: the process of the training, where the sequences are of another: "own prior" is then the loss of exact
+            inference under what the network was trained on. What it loses on the floor is the price of the wrong
+            prior, what a network loses on it is the network's.
     """
+    estimated = not isinstance(head, SquaredError) and "key" in signature(process.log_predictive).parameters
+    names = ["floor", *(["floor error"] if estimated else []), *(["own prior"] if own is not None else [])]
     if not model.causal:
-        return dict.fromkeys([*params, "floor"], float("nan"))
+        return dict.fromkeys([*params, *names], float("nan"))
     found = {}
     for name, tree in params.items():
         found[name] = float(np.mean(_in_batches(partial(_losses, model, head), tree, network_items(items, tree), ())))
+    found["floor"] = _exact_loss(process, world, head, items)
+    if estimated:
+        again = _exact_loss(process, world, head, items, key=jax.random.key(1))
+        found["floor error"] = abs(found["floor"] - again) / 2**0.5
+    if own is not None:
+        found["own prior"] = _exact_loss(own, world, head, items)
+    return found
+
+
+def _exact_loss(process: Any, world: Any, head: Any, items: Any, **keys: Any) -> float:
+    """What exact inference loses; `keys` goes to a process that estimates it."""
     if isinstance(head, SquaredError):
         missed = np.asarray(items[:, 1:] - process.predictive_mean(world, items))
-        return found | {"floor": float(np.mean(np.sum(missed**2, axis=-1)))}
-    return found | {"floor": -float(np.mean(np.asarray(process.log_predictive(world, items))))}
+        return float(np.mean(np.sum(missed**2, axis=-1)))
+    return -float(np.mean(np.asarray(process.log_predictive(world, items, **keys))))
 
 
 def _in_batches(read: Any, params: Any, items: Any, asked: tuple) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .decode import decode
+from .decode import check_probing, decode
 from .probing import Probing
 from .result import LatentResult, plain
 from .training import Recipe, Report, Trained, silent, train_models
@@ -22,6 +22,7 @@ class Setting:
         probing: what is read.
         main: target and metric that the setting is judged by.
         expect: one line: the number to expect and the time it takes on two cores.
+        judged: position of the probing after which it is judged; None is the last one.
     """
 
     process: Any
@@ -29,10 +30,14 @@ class Setting:
     probing: Probing
     main: tuple[str, str]
     expect: str = ""
+    judged: int | None = None
 
     def __post_init__(self) -> None:
         if self.main[0] not in self.probing.targets:
             raise ValueError(f"main: {self.main[0]!r} is not among the probed targets {self.probing.targets}")
+        check_probing(self.process, self.recipe, self.probing)
+        if self.judged is not None and self.judged not in self.probing.positions:
+            raise ValueError(f"judged: {self.judged} is not among the probed positions {self.probing.positions}")
 
 
 def carried_out(
@@ -53,6 +58,9 @@ def carried_out(
         keep: a folder for training and scores, so that a killed run goes on where it was.
         progress: takes lines on how far it is.
 
+    Raises:
+        ValueError: for a folder of another run, or training that diverges; what cannot be probed, `Setting` refuses.
+
     Returns:
         The result, and the trained networks for more controls.
     """
@@ -64,4 +72,5 @@ def carried_out(
     decoded = decode(setting.process, setting.recipe, trained, setting.probing, keep=keep, progress=progress)
     seconds = {"training": done - began, "probing": time.perf_counter() - done}
     curve = {"steps": trained.loss_steps, "losses": trained.losses}
-    return LatentResult(name, size, setting.main, plain(setting), decoded, curve, seconds), trained
+    judged = None if setting.judged is None else setting.judged % setting.recipe.length
+    return LatentResult(name, size, setting.main, plain(setting), decoded, curve, seconds, judged), trained

@@ -19,7 +19,7 @@ from ..models import Head, SquaredError
 from ..prediction import Network, masked_loss, next_item_loss
 from ..processes.process import check_squared_error
 from ..train import Progress, advance, start
-from ._folder import RunFolder
+from ._folder import RunFolder, made_by
 
 PIECES = 20
 """Calls that a run is taken in: after each it reports and, where it is kept, writes down its whole state."""
@@ -285,8 +285,7 @@ def _start(process: Any, recipe: Recipe, seeds: tuple[int, ...]) -> Progress:
 
 def _identity(process: Any, recipe: Recipe, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What a run is; another device or version of JAX may give other bits."""
-    made_by = {"jax": jax.__version__, "device": jax.devices()[0].device_kind, "float": str(jnp.result_type(float))}
-    return {"process": repr(process), "recipe": repr(recipe), "seeds": list(seeds), **made_by}
+    return {"process": repr(process), "recipe": repr(recipe), "seeds": list(seeds), **made_by()}
 
 
 def _key(seed: int, use: int) -> PRNGKeyArray:

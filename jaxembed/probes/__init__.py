@@ -7,5 +7,6 @@ from .ridge import ridge as ridge
 from .scores import HIGHER_IS_BETTER as HIGHER_IS_BETTER
 from .scores import best as best
 from .scores import gap_closed as gap_closed
+from .scores import higher_is_better as higher_is_better
 from .scores import scores as scores
 from .softmax import softmax_probe as softmax_probe

@@ -1,7 +1,8 @@
 """Documents of topics of any size: a particle filter over class and topic counts, for predictions at every position.
 
 A particle is proposed from its exact next step and weighted by the exact chance of the word, so that only the
-resampling adds noise; the mean of the weights is an unbiased estimate of the word's chance.
+resampling adds noise. The product over words of the mean weights is an unbiased estimate of the document's chance; no
+single mean is one of its word's chance, and every logarithm is low by about half its variance.
 """
 
 from functools import partial

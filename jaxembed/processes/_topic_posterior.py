@@ -6,13 +6,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ._topic_counts import COUNT_LIMIT, TopicWorld, count_vectors, filter_counts
-from ._topic_gibbs import gibbs
+from ._topic_gibbs import BATCHES, gibbs
 from ._topic_particles import filter_particles
-from .process import Target
+from .process import Target, check_counts, chosen_positions
 
 MEAN, ERROR = "posterior_mean", "monte_carlo_error"
 
@@ -33,21 +32,14 @@ def check_alpha(alpha: float | tuple[float, ...], topics: int) -> None:
         raise ValueError(f"alpha: the Dirichlet prior is improper at {alpha}; need positive finite numbers")
 
 
-def check_rows(name: str, table: Any, columns: int) -> Array:
-    """A table of distributions by row, in JAX's default float.
+def check_sampling(sweeps: int, particles: int) -> None:
+    """Refuse too few sweeps for an error by batch means, or no particle.
 
     Raises:
-        ValueError: where a row is no distribution, naming the first such row.
+        ValueError: naming the setting.
     """
-    rows = np.asarray(table, np.float64)
-    if rows.ndim != 2 or rows.shape[1] != columns:
-        raise ValueError(f"{name}: need rows of {columns} probabilities, got shape {rows.shape}")
-    # Room for tables that come in float32.
-    wrong = np.flatnonzero(~((np.abs(rows.sum(axis=1) - 1) < 1e-5) & (rows >= 0).all(axis=1)))
-    if wrong.size:
-        total = rows[wrong[0]].sum()
-        raise ValueError(f"{name}: row {wrong[0]} sums to {total:.6g}; need non-negative probabilities that sum to 1")
-    return jnp.asarray(rows / rows.sum(axis=1, keepdims=True), float)
+    check_counts(BATCHES, sweeps=sweeps)
+    check_counts(particles=particles)
 
 
 def alphas(alpha: float | tuple[float, ...], topics: int, dtype: Any) -> Float[Array, " topic"]:
@@ -92,13 +84,13 @@ def posterior(
     for name in wanted:
         if name not in (MEAN, ERROR):
             raise ValueError(f"names: no exact quantity {name!r}; there are {MEAN}, {ERROR}")
-    places = range(items.shape[1]) if positions is None else positions
+    places = chosen_positions(items.shape[1], positions)
     if not wanted:
         return {}
     if _listable(world, items):
-        means = _in_parts(lambda part, _: filter_counts(world, part)[0], items, key)[:, jnp.asarray(list(places))]
+        means = _in_parts(lambda part, _: filter_counts(world, part)[0], items, key)[:, places]
         return {name: means if name == MEAN else jnp.zeros_like(means) for name in wanted}
-    found = [_sampled(world, items, place % items.shape[1], key, sweeps) for place in places]
+    found = [_sampled(world, items, place, key, sweeps) for place in places.tolist()]
     return {name: jnp.stack([pair[name == ERROR] for pair in found], axis=1) for name in wanted}
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ._running import running_mean, seen
-from .process import Draw, Target, World, check_positive, collect
+from .process import Draw, Target, World, check_positive, collect, differing
 
 MOMENTS = 4
 """How many raw moments of the posterior are targets."""
@@ -101,5 +101,9 @@ class BetaBernoulli:
         return jnp.log(chosen / (p["ones"] + p["zeros"])[:, :-1])
 
     def shifted(self) -> "BetaBernoulli":
-        """The published shift: the two prior counts change places."""
-        return BetaBernoulli(self.zeros, self.ones)
+        """The published shift: the two prior counts change places.
+
+        Raises:
+            ValueError: where they are equal.
+        """
+        return differing(BetaBernoulli(self.zeros, self.ones), self, "take ones and zeros that differ")

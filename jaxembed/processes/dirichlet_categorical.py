@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .process import Draw, Target, World, check_positive, collect
+from .process import Draw, Target, World, check_positive, collect, differing
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,10 @@ class DirichletCategorical:
         return jnp.log(chosen / jnp.sum(posterior, axis=-1))
 
     def shifted(self) -> "DirichletCategorical":
-        """The prior counts in reverse order."""
-        return DirichletCategorical(self.concentration[::-1])
+        """The prior counts in reverse order.
+
+        Raises:
+            ValueError: where they read the same backwards.
+        """
+        reverse = DirichletCategorical(self.concentration[::-1])
+        return differing(reverse, self, "take a concentration that is not the same in reverse")

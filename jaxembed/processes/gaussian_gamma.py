@@ -10,7 +10,7 @@ from jax.scipy.special import digamma, gammaln
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ._running import running_mean, running_square_sum, seen
-from .process import Draw, Target, World, check_positive, collect
+from .process import Draw, Target, World, check_positive, collect, differing
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,15 @@ class GaussianGamma:
 
     @property
     def targets(self) -> dict[str, Target]:
-        """What a probe may be asked for."""
+        """What a probe may be asked for; nothing of infinite variance, and nothing whose best guess has one."""
         moments = ("E[log tau]", "E[tau]", "E[tau mu]", "E[tau mu^2]")
-        return {
+        every = {
             "statistics": Target("real", 2, ("mean", "sd"), about="sample mean and standard deviation, divisor n - 1"),
             "moments": Target("real", 4, moments, about="expected natural statistics of the posterior"),
             "parameters": Target("real", 2, ("mu", "tau"), "posterior_mean", "the generating mean and precision"),
             "predictive_mean": Target("real", 1, ("E[next]",), about="the posterior mean of mu"),
         }
+        return {name: target for name, target in every.items() if not {name, target.ceiling} & set(self.infinite)}
 
     @property
     def infinite(self) -> dict[str, str]:
@@ -137,8 +138,12 @@ class GaussianGamma:
         return self.posterior(items)["mean"][:, :-1, None]
 
     def shifted(self) -> "GaussianGamma":
-        """The published shift: prior mean 5 and shape 2."""
-        return replace(self, mean=5.0, shape=2.0)
+        """The published shift: prior mean 5 and shape 2.
+
+        Raises:
+            ValueError: where the prior has both already.
+        """
+        return differing(replace(self, mean=5.0, shape=2.0), self, "take another mean than 5 or another shape than 2")
 
 
 def _statistics(x: Float[Array, "sequence position"]) -> Float[Array, "sequence position target"]:

@@ -7,10 +7,9 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from .process import Draw, Target, World, check_positive, collect
+from .process import Draw, Target, World, check_counts, check_positive, check_rows, collect
 
 SHIFTED_WEIGHT = 0.85
 """Probability of the first state at the start of a shifted process."""
@@ -41,16 +40,12 @@ class HiddenMarkov:
     start: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("states", "vocab"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        check_counts(states=self.states, vocab=self.vocab)
         check_positive("Dirichlet", transition=self.transition, emission=self.emission)
         if not 0 <= self.linger < 1:
             raise ValueError(f"linger: must be a probability below 1, got {self.linger}")
         if self.start is not None:
-            if len(self.start) != self.states:
-                raise ValueError(f"start: need {self.states} probabilities, one per state, got {len(self.start)}")
-            check_rows("start", np.asarray([self.start]))
+            check_rows("start", self.start, self.states)
 
     @property
     def reads(self) -> Literal["tokens", "reals"]:
@@ -157,7 +152,7 @@ class HiddenMarkov:
         return best_path(jnp.log(start), jnp.log(chain), jnp.log(emission.T[items]))
 
     def shifted(self) -> "HiddenMarkov":
-        """Out of distribution: nearly always the first state at the start, and a chain that lingers half as much more.
+        """Out of distribution: nearly always the first state at the start, and a chain that asks A half as often.
 
         The same world serves both; the emissions stay as they are.
         """
@@ -169,10 +164,14 @@ class HiddenMarkov:
         """First-state probabilities `[state]`, the chain with its lingering `[state, state]`, and the emissions."""
         transition, emission = world["transition"], world["emission"]
         if transition.shape != (self.states, self.states) or emission.shape != (self.states, self.vocab):
-            raise ValueError(f"world: need {self.states} states and {self.vocab} tokens, got {emission.shape}")
+            got = f"transition {transition.shape} and emission {emission.shape}"
+            raise ValueError(f"world: need {self.states} states and {self.vocab} tokens, got {got}")
         for name, rows in world.items():
-            if not isinstance(rows, Tracer):
-                check_rows(name, rows)
+            try:
+                known = np.asarray(rows)
+            except jax.errors.TracerArrayConversionError:
+                continue  # inside jit there are no values to look at
+            check_rows(name, known, None, None)
         equal = (1 / self.states,) * self.states
         start = jnp.asarray(equal if self.start is None else self.start, emission.dtype)
         return (
@@ -194,28 +193,11 @@ def hidden_markov_world(transition: Any, emission: Any) -> World:
         emission: `[state, token]`, rows of probabilities.
 
     Raises:
-        ValueError: where a row is no probability distribution.
+        ValueError: where a row is no probability distribution, or the two differ in the number of states.
     """
-    for name, rows in (("transition", transition), ("emission", emission)):
-        check_rows(name, np.asarray(rows, float))
-    return {"transition": jnp.asarray(transition, float), "emission": jnp.asarray(emission, float)}
-
-
-def check_rows(name: str, rows: Any) -> None:
-    """Refuse rows that are no probabilities.
-
-    Raises:
-        ValueError: naming the row and its sum.
-    """
-    rows = np.asarray(rows, np.float64)
-    if rows.ndim != 2:
-        raise ValueError(f"{name}: need a table with a row of probabilities per state, got shape {rows.shape}")
-    if not np.isfinite(rows).all() or rows.min() < 0:
-        raise ValueError(f"{name}: probabilities must be finite and non-negative; fix the entries")
-    off = np.abs(rows.sum(axis=1) - 1)
-    if off.max() > 1e-4:
-        worst = int(off.argmax())
-        raise ValueError(f"{name}: row {worst} sums to {rows[worst].sum():.6g}, not to one; divide it by its sum")
+    rows = check_rows("emission", emission, None, None)
+    steps = check_rows("transition", transition, len(rows), len(rows))
+    return {"transition": jnp.asarray(steps, float), "emission": jnp.asarray(rows, float)}
 
 
 @jax.jit

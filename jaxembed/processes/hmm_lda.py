@@ -6,20 +6,21 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ._topic_counts import TopicWorld
 from ._topic_posterior import (
     alphas,
     check_alpha,
-    check_rows,
+    check_sampling,
     draw_words,
     log_predictive,
     mixture_targets,
     posterior,
     tilted,
 )
-from .process import Draw, Target, World, check_positive
+from .process import Draw, Target, World, check_counts, check_positive, check_rows
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class HmmLda:
     particles: int = 1000
 
     def __post_init__(self) -> None:
+        check_counts(topics=self.topics, vocab=self.vocab, classes=self.classes)
+        check_sampling(self.sweeps, self.particles)
         check_alpha(self.alpha, self.topics)
         check_positive("Dirichlet", beta=self.beta, emission=self.emission, transition=self.transition)
         if not 0 <= self.share <= 1:
@@ -93,13 +96,20 @@ class HmmLda:
         """A world of known topics, class emissions and steps between syntactic classes.
 
         Raises:
-            ValueError: where a row does not sum to one.
+            ValueError: where a row does not sum to one, or the steps have more than one equilibrium.
         """
-        return {
-            "topics": check_rows("topics", topics, self.vocab),
-            "emission": check_rows("emission", emission, self.vocab),
-            "transition": check_rows("transition", transition, self.classes),
+        steps = check_rows("transition", transition, self.classes, self.classes)
+        if not _meet(steps):
+            line = (
+                "transition: the classes fall apart into groups that never meet; let all of them lead to a common one"
+            )
+            raise ValueError(line)
+        tables = {
+            "topics": check_rows("topics", topics, self.topics, self.vocab),
+            "emission": check_rows("emission", emission, self.classes, self.vocab),
+            "transition": steps,
         }
+        return {name: jnp.asarray(table, float) for name, table in tables.items()}
 
     def sample(self, key: PRNGKeyArray, world: World, sequences: int, length: int) -> Draw:
         """Documents, with the latents `mixture` `[sequence, topic]` and `class` `[sequence, position, state]`."""
@@ -167,3 +177,11 @@ class HmmLda:
         start = below(levels[0], first[None, :])
         _, later = jax.lax.scan(step, start, levels[1:])
         return jnp.concatenate([start[None], later]).T
+
+
+def _meet(steps: Float[np.ndarray, "state state"]) -> bool:
+    """Whether some class can be reached from every class: the chain then has one equilibrium."""
+    reached = (steps > 0) | np.eye(len(steps), dtype=bool)
+    for through in range(len(steps)):
+        reached |= reached[:, through, None] & reached[None, through]
+    return bool(reached.all(axis=0).any())

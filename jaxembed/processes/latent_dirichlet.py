@@ -12,14 +12,14 @@ from ._topic_counts import TopicWorld, one_class
 from ._topic_posterior import (
     alphas,
     check_alpha,
-    check_rows,
+    check_sampling,
     draw_words,
     log_predictive,
     mixture_targets,
     posterior,
     tilted,
 )
-from .process import Draw, Target, World, check_positive
+from .process import Draw, Target, World, check_counts, check_positive, check_rows
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class LatentDirichlet:
     particles: int = 1000
 
     def __post_init__(self) -> None:
+        check_counts(topics=self.topics, vocab=self.vocab)
+        check_sampling(self.sweeps, self.particles)
         check_alpha(self.alpha, self.topics)
         check_positive("Dirichlet", beta=self.beta)
 
@@ -83,7 +85,7 @@ class LatentDirichlet:
         Raises:
             ValueError: where a row does not sum to one.
         """
-        return {"topics": check_rows("topics", topics, self.vocab)}
+        return {"topics": jnp.asarray(check_rows("topics", topics, self.topics, self.vocab), float)}
 
     def sample(self, key: PRNGKeyArray, world: World, sequences: int, length: int) -> Draw:
         """Documents, with the latent `mixture` `[sequence, topic]`."""

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from .process import Draw, Target, World, check_positive, collect
+from .process import Draw, Target, World, check_counts, check_positive, collect
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class LinearGaussian:
     start_spread: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("states", "dimension"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: must be at least 1, got {getattr(self, name)}")
+        check_counts(states=self.states, dimension=self.dimension)
         if not 0 <= self.radius < 1:
             raise ValueError(f"radius: stable dynamics need a radius from 0 to below 1, got {self.radius}; lower it")
         check_positive("Gaussian", state_noise=self.state_noise, item_noise=self.item_noise, start_spread=self.spread)
@@ -194,8 +192,18 @@ def linear_gaussian_world(dynamics: Any, readout: Any) -> World:
         readout: `[dimension, state]`, C.
 
     Raises:
-        ValueError: where the dynamics are not stable.
+        ValueError: where the shapes do not fit, an entry is not finite, or the dynamics are not stable.
     """
+    states = np.shape(dynamics)[-1] if np.ndim(dynamics) else 0
+    for name, matrix, fits in (
+        ("dynamics", dynamics, np.shape(dynamics) == (states, states) and states),
+        ("readout", readout, np.ndim(readout) == 2 and np.shape(readout)[1] == states),
+    ):
+        if not fits:
+            need = "a square matrix" if name == "dynamics" else f"a matrix of {states} columns, one per state"
+            raise ValueError(f"{name}: need {need}, got shape {np.shape(matrix)}")
+        if not np.isfinite(matrix).all():
+            raise ValueError(f"{name}: every entry must be finite; fix the entries")
     largest = float(np.abs(np.linalg.eigvals(np.asarray(dynamics, float))).max())
     if not largest < 1:
         raise ValueError(f"dynamics: stable ones need eigenvalues below 1 in modulus, got {largest:.4g}; shrink them")

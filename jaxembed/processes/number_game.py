@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from ._discrete import checked_prior, chosen_positions, log_of, log_posterior
-from .process import Draw, Target, collect
+from ._discrete import log_of, log_posterior
+from .process import Draw, Target, check_rows, chosen_positions, collect
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class NumberGame:
     def probabilities(self) -> Float[np.ndarray, " hypothesis"]:
         """Prior of the hypotheses."""
         if self.prior is not None:
-            return checked_prior(self.prior, self.hypotheses)
+            return check_rows("prior", self.prior, self.hypotheses)
         interval, size = np.array([name.startswith("from") for name in self.names]), self.members.sum(axis=1)
         weights = size * np.exp(-size / self.typical_size)
         weights = np.where(interval, weights / max(weights[interval].sum(), np.finfo(float).tiny), 0.0)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+import numpy as np
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+AnyProcess = TypeVar("AnyProcess")
 
 World = dict[str, Array]
 """What is drawn once and shared by all sequences of a run (transition matrices, topics); empty where nothing is."""
@@ -106,11 +108,11 @@ def collect(
     Args:
         quantities: name to a function that gives it at all positions, `[sequence, position, target]`.
         names: those wanted; None takes all of finite variance.
-        positions: those wanted; None takes all.
+        positions: those wanted, negative ones from the end; None takes all.
         infinite: name to why its variance is infinite; asking for one is refused.
 
     Raises:
-        ValueError: for a name that is not there, or whose variance is infinite.
+        ValueError: for a name that is not there, or whose variance is infinite; for a position outside the sequence.
 
     >>> import jax.numpy as jnp
     >>> collect({"twice": lambda: 2 * jnp.ones((1, 3, 1))}, None, (0, 2))["twice"].shape
@@ -126,8 +128,23 @@ def collect(
     every = {name: quantities[name]() for name in wanted}
     if positions is None:
         return every
-    rows = jnp.asarray(list(positions))
-    return {name: values[:, rows] for name, values in every.items()}
+    return {name: values[:, chosen_positions(values.shape[1], positions)] for name, values in every.items()}
+
+
+def chosen_positions(length: int, positions: Sequence[int] | None) -> Int[np.ndarray, " position"]:
+    """The positions to answer for: all of them by default; negative ones count from the end.
+
+    Raises:
+        ValueError: where a position is outside the sequence.
+
+    >>> chosen_positions(3, (0, -1)).tolist()
+    [0, 2]
+    """
+    chosen = np.arange(length) if positions is None else np.asarray(list(positions), int)
+    outside = chosen[(chosen < -length) | (chosen >= length)]
+    if len(outside):
+        raise ValueError(f"positions: need -{length} .. {length - 1} in sequences of {length}, got {outside[0]}")
+    return chosen % length
 
 
 def check_squared_error(process: Any) -> None:
@@ -150,3 +167,54 @@ def check_positive(kind: str, **values: float) -> None:
     for name, value in values.items():
         if not (isfinite(value) and value > 0):
             raise ValueError(f"{name}: the {kind} prior is improper at {value}; need a positive finite number")
+
+
+def check_counts(least: int = 1, /, **values: int) -> None:
+    """Refuse a number of things that is too small.
+
+    Raises:
+        ValueError: naming it.
+    """
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name}: must be at least {least}, got {value}")
+
+
+def check_rows(name: str, table: Any, *shape: int | None) -> Float[np.ndarray, "..."]:
+    """Probabilities along the last axis, divided by their sum.
+
+    Args:
+        name: what to call them in an error.
+        table: probabilities; their sums may be off by the rounding of float32.
+        shape: the shape they need; None for any length.
+
+    Raises:
+        ValueError: for another shape, entries that are no probabilities, or a row that does not sum to one.
+
+    >>> check_rows("start", [0.25, 0.75], 2).tolist()
+    [0.25, 0.75]
+    """
+    values = np.asarray(table, np.float64)
+    fits = values.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, values.shape, strict=True))
+    if not fits or not values.size:
+        need = " x ".join("n" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name}: need {need} probabilities, got shape {values.shape}")
+    if not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError(f"{name}: probabilities must be finite and not negative; fix the entries")
+    totals = values.sum(axis=-1, keepdims=True)
+    worst = int(np.abs(totals - 1).argmax())
+    if abs(totals.flat[worst] - 1) > 1e-5:
+        which = f"row {worst} sums" if values.ndim > 1 else "probabilities sum"
+        raise ValueError(f"{name}: {which} to {totals.flat[worst]:.6g}, not 1; divide by the sum")
+    return values / totals
+
+
+def differing(shifted: AnyProcess, own: AnyProcess, change: str) -> AnyProcess:
+    """The shifted process, unless it is the very one that was to be shifted.
+
+    Raises:
+        ValueError: saying what to change.
+    """
+    if shifted == own:
+        raise ValueError(f"shifted: the prior would stay as it is; {change}")
+    return shifted

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar, Literal
 
 import jax
@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ._discrete import checked_prior, chosen_positions, log_of, log_posterior
-from .process import Draw, Target, collect
+from ._discrete import log_of, log_posterior
+from .process import Draw, Target, check_rows, chosen_positions, collect
 
 SLACK = 1e-6
 """How far beyond an edge, over the width of the grid, a point still counts as inside: float32 rounds at the edges."""
@@ -91,7 +91,7 @@ class Rectangles:
     def probabilities(self) -> Float[np.ndarray, " hypothesis"]:
         """Prior of an axis' intervals."""
         count = len(self.intervals)
-        return np.full(count, 1 / count) if self.prior is None else checked_prior(self.prior, count)
+        return np.full(count, 1 / count) if self.prior is None else check_rows("prior", self.prior, count)
 
     @cached_property
     def boxes(self) -> Float[np.ndarray, "hypothesis 4"]:
@@ -142,16 +142,20 @@ class Rectangles:
         """
         chosen = chosen_positions(items.shape[1], positions)
         axes = jnp.exp(log_posterior(self._joint(items, chosen)))
-        joint = (axes[:, :, 0, :, None] * axes[:, :, 1, None, :]).reshape(*axes.shape[:2], -1)
+
+        @cache
+        def joint() -> Array:
+            return (axes[:, :, 0, :, None] * axes[:, :, 1, None, :]).reshape(*axes.shape[:2], -1)
+
         centre, width = (
             jnp.asarray(self.intervals.mean(axis=1), float),
             jnp.asarray(np.diff(self.intervals)[:, 0], float),
         )
         found = {
-            "hypothesis": lambda: joint,
+            "hypothesis": joint,
             "centre": lambda: axes @ centre,
             "extent": lambda: axes @ width,
-            "map": lambda: jnp.asarray(self.boxes, float)[jnp.argmax(joint, axis=-1)],
+            "map": lambda: jnp.asarray(self.boxes, float)[jnp.argmax(joint(), axis=-1)],
         }
         return collect(found, names, None)
 

@@ -16,7 +16,7 @@ from ..probes import scores
 from ..processes import Draw
 from .check import Check
 from .measured import silent
-from .topics import TARGET, TopicSize, read_mixture
+from .topics import PLANS, TARGET, TopicSize, masked_setting, read_mixture
 
 DRAWS = 4000
 """What is folded into a seed's key for the documents of its process."""
@@ -90,8 +90,9 @@ def split(matrix: Float[np.ndarray, "seed seed"]) -> tuple[np.ndarray, np.ndarra
 
 
 def cross_probing(
-    size: TopicSize, seeds: int = 5, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> CrossProbingStudy:
+    size: TopicSize, seeds: int = 5, keep: Path | None = None, progress: Callable[[str], None] = silent, *,
+    masked: bool = False,
+) -> CrossProbingStudy:  # fmt: skip
     """Train a network for each of several topic models, and read each on the documents of all of them.
 
     With its own probe a network says nothing about topics of another model: their order there is arbitrary. With the
@@ -102,11 +103,13 @@ def cross_probing(
         seeds: networks and topic models.
         keep: a folder for the networks, so that a killed run goes on where it was.
         progress: takes lines on how far it is.
+        masked: networks that fill in masked words in place of those that predict the next, as many words in all.
 
     Source: zhang2024embed, zhang2023definetti.
     """
     setting = find_setting("topics", size)
     setting = replace(setting, probing=replace(setting.probing, **PARTS[size]))
+    setting = masked_setting(setting, PLANS[size].masks) if masked else setting
     trained = train_models(setting.process, setting.recipe, range(seeds), keep=keep, progress=progress)
     read = _Readings(setting, trained)
     found = {reading: {metric: np.empty((seeds, seeds)) for metric in SHOWN} for reading in READINGS}

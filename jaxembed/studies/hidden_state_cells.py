@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..latent.cells import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, Cell
+from ..latent.decode import _majority as majority
 from ..latent.probing import last_item, predicted
 from ..probes import scores
 from ..processes import HiddenMarkov
@@ -27,9 +28,12 @@ TARGETS = (BELIEF, FILTER, VITERBI, SMOOTHER, STATE, TWICE)
 """About the token: p(state) before it, p(state) after it, the last state of the best path through it, p(state before)
 after it, the state itself, and, as a wrong variant, the first with the last token's likelihood taken twice."""
 STATISTIC = "exact belief"
-"""A source beside those of the room latent: the same probe, of the exact belief in place of the network's state."""
+"""A source beside those of the room latent: the same probe, of the exact belief in place of the network's state; on
+data of another prior it is the belief that the own prior would form there."""
 TRANSFER = "probe of own data"
 """A source out of distribution: the probe that was fitted on the process of training."""
+OWN_PRIOR = "belief of the own prior"
+"""A source out of distribution, read by no probe: what exact inference with the prior of training says."""
 
 
 class Question(NamedTuple):
@@ -148,12 +152,11 @@ def grid_cells(
         sources = {LAST_ITEM: last_item(items, at, vocab, split.train), **states[embedding]}
         truths = {target: question.truth for target, question in asked.items()}
         for target, said in answers(sources, truths, order, split).items():
-            train, validation, truth = split.parts(asked[target].truth)
+            truth = split.parts(asked[target].truth)[2]
             votes = split.parts(asked[target].votes[embedding])[2]
             said[CEILING] = split.parts(asked[target].guess[embedding])[2]
-            most = np.bincount(np.concatenate([train, validation]).argmax(axis=1)).argmax()
             better = {
-                CONSTANT: float(np.mean(truth.argmax(axis=1) == most)),
+                CONSTANT: majority("distribution", asked[target].truth[: split.total], truth)["accuracy"],
                 CEILING: float(np.mean(votes.argmax(axis=1) == truth.argmax(axis=1))),
             }
             for source, guess in said.items():
@@ -198,7 +201,7 @@ def cells_of(
     return [Cell(name, position, layer, step, source, metric, (value,)) for metric, value in found.items()]
 
 
-def statistic(belief: Float[Array, "sequence state"]) -> Float[np.ndarray, "sequence width"]:
+def statistic(belief: Float[Array | np.ndarray, "sequence state"]) -> Float[np.ndarray, "sequence width"]:
     """The exact belief as a probe reads it: its probabilities, and their logarithms for the softmax."""
     values = np.asarray(belief)
     return np.concatenate([values, np.log(np.maximum(values, 1e-12))], axis=1)
@@ -235,9 +238,11 @@ def shifted_cells(
     }
     both = np.concatenate([own[0][:fitted], read[MODEL][fitted:]])
     moved = answers({MODEL: both}, {BELIEF: own[1]}, order, split)[BELIEF][MODEL]
-    stuck, found = split.parts(next(iter(beliefs.values())))[2], []
-    for name, said in answers({**read, LAST_ITEM: tokens}, beliefs, order, split).items():
+    own_belief, found = next(iter(beliefs.values())), []
+    sources = {**read, LAST_ITEM: tokens, STATISTIC: statistic(own_belief)}
+    more = {TRANSFER: moved, OWN_PRIOR: split.parts(own_belief)[2]}
+    for name, said in answers(sources, beliefs, order, split).items():
         truth = split.parts(beliefs[name])[2]
-        for source, guess in (said | {TRANSFER: moved, STATISTIC: stuck, CEILING: truth}).items():
+        for source, guess in (said | more | {CEILING: truth}).items():
             found += cells_of(name, position, source, guess, truth)
     return found

@@ -84,28 +84,28 @@ class Memorisation:
         least, added = (0.9, 0.15) if self.size == "tiny" else (0.95, 0.05)
         items, before = self.items(name), self.items(name, trained=False)
         own, worst = items[:, -1], int(items[:, :-1].mean(axis=0).argmax())
-        more = self.earlier(name) - self.earlier(name, trained=False)
-        largest = (
-            f"x_{worst + 1}: {mean_and_interval(items[:, worst], 3)}; mean of nine {self.earlier(name).mean():.3f}"
-        )
-        nulls = (
-            f"sufficiency allows {self.sufficient[0]:.3f}, x_10 alone {self.last_item[0]:.3f}, "
-            f"untrained {before[:, worst].mean():.3f}"
-        )
+        after, start = self.earlier(name), self.earlier(name, trained=False)
+        more, tenth = after - start, f"{mean_and_interval(own, 3)}; untrained {mean_and_interval(before[:, -1], 3)}"
+        beyond = f"{mean_and_interval(more, 3)}; trained {after.mean():.3f}, untrained {start.mean():.3f}"
         asked = [
-            Check(f"{name}: R2 of x_10", f">= {least:g}", mean_and_interval(own, 3), bool(own.mean() >= least)),
+            Check(f"{name}: R2 of x_10", f">= {least:g}", tenth, bool(own.mean() >= least)),
             Check(
                 f"{name}: mean R2 of x_1 .. x_9 beyond the untrained network's",
                 f"<= {added:g}",
-                mean_and_interval(more, 3),
+                beyond,
                 bool(more.mean() <= added),
             ),
         ]
         if self.size == "tiny":
             return asked
         most = 0.55
+        largest = (
+            f"x_{worst + 1}: {mean_and_interval(items[:, worst], 3)}; mean of nine {after.mean():.3f}; sufficiency "
+            f"allows {self.sufficient[0]:.3f}, x_10 alone {self.last_item[0]:.3f}, "
+            f"untrained {before[:, worst].mean():.3f}"
+        )
         good = bool(items[:, worst].mean() <= most)
-        return [*asked, Check(f"{name}: largest R2 of x_1 .. x_9", f"<= {most:g}", f"{largest}; {nulls}", good)]
+        return [*asked, Check(f"{name}: largest R2 of x_1 .. x_9", f"<= {most:g}", largest, good)]
 
 
 def memorisation(

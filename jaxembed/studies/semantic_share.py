@@ -11,6 +11,7 @@ from ..latent import Decoded, Setting, carried_out
 from ..latent.catalogue import find_setting
 from ..latent.cells import CEILING, MODEL, NULLS
 from ..latent.result import SHARE
+from ..probes import gap_closed
 from .check import Check
 from .measured import mean_and_interval, silent
 from .topics import DIGITS, METRICS, TARGET, TopicSize
@@ -43,9 +44,10 @@ class SemanticShareStudy:
         """Scores of the model, a null or the ceiling."""
         return self.found[share].values(TARGET, metric, source)
 
-    def closed(self, share: float, metric: str = "L2") -> Float[np.ndarray, " seed"]:
-        """The way from the best null to the ceiling that the model closes."""
-        return self.found[share].share(TARGET, metric)
+    def closed(self, share: float, metric: str = "L2", source: str = MODEL) -> Float[np.ndarray, " seed"]:
+        """The way from the best null to the ceiling that the model, or what else is read, closes."""
+        null, ceiling = self.found[share].null(TARGET, metric)[0], self.values(share, CEILING, metric)
+        return gap_closed(self.values(share, source, metric), null, ceiling)
 
     def rows(self) -> list[tuple[str, ...]]:
         """Scores by share and what is read, with their interval over seeds, under `HEADER`."""
@@ -71,13 +73,19 @@ class SemanticShareStudy:
         return Check(name, f">= {asked:.0%}", f"{mean_and_interval(closed)}; {beside}", bool(closed.mean() >= asked))
 
     def _rise_check(self) -> Check:
-        """The curve: more semantic words, a better reading of the mixture."""
+        """The curve, of the share of the gap: L2 itself falls with more semantic words for exact inference too."""
         shares = sorted(self.found)
-        errors = [self.values(share, MODEL, "L2").mean() for share in shares]
-        got = ", ".join(f"{share:g}: {error:.4f}" for share, error in zip(shares, errors, strict=True))
-        return Check(
-            "L2 by semantic share", "falls from the smallest share to the largest", got, bool(errors[-1] < errors[0])
+        closed = [self.closed(share).mean() for share in shares]
+        got = "; ".join(
+            f"{share:g}: {value:.2f} (L2 {self._mean(share, MODEL):.4f}, ceiling {self._mean(share, CEILING):.4f}, "
+            f"untrained {self._mean(share, 'untrained'):.4f})"
+            for share, value in zip(shares, closed, strict=True)
         )
+        asked = "rises from the smallest semantic share to the largest"
+        return Check("share of the gap in L2 by semantic share", asked, got, bool(closed[-1] > closed[0]))
+
+    def _mean(self, share: float, source: str) -> float:
+        return float(self.values(share, source, "L2").mean())
 
 
 def semantic_share(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,8 @@ def corpus_with_targets(
     order = np.random.default_rng(0).permutation(len(texts.train))
     whole = [int(k) for k in order if setting.least <= len(ids[0][k]) <= setting.longest]
     fitted_on = [texts.train[k].text for k in whole]
-    identity = (train.hash, test.hash, setting.fits, setting.passes, setting.positions, len(fitted_on))
+    digest = sha256("\0".join(fitted_on).encode(errors="surrogatepass")).hexdigest()[:16]
+    identity = (train.hash, test.hash, setting.fits, setting.passes, setting.positions, digest)
     targets, references = {}, {}
     for size in setting.topics:
         shares = setting.positions if size == setting.topics[0] else 0

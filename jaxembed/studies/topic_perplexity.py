@@ -46,7 +46,7 @@ def perplexity_link(
     Args:
         losses: `[position, document]`, nats per token; NaN where there is no token.
         right: `[position, document]`, whether the probe's top topic there is the document's.
-        resamples: of documents, and permutations behind the null.
+        resamples: of documents; the null takes as many permutations, but at most 200.
         seed: of both.
 
     Raises:

@@ -48,7 +48,7 @@ def gap(joint: Joint, groups: Groups) -> float:
     >>> round(gap(repeats, np.array([0, 1])), 3), round(gap(repeats, np.array([0, 0])), 3)
     (0.0, 0.693)
     """
-    joint, groups = _checked(joint, groups)
+    joint, groups = checked(joint, groups)
     return float(rel_entr(_given(joint), _given(_pooled(joint, groups))[groups]).sum(axis=1) @ joint.sum(axis=1))
 
 
@@ -65,7 +65,7 @@ def log_loss(joint: Joint, groups: Groups, predicted: Float[Array | np.ndarray, 
         groups: as in `gap`.
         predicted: the head's distribution for each value of the statistic; rows sum to one.
     """
-    table, ids = _checked(joint, groups)
+    table, ids = checked(joint, groups)
     pooled = _pooled(table, ids)
     if predicted.shape != pooled.shape or not np.allclose(np.sum(predicted, axis=1), 1, atol=1e-6):
         raise ValueError(f"predicted: need {pooled.shape[0]} distributions over {pooled.shape[1]} items, rows sum to 1")
@@ -96,12 +96,19 @@ def tells_apart(likelihood: Float[Array | np.ndarray, "state token"]) -> bool:
     return int(np.linalg.matrix_rank(np.asarray(likelihood))) == likelihood.shape[0]
 
 
-def _checked(joint: Joint, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+def checked(joint: Joint, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """A table of probabilities and the statistic's ids, as numpy arrays.
+
+    Raises:
+        ValueError: where the table is no distribution, or a past has no id.
+    """
     table, ids = np.asarray(joint, float), np.asarray(groups)
     if table.min() < 0 or not np.isclose(table.sum(), 1, atol=1e-6):
         raise ValueError(f"joint: probabilities must sum to one, got {table.sum():g}; divide by their sum")
-    if ids.shape != table.shape[:1] or ids.min() < 0:
-        raise ValueError(f"groups: need an id 0, 1, .. for each of {len(table)} pasts, got shape {ids.shape}")
+    whole = np.issubdtype(ids.dtype, np.integer)
+    if ids.shape != table.shape[:1] or not whole or ids.min() < 0:
+        got = f"shape {ids.shape}, from {ids.min() if ids.size else 'nothing'}"
+        raise ValueError(f"groups: need an id 0, 1, .. for each of {len(table)} pasts, got {got}")
     return table, ids
 
 

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Int
 
+from .predictive_sufficiency import checked
+
 
 class SquaredErrorRisk(NamedTuple):
     """What the expected squared error consists of, in squared units of the items, summed over dimensions.
@@ -41,16 +43,16 @@ def risk(
         predicted: g, the head's output for each value of the statistic.
 
     Raises:
-        ValueError: where `joint` is no distribution.
+        ValueError: where `joint` is no distribution, or a past has no id or no output of the head.
 
     >>> import numpy as np
     >>> coin = np.full((2, 2), 0.25)
     >>> risk(coin, np.array([[-1.0], [1.0]]), np.array([0, 0]), np.array([[0.5]]))
     SquaredErrorRisk(floor=1.0, gap=0.0, head=0.25)
     """
-    table, x, ids = np.asarray(joint, float), np.asarray(values, float), np.asarray(groups)
-    if table.min() < 0 or not np.isclose(table.sum(), 1, atol=1e-6):
-        raise ValueError(f"joint: probabilities must sum to one, got {table.sum():g}; divide by their sum")
+    (table, ids), x = checked(joint, groups), np.asarray(values, float)
+    if ids.max() >= len(predicted):
+        raise ValueError(f"predicted: need a row for each id 0 .. {ids.max()} of groups, got {len(predicted)}")
     past, sums = table.sum(axis=1), table @ x
     state, state_sums = np.zeros(len(predicted)), np.zeros((len(predicted), x.shape[1]))
     np.add.at(state, ids, past)
@@ -63,9 +65,9 @@ def risk(
 
 
 def forced_r2(excess: Float[ArrayLike, ""], mean_variance: Float[ArrayLike, ""]) -> Float[Array, ""]:
-    """The least R2 with which a network's own output gives the mean of the next item.
+    """The R2 with which a network's own output gives the mean of the next item; an affine probe has at least that.
 
-    Equation: (Q3) in theory/squared_error.md: R2 >= 1 - excess / Var E[x_{n+1} | x_{0..n}].
+    Equation: (Q3) in theory/squared_error.md: R2 = 1 - excess / Var E[x_{n+1} | x_{0..n}].
     Assumes: squared error; `excess` is the risk above the floor at the same position.
     Valid while: always; NaN where the mean does not vary.
     Clock: none; holds at any time of training.

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.latent import NULLS, Decoded, LatentResult, Probing, Recipe, Trained, decode
+from jaxembed.latent import NULLS, Decoded, LatentResult, Probing, Recipe, Setting, Trained, carried_out, decode
 from jaxembed.latent.cells import Cell, joined
 from jaxembed.latent.probing import last_item
-from jaxembed.models import Categorical
-from jaxembed.processes import BetaBernoulli, Draw
+from jaxembed.latent.reading import losses
+from jaxembed.models import Categorical, SequenceTransformer
+from jaxembed.processes import BetaBernoulli, Draw, GammaExponential
+from jaxembed.processes.process import Target
 
 LENGTH = 12
 PROBING = Probing(("statistics",), (5, -2), train=300, validation=60, test=200, loss_draws=200)
@@ -42,6 +44,7 @@ class Average:
 
     reads: str = "tokens"
     causal: bool = True
+    layers: int = 0
 
     def init(self, key, size, outputs, dtype=float):
         return {"clear": jnp.zeros((), dtype)}
@@ -90,6 +93,9 @@ def test_what_the_network_holds_is_found_beside_its_nulls(found):
     assert found.values("statistics", "R2", "ceiling").tolist() == [1.0, 1.0]
     np.testing.assert_allclose(found.share("statistics", "R2"), 1.0, atol=1e-8)
     assert found.null("statistics", "R2")[1] in ("untrained", "last item")
+    # The ranks of a nearly constant probe have a random sign.
+    assert np.isnan(found.values("statistics", "rank correlation", "shuffled targets")).all()
+    assert np.isfinite(found.null("statistics", "rank correlation")[0]).all()
 
 
 def test_the_loss_stands_above_the_floor_of_exact_inference(found):
@@ -105,13 +111,23 @@ def test_decoding_is_kept_and_words_stand_for_what_is_undefined(found, tmp_path,
     monkeypatch.setattr(Coins, "sample", None)  # nothing is drawn again
     again = decode(PROCESS, RECIPE, TRAINED, short, keep=tmp_path)
     assert repr(again) == repr(once)
-    assert json.loads(path.read_text())["seeds"] == [0] or json.loads(path.read_text())["seeds"] == [7]
-    result = LatentResult("x", "tiny", ("statistics", "R2"), {}, once, {"steps": [5]}, {"training": 0.0})
+    written = json.loads(path.read_text())
+    assert written["value"]["seeds"] in ([0], [7])
+    older = {name: written["value"][name] for name in ("seeds", "losses", "cells")}
+    path.write_text(json.dumps(older))  # as earlier versions wrote it: it does not say what varied, nor what made it
+    assert repr(decode(PROCESS, RECIPE, TRAINED, short, keep=tmp_path)) == repr(once)
+    path.write_text(json.dumps(written | {"made by": {"jax": "0.1"}}))
+    with pytest.raises(TypeError):  # computed anew, which needs draws
+        decode(PROCESS, RECIPE, TRAINED, short, keep=tmp_path)
+    assert once.varied == "seeds (network, draws)"
+    named = replace(once, varied="years")
+    result = LatentResult("x", "tiny", ("statistics", "R2"), {}, named, {"steps": [5]}, {"training": 0.0}, 10)
     result.save(tmp_path / "result.json")
-    assert LatentResult.load(tmp_path / "result.json").rows() == result.rows()
+    loaded = LatentResult.load(tmp_path / "result.json")
+    assert loaded.rows() == result.rows() and loaded.judged == 10 and loaded.decoded.varied == "years"
     assert result.rows()[0][:6] == ("statistics", "R2", "10", "1", "5", "1")
     (check,) = result.checks()
-    assert check.passed and "best null" in check.got
+    assert check.passed and "best null" in check.got and "after item 10" in check.name
 
 
 def test_a_generating_latent_has_the_posterior_mean_for_its_ceiling():
@@ -129,17 +145,25 @@ def test_data_of_another_prior_with_and_without_another_probe(found):
     assert shifted != PROCESS
     own, kept = (decode(PROCESS, RECIPE, TRAINED, short, process_of_data=shifted, transfer=t) for t in (False, True))
     assert own.values("statistics", "R2").min() > 1 - 1e-9 and kept.values("statistics", "R2").min() > 1 - 1e-9
+    # The network is exact under its own prior: all its excess is the price of that.
+    np.testing.assert_allclose(own.losses["trained"], own.losses["own prior"], atol=1e-6)
+    assert own.excess.min() > 0.01 and "own prior" not in found.losses
     # A constant of the own prior says less than nothing about data of the other one.
     assert kept.values("statistics", "R2", "constant").max() < -0.1 < own.values("statistics", "R2", "constant").min()
 
 
-def test_draws_of_ones_own_are_read_and_short_ones_refused(found):
+def test_draws_of_ones_own_are_read_and_short_ones_refused():
     short = replace(PROBING, positions=(-2,))
     draws = [PROCESS.sample(jax.random.key(i), {}, 560, LENGTH) for i in (1, 1)]
     first = decode(PROCESS, RECIPE, TRAINED, short, draws=draws)
     assert first.values("statistics", "R2", "last item")[0] == first.values("statistics", "R2", "last item")[1]
+    assert first.varied == "seeds (network, given draws)"
     with pytest.raises(ValueError, match="draws: 9 sequences, but the probing asks for 560"):
         decode(PROCESS, RECIPE, TRAINED, short, draws=[jax.tree.map(lambda leaf: leaf[:9], d) for d in draws])
+    with pytest.raises(ValueError, match="draws: sequences of 11 items, but the recipe's are 12 long"):
+        decode(PROCESS, RECIPE, TRAINED, short, draws=[d._replace(items=d.items[:, :-1]) for d in draws])
+    with pytest.raises(ValueError, match="draws: 1 sets of sequences for 2 seeds"):
+        decode(PROCESS, RECIPE, TRAINED, short, draws=draws[:1])
 
 
 @pytest.mark.parametrize(
@@ -148,12 +172,39 @@ def test_draws_of_ones_own_are_read_and_short_ones_refused(found):
         ({"targets": ("belief",)}, "targets: no target 'belief'; there are"),
         ({"positions": (12,)}, "positions: 12 is outside a sequence of 12 items"),
         ({"positions": (-1,)}, "positions: a causal network's answer to the last item is never trained"),
-        ({"layers": (4,)}, "layers: 4 is outside the 2 depths"),
     ],
 )
-def test_what_is_not_there_is_refused_in_one_line(change, match):
+def test_what_is_not_there_is_refused_before_any_training(change, match, monkeypatch):
     with pytest.raises(ValueError, match=match):
         decode(PROCESS, RECIPE, TRAINED, replace(PROBING, **change))
+    probing = replace(PROBING, **change)
+    monkeypatch.setattr("jaxembed.latent.setting.train_models", None)
+    with pytest.raises(ValueError, match=match):
+        carried_out(Setting(PROCESS, RECIPE, probing, (probing.targets[0], "R2")), "coins", "tiny", (0,))
+
+
+def test_a_setting_refuses_what_it_cannot_probe():
+    def setting(process, network=RECIPE.model, judged=None, **probing):
+        named = replace(PROBING, **probing)
+        return Setting(process, replace(RECIPE, model=network), named, (named.targets[0], "R2"), judged=judged)
+
+    with pytest.raises(ValueError, match="targets: 'transform' has 8 numbers, more probe targets than the 5 training"):
+        setting(Wide(), targets=("transform",), train=5)
+    with pytest.raises(ValueError, match="targets: 'statistics' has infinite variance, since"):
+        setting(GammaExponential(shape=2.0), targets=("statistics",))
+    with pytest.raises(ValueError, match="layers: 4 is outside the 3 depths"):
+        setting(PROCESS, SequenceTransformer(8, 1, 2, 8), layers=(4,))
+    with pytest.raises(ValueError, match="judged: 3 is not among the probed positions"):
+        setting(PROCESS, judged=3)
+    assert setting(PROCESS, judged=5).judged == 5
+
+
+class Wide(Coins):
+    """Asked for more numbers than there are."""
+
+    @property
+    def targets(self):
+        return {"transform": Target("real", 8)}
 
 
 def test_settings_that_cannot_be_are_refused():
@@ -194,3 +245,39 @@ def test_the_best_null_is_taken_seed_by_seed():
         found.values("z", "R2")
     with pytest.raises(ValueError, match="other cells"):
         joined([found, Decoded(found.cells[:2], {}, (2,))])
+
+
+def test_a_ceiling_below_the_best_null_leaves_no_gap_to_close():
+    values = {"model": [0.1, 0.3], "ceiling": [0.0, 0.5]} | {name: [0.4, 0.4] for name in NULLS}
+    share = scored(**values).share("z", "KL")
+    np.testing.assert_allclose(share[0], 0.75)
+    assert np.isnan(share[1])
+
+
+def test_a_place_that_is_not_named_is_the_last_in_whatever_order_it_was_probed():
+    cells = tuple(
+        Cell("z", position, layer, 9, "model", "KL", (float(i),))
+        for i, (position, layer) in enumerate([(7, 1), (7, 2), (3, 1), (3, 2)])
+    )
+    found = Decoded(cells, {}, (0,))
+    assert found.values("z", "KL").tolist() == [1.0] and found.values("z", "KL", position=3).tolist() == [3.0]
+
+
+class Estimating(Coins):
+    """Exact inference with noise of spread 0.1 over its mean, told by the key."""
+
+    def log_predictive(self, world, items, key=None):
+        noise = 0.1 * jax.random.normal(jax.random.key(0) if key is None else key, ())
+        return super().log_predictive(world, items) + noise
+
+
+def test_an_estimated_floor_comes_with_its_error():
+    items = PROCESS.sample(jax.random.key(0), {}, 560, LENGTH).items
+    params = {"trained": TRAINED.at(0), "untrained": TRAINED.at(0, 0)}
+    found = losses(Estimating(3.0, 1.0), {}, Average(), Categorical(), params, items)
+    noise = [float(jax.random.normal(jax.random.key(seed), ())) for seed in (0, 1)]
+    np.testing.assert_allclose(found["floor error"], 0.1 * abs(noise[0] - noise[1]) / 2**0.5, rtol=1e-6)
+    assert "floor error" not in losses(PROCESS, {}, Average(), Categorical(), params, items)
+    decoded = Decoded((), {name: (value, value) for name, value in found.items()}, (0, 1))
+    row = LatentResult("x", "tiny", ("z", "KL"), {}, decoded, {}, {}).loss_row()
+    assert row[2].endswith(f"± {found['floor error'] / 2**0.5:.3g} (estimated)")

@@ -188,6 +188,17 @@ def test_names_and_positions_are_chosen_and_the_rest_is_not_computed():
     assert list(found) == ["asked"]
     np.testing.assert_array_equal(found["asked"], table[:, [2, 0]])
     assert list(collect({"asked": lambda: table, "wide": refused}, None, None, {"wide": "."})) == ["asked"]
+    np.testing.assert_array_equal(collect({"asked": lambda: table}, None, (-3,))["asked"], table[:, :1])
+    for outside in (3, -4):
+        with pytest.raises(ValueError, match=f"positions: need -3 .. 2 in sequences of 3, got {outside}"):
+            collect({"asked": lambda: table}, None, (0, outside))
+
+
+def test_targets_whose_risk_is_infinite_are_not_listed():
+    for process in (GaussianGamma(shape=1.0), GammaExponential(), GaussianGamma()):
+        for name, target in process.targets.items():
+            assert not {name, target.ceiling} & set(process.infinite)
+    assert list(GaussianGamma(shape=1.0).targets) == ["moments"] and len(GaussianGamma().targets) == 4
 
 
 @pytest.mark.slow
@@ -249,6 +260,12 @@ def test_the_standard_deviation_of_one_item_is_undefined():
             r"'statistics' has infinite variance, since E\[1 / tau\] diverges for shape 1 <= 1",
         ),
         (lambda: check_squared_error(GammaExponential()), r"squared error has infinite risk, since E\[1 / lambda\^2\]"),
+        (
+            lambda: GaussianGamma(5.0, 1.0, 2.0, 1.0).shifted(),
+            "shifted: the prior would stay as it is; take another mean",
+        ),
+        (lambda: BetaBernoulli(3.0, 3.0).shifted(), "shifted: .*; take ones and zeros that differ"),
+        (lambda: DirichletCategorical((1.0, 2.0, 1.0)).shifted(), "shifted: .*; take a concentration that is not"),
         (lambda: GaussianGamma().exact({}, jnp.ones((1, 2, 1)), ["mode"]), "no exact quantity 'mode'; there are stat"),
     ],
 )

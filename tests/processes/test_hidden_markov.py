@@ -131,16 +131,24 @@ def test_a_token_that_no_state_emits_is_undefined_and_not_zero():
 @pytest.mark.parametrize(
     ("make", "line"),
     [
-        (lambda: hidden_markov_world([[0.5, 0.6], [0.5, 0.5]], [[1.0], [1.0]]), "transition: row 0 sums to 1.1"),
+        (lambda: hidden_markov_world([[0.5, 0.6], [0.5, 0.5]], [[1.0], [1.0]]), "transition: row 0 sums to 1.1, not 1"),
+        (
+            lambda: hidden_markov_world(np.eye(3), [[1.0], [1.0]]),
+            "transition: need 2 x 2 probabilities, got shape .3, 3.",
+        ),
         (lambda: hidden_markov_world([[1.0]], [[0.5, 0.4]]), "emission: row 0 sums to 0.9"),
-        (lambda: hidden_markov_world([[1.0]], [[1.5, -0.5]]), "emission: probabilities must be finite and non-neg"),
-        (lambda: HiddenMarkov(states=2, start=(0.5, 0.6)), "start: row 0 sums to 1.1"),
+        (lambda: hidden_markov_world([[1.0]], [[1.5, -0.5]]), "emission: probabilities must be finite and not neg"),
+        (lambda: HiddenMarkov(states=2, start=(0.5, 0.6)), "start: probabilities sum to 1.1"),
         (lambda: HiddenMarkov(states=3, start=(0.5, 0.5)), "start: need 3 probabilities"),
         (lambda: HiddenMarkov(emission=0.0), "emission: the Dirichlet prior is improper"),
         (lambda: HiddenMarkov(linger=1.0), "linger: must be a probability below 1"),
         (lambda: HiddenMarkov(states=0), "states: must be at least 1"),
         (lambda: PROCESSES[0].exact(given(PROCESSES[0])[0], jnp.zeros((1, 2), int), ["mood"]), "names: no exact"),
-        (lambda: HiddenMarkov(3, 4).log_predictive(given(PROCESSES[0])[0], jnp.zeros((1, 2), int)), "world: need 3"),
+        (
+            lambda: HiddenMarkov(3, 4).log_predictive(given(PROCESSES[0])[0], jnp.zeros((1, 2), int)),
+            "world: need 3 .* transition .3, 3. and em",
+        ),
+        (lambda: PROCESSES[0].exact(*given(PROCESSES[0]), ["filter"], (LENGTH,)), "positions: need -6 .. 5 .* got 6"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(make, line):

@@ -206,6 +206,7 @@ def test_items_that_no_hypothesis_holds_are_undefined():
         (lambda: NumberGame(rule_share=1.5), "rule_share: need a probability"),
         (lambda: NumberGame(typical_size=0.0), "typical_size: need a positive"),
         (lambda: NumberGame().exact({}, jnp.zeros((1, 3), int), ("hypothesis",), (3,)), "positions: need -3 .. 2"),
+        (lambda: Rectangles().exact({}, jnp.zeros((1, 3, 2)), ("centre",), (-4,)), "positions: need -3 .. 2 .* got -4"),
     ],
 )
 def test_bad_settings_are_refused_in_one_line(build, line):

@@ -60,16 +60,17 @@ def test_filter_is_a_sum_over_every_assignment(name, tolerance):
     world, draw = drawn(process)
     means = process.exact(world, draw.items[:40])["posterior_mean"]
     logs = process.log_predictive(world, draw.items[:40])
-    for i, words in enumerate(np.asarray(draw.items[:2, :5])):
+    for i, words in enumerate(np.asarray(draw.items[:2, :4])):
         before = enumerated(process._shared(world), words[:1])[1]
-        for n in range(1, 5):
+        for n in range(1, 4):
             mean, log = enumerated(process._shared(world), words[: n + 1])
             np.testing.assert_allclose(means[i, n], mean, rtol=50 * tolerance)
             np.testing.assert_allclose(logs[i, n - 1], log - before, rtol=50 * tolerance)
             before = log
 
 
-@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "mixed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSES)
 def test_gibbs_and_particles_agree_with_the_filter_within_their_error(name, monkeypatch):
     process = PROCESSES[name]
     world, draw = drawn(process)
@@ -162,15 +163,41 @@ def test_shifted_prior_tilts_to_the_first_topic():
         (lambda: HmmLda(beta=-1.0), "beta: the Dirichlet prior is improper"),
         (lambda: HmmLda(share=1.5), "share: need a probability"),
         (lambda: HmmLda(renewal=0.0), "renewal: need a probability above 0"),
-        (lambda: PLAIN.given(np.full((3, 4), 0.2)), "topics: row 0 sums to 0.8"),
-        (lambda: PLAIN.given(np.full((3, 5), 0.2)), "topics: need rows of 4"),
-        (lambda: MIXED.given(np.eye(4)[:2], np.eye(4)[:2], [[0.5, 0.5], [1.5, -0.5]]), "transition: row 1 sums to 1"),
+        (lambda: PLAIN.given(np.full((3, 4), 0.2)), "topics: row 0 sums to 0.8, not 1"),
+        (lambda: PLAIN.given(np.full((3, 5), 0.2)), "topics: need 3 x 4 probabilities"),
+        (lambda: MIXED.given(np.eye(4)[:2], np.eye(4)[:2], [[0.5, 0.5], [1.5, -0.5]]), "transition: .* not negative"),
+        (
+            lambda: MIXED.given(np.eye(4)[:2], np.eye(4)[:2], np.eye(2)),
+            "transition: the classes fall apart into groups",
+        ),
+        (lambda: LatentDirichlet(topics=0), "topics: must be at least 1"),
+        (lambda: LatentDirichlet(vocab=0), "vocab: must be at least 1"),
+        (lambda: LatentDirichlet(particles=0), "particles: must be at least 1"),
+        (lambda: LatentDirichlet(sweeps=9), "sweeps: must be at least 10, got 9"),
+        (lambda: HmmLda(topics=0), "topics: must be at least 1"),
+        (lambda: HmmLda(vocab=0), "vocab: must be at least 1"),
+        (lambda: HmmLda(classes=0), "classes: must be at least 1"),
+        (lambda: HmmLda(particles=0), "particles: must be at least 1"),
+        (lambda: HmmLda(sweeps=9), "sweeps: must be at least 10, got 9"),
+        (lambda: LatentDirichlet().exact(*many(), positions=(40,)), "positions: need -40 .. 39 .* got 40"),
+        (lambda: PLAIN.exact(drawn(PLAIN)[0], drawn(PLAIN)[1].items, positions=(12,)), "positions: need -12 .. 11"),
         (lambda: PLAIN.exact(drawn(PLAIN)[0], drawn(PLAIN)[1].items, ("viterbi",)), "no exact quantity .viterbi."),
     ],
 )
 def test_bad_input_is_one_clear_line(wrong, line):
-    with pytest.raises(ValueError, match=line):
+    with pytest.raises(ValueError, match=line) as error:
         wrong()
+    assert "\n" not in str(error.value)
+
+
+def test_classes_that_lead_to_a_common_one_are_a_world():
+    world = MIXED.given(np.eye(4)[:2], np.eye(4)[:2], [[1.0, 0.0], [0.5, 0.5]])
+    np.testing.assert_allclose(MIXED._shared(world).initial, [0.6, 0.4, 0.0], atol=1e-6)
+
+
+def many():
+    """Documents too long for the filter, so that positions go to Gibbs sampling."""
+    return {"topics": jnp.full((5, 1000), 1e-3, float)}, jnp.zeros((1, 40), int)
 
 
 @pytest.mark.slow

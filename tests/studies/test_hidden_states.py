@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from jaxembed.latent import Decoded
+from jaxembed.latent.cells import Cell
 from jaxembed.processes import HiddenMarkov, hidden_markov_world
 from jaxembed.studies import hidden_states as study
 from jaxembed.studies.hidden_state_cells import (
@@ -68,16 +70,36 @@ def test_a_split_keeps_its_parts_apart():
 @pytest.mark.slow
 @pytest.mark.float64_only("the study refuses float32")
 def test_the_tiny_study_passes_its_checks_and_goes_on_from_what_it_kept(tmp_path):
-    found = study.hidden_states("tiny", seeds=2, keep=tmp_path)
+    found = study.hidden_states("tiny", seeds=1, keep=tmp_path)
     assert all(check.passed for check in found.checks()), found.checks()
     assert {len(row) for row in (study.HEADER, *found.rows())} == {len(study.HEADER)}
     lines: list[str] = []
-    again = study.hidden_states("tiny", seeds=2, keep=tmp_path, progress=lines.append)
+    again = study.hidden_states("tiny", seeds=1, keep=tmp_path, progress=lines.append)
     assert again.rows() == found.rows() and not any("loss" in line for line in lines)
     cells = found.of(0.5)
     for target in cells.targets:
         ceiling, said = (cells.values(target, "KL", source) for source in ("ceiling", "model"))
         assert np.all(said >= ceiling - 0.05), target
+    for name in study.MISMATCHED:
+        assert np.all(cells.values(name, "KL", "ceiling") == 0), f"{name} can be known"
+
+
+def _cells_with(kl):
+    """Scores of one seed: KL by target and source, and what the Viterbi check asks for."""
+    found = [Cell(target, 0, None, None, source, "KL", (value,)) for (target, source), value in kl.items()]
+    return Decoded(tuple(found), {}, (0,))
+
+
+def test_the_matched_cell_is_held_against_the_untrained_network():
+    network = study.NETWORKS[0]
+    for toughest, passes in ((0.9, True), (0.7, False)):
+        kl = {(name, source): 10.0 for name in study.MISMATCHED for source in ("model", "untrained")}
+        kl |= {(study.MAIN, source): 1.0 for source in ("model", "untrained")}
+        kl |= {(study.MISMATCHED[0], "model"): toughest, (study.MISMATCHED[0], "untrained"): 0.8}
+        run = study.Run(_cells_with(kl), _cells_with(kl), (np.zeros((1, 1)), np.zeros(1)))
+        result = study.HiddenStates("quick", study.setting_of("quick"), (0,), {(0.5, network): run})
+        check = result._matched_check("emission 0.5", 0.5)
+        assert check.passed is passes and "0.80" in check.got, check
 
 
 @pytest.mark.float64_only("float32 is refused")

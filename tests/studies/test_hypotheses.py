@@ -60,15 +60,38 @@ def test_settings_have_the_published_sizes():
     model = full.recipe.model
     assert full.process == Rectangles("easy") and full.process.hypotheses == 784
     assert (model.layers, model.width, model.heads, model.mlp_width) == (3, 128, 8, 128)
-    assert full.probing.places(full.recipe.length)[0] == 19, "after 20 points"
+    assert full.probing.places(full.recipe.length) == tuple(count - 1 for count in study.PUBLISHED)
+    assert full.recipe.length > max(study.PUBLISHED), "what has read all points predicts one more"
+    assert (model.norm, model.dropout) == ("post", 0.1)
     assert full.probing.train + full.probing.validation == 19_000
     assert SETTINGS["rectangles-hard"]["full"].process == Rectangles("hard")
     assert SETTINGS["number-game"]["full"].process == NumberGame()
 
 
+def _agreeing(size, agreement):
+    """A study of one seed in which the model agrees so often, its nulls never, and always in the shifted prior."""
+    sources = {source: {"agreement": 0.0, "generating": 0.0} for source in cells.NULLS}
+    sources |= {cells.MODEL: {"agreement": agreement, "generating": 0.5}}
+    sources |= {cells.CEILING: {"agreement": 1.0, "generating": 0.5}}
+    places = {19: sources, 49: sources}
+    scores = {run: [{prior: places for prior in study.PRIORS}] for run in study.RUNS[size]}
+    return study.HypothesesStudy(size, 1, {}, scores, {}, {}, {})
+
+
+def test_every_run_is_asked_for_its_share_and_published_numbers_of_full_sizes_alone(monkeypatch):
+    monkeypatch.setattr(study.HypothesesStudy, "_curve_check", lambda self: self._shifted_check())
+    quick, full = (_agreeing(size, 0.6).checks() for size in ("quick", "full"))
+    shares = [check for check in quick if "share" in check.name]
+    assert len(shares) == len(study.RUNS["quick"]) and not any(check.passed for check in shares)
+    assert any(check.name.startswith(study.DENSITY) for check in shares)
+    assert not any("agreement after" in check.name for check in quick)
+    asked = [check for check in full if "agreement after" in check.name]
+    assert len(asked) == len(study.PUBLISHED) and not any(check.passed for check in asked)
+
+
 @pytest.mark.slow
 def test_tiny_study(tmp_path):
-    result = study.hypotheses("tiny", 2, tmp_path)
+    result = study.hypotheses("tiny", 1, tmp_path)
     assert all(check.passed for check in result.checks()), [check for check in result.checks() if not check.passed]
     for run, members in result.scores.items():
         for position in members[0][study.OWN]:
@@ -80,7 +103,7 @@ def test_tiny_study(tmp_path):
     exact = result.curves["12, 18, 3, 9"]["exact"]
     assert exact.min() >= 0 and exact.max() == pytest.approx(1)
     assert all(len(row) == len(study.HEADER) for row in result.rows())
-    again = study.hypotheses("tiny", 2, tmp_path)
+    again = study.hypotheses("tiny", 1, tmp_path)
     assert again.rows() == result.rows(), "what was kept is what was found"
 
 

@@ -13,10 +13,11 @@ pytest.importorskip("tokenizers")
 
 from jaxembed.corpus import Document, byte_bpe
 from jaxembed.models import gpt2, qwen2
-from jaxembed.studies.natural_topics import HEADER, natural_topics, topics_of_model
+from jaxembed.studies.natural_topics import BAG, HEADER, NULLS, NaturalTopics, natural_topics, topics_of_model
 from jaxembed.studies.topic_cells import SETTINGS
 from jaxembed.studies.topic_perplexity import perplexity_link
 from jaxembed.studies.topic_probes import METRICS, bag_of_tokens, by_last_token, majority, split_of
+from jaxembed.studies.topic_scores import EMBEDDINGS, READ
 from jaxembed.studies.topic_states import places, read_states
 from jaxembed.studies.topic_texts import Part, kept, newsgroup_texts, part_of, stand_in
 
@@ -137,6 +138,20 @@ def test_a_planted_effect_is_found_though_easy_documents_have_both(effect):
     with pytest.raises(ValueError, match="at least 2 places"):
         perplexity_link(losses[-2:], right[-2:])
     assert np.isnan(perplexity_link(losses, np.ones_like(right), resamples=5).coefficient)
+
+
+def test_a_network_below_the_bag_of_tokens_falls_short():
+    """The bag counts among the nulls: the share is negative, and so are the checks against it and the embeddings."""
+    accuracies = {"last": 0.2, "average": 0.3, EMBEDDINGS: 0.31}
+    trained = {f"20 {name}": np.full((2, 3, 4), accuracies.get(name, 0.1)) for name in (*READ, "shuffled targets")}
+    untrained = {f"20 {name}": np.full((2, 3, 4), 0.15) for name in READ}
+    references = {f"20 {name}": np.full((3, 4), 0.4 if name == BAG else 0.1) for name in NULLS}
+    links = tuple(perplexity_link(*planted(-0.3, seed=seed), resamples=20) for seed in range(2))
+    result = NaturalTopics("quick", "", SETTINGS["quick"], (1, 1), trained, untrained, references, links, ())
+    np.testing.assert_allclose(result.closed(20), (0.3 - 0.4) / 0.6)
+    short = [check.name for check in result.checks() if not check.passed]
+    assert [name.split(" over ")[1].split(",")[0] for name in short] == [EMBEDDINGS, BAG]
+    assert "bag of tokens 0.400" in result.checks()[0].got
 
 
 def test_what_is_kept_is_not_computed_again(tmp_path):

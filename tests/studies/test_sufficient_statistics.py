@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxembed.latent import Decoded
+from jaxembed.latent.cells import Cell
 from jaxembed.processes import GaussianGamma
 from jaxembed.studies import parsimony
 from jaxembed.studies import sufficient_statistics as study
@@ -64,11 +66,35 @@ def test_exact_nulls_against_regression():
     assert linear_r2(GaussianGamma(), both)[0] == pytest.approx(0.556, abs=5e-4)
     process = GaussianGamma(0.5, 2.0, 6.0, 1.0)
     rng = np.random.default_rng(0)
-    tau = rng.gamma(process.shape, 1 / process.rate, (40_000, 1))
+    tau = rng.gamma(process.shape, 1 / process.rate, (20_000, 1))
     mu = rng.normal(process.mean, (process.strength * tau) ** -0.5)
-    items = rng.normal(mu, tau**-0.5, (40_000, 10))
-    centred = items - items.mean(axis=0)
-    known = centred @ both.T
-    fitted = known @ np.linalg.lstsq(known, centred, rcond=None)[0]
-    r2 = 1 - np.sum((centred - fitted) ** 2, axis=0) / np.sum(centred**2, axis=0)
+    items = rng.normal(mu, tau**-0.5, (20_000, 10))
+    # Normal equations: a product of 20,000 rows is cheaper than their decomposition.
+    covariance = np.cov(items.T, bias=True)
+    weights = np.linalg.solve(both @ covariance @ both.T, both @ covariance)
+    left = covariance - covariance @ both.T @ weights
+    r2 = 1 - np.diag(left) / np.diag(covariance)
     np.testing.assert_allclose(linear_r2(process, both), r2, atol=0.02)
+
+
+def test_what_is_undefined_is_printed_as_the_word_and_small_numbers_keep_their_digits():
+    """A probe of shuffled targets may say a constant, which has no rank correlation."""
+    values = {"model": (0.9, 0.8), "untrained": (0.5, 0.5), "ceiling": (1.0, 1.0), "shuffled targets": (np.nan, 0.1)}
+    values |= {"last item": (0.0001234, 0.0001234), "constant": (np.nan, np.nan)}
+    cells = [Cell("mean", 3, None, None, source, "rank correlation", row) for source, row in values.items()]
+    texts = study._texts(Decoded(tuple(cells), {}, (0, 1)), "mean", "rank correlation")
+    assert dict(zip(study.HEADER[5:], texts[1:], strict=True)) == {
+        "untrained": "0.5",
+        "last item": "0.000123",
+        "shuffled targets": "undefined",
+        "constant": "undefined",
+        "ceiling": "1",
+        "share closed": "0.7 [-0.571, 1.97]",
+    }
+
+
+def test_without_a_number_more_than_the_best_null_is_asked():
+    values, null = np.array([0.9, 0.7]), np.array([0.8, 0.8])
+    assert not study._least("equal means", None, values, null).passed
+    assert study._least("above", None, values + 0.01, null).passed
+    assert study._least("a number", 0.8, values, null + 1).passed

@@ -121,7 +121,10 @@ def test_the_belief_of_a_hidden_chain_is_sufficient_and_its_past_is_not_needed(t
     "call, line",
     [
         (lambda: theory.gap(np.ones((2, 2)), np.array([0, 1])), "joint: probabilities must sum to one, got 4"),
-        (lambda: theory.gap(np.full((2, 2), 0.25), np.array([0, -1])), "groups: need an id 0, 1, .. for each of 2"),
+        (
+            lambda: theory.gap(np.full((2, 2), 0.25), np.array([0, -1])),
+            "groups: need an id 0, 1, .. for each of 2 pasts, got shape .2,., from -1",
+        ),
         (
             lambda: theory.log_loss(np.full((2, 2), 0.25), np.array([0, 0]), np.array([[0.5, 0.2]])),
             "predicted: need 1 distributions over 2 items",

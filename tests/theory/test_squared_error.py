@@ -51,7 +51,7 @@ def test_the_mean_is_enough_for_squared_error_and_not_for_log_loss(grid, toleran
 
 @pytest.mark.float64_only("a Monte Carlo test of the same draws")
 def test_gaussian_gamma_risks_against_draws():
-    process, many, length = GaussianGamma(1.0, *PRIOR.values()), 40_000, 6
+    process, many, length = GaussianGamma(1.0, *PRIOR.values()), 10_000, 6
     items = process.sample(jax.random.key(0), {}, many, length).items
     exact = process.exact({}, items, ["predictive_mean", "statistics"])
     n = jnp.arange(1.0, length)
@@ -103,3 +103,7 @@ def test_an_infinite_risk_is_refused():
         theory.gaussian_gamma_floor(jnp.ones(1), 1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="joint: probabilities must sum to one"):
         theory.risk(np.ones((2, 2)), np.ones((2, 1)), np.array([0, 0]), np.zeros((1, 1)))
+    with pytest.raises(ValueError, match=r"groups: need an id 0, 1, .. for each of 2 pasts"):
+        theory.risk(np.full((2, 2), 0.25), np.ones((2, 1)), np.array([0, -1]), np.zeros((1, 1)))
+    with pytest.raises(ValueError, match=r"predicted: need a row for each id 0 .. 1 of groups, got 1"):
+        theory.risk(np.full((2, 2), 0.25), np.ones((2, 1)), np.array([0, 1]), np.zeros((1, 1)))

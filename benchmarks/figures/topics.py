@@ -55,7 +55,7 @@ def draw(result: TopicsStudy, path: Path, note: str) -> None:
         panel.set(xticks=range(len(result.plan.alphas)), xticklabels=[f"{alpha:g}" for alpha in result.plan.alphas])
         panel.set(xlabel="alpha of the mixtures", title=f"{metric} against the generating mixture")
         panel.grid(alpha=0.3, axis="y")
-    axes[0].legend(fontsize=8, loc="lower left")
+    axes[1].legend(fontsize=8, loc="upper right")
     save(figure, path, f"{note}; bars: mean over seeds, points: seeds.")
 
 

@@ -223,7 +223,7 @@ class _Cells:
         self._add(target, column, None, None, LAST_ITEM, self._probed(target, column, newest, False))
         truth = self._truth(target, column)
         mean = np.broadcast_to(truth[:fitted].mean(axis=0), self._tested(truth).shape)
-        self._add(target, column, None, None, CONSTANT, mean, _majority(self._kind(target), truth, self._tested(truth)))
+        self._add(target, column, None, None, CONSTANT, mean, majority(self._kind(target), truth, self._tested(truth)))
         self._add(target, column, None, None, CEILING, self.material.ceilings[target][:, column])
 
     def _probed(self, target: str, column: int, x: np.ndarray, shuffled: bool) -> np.ndarray:
@@ -265,7 +265,7 @@ class _Cells:
         self.found += [Cell(*place, metric, (value,)) for metric, value in defined.items()]
 
 
-def _majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, float]:
+def majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, float]:
     """Agreement with the most frequent argmax of all, which need not be the argmax of the mean."""
     if kind == "real":
         return {}

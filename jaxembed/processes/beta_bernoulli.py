@@ -26,7 +26,8 @@ class BetaBernoulli:
         zeros: prior count of token 0.
 
     >>> import jax.numpy as jnp
-    >>> BetaBernoulli(2.0, 2.0).exact({}, jnp.array([[1, 1]]), ["predictive"])["predictive"][0, 1].round(3).tolist()
+    >>> chances = BetaBernoulli(2.0, 2.0).exact({}, jnp.array([[1, 1]]), ["predictive"])["predictive"][0, 1]
+    >>> [round(float(chance), 3) for chance in chances]
     [0.333, 0.667]
 
     Source: zhang2024embed

@@ -22,7 +22,7 @@ class DirichletCategorical:
 
     >>> import jax.numpy as jnp
     >>> coin = DirichletCategorical((1.0, 1.0, 2.0))
-    >>> coin.exact({}, jnp.array([[0]]), ["predictive"])["predictive"][0, 0].round(2).tolist()
+    >>> [round(float(chance), 2) for chance in coin.exact({}, jnp.array([[0]]), ["predictive"])["predictive"][0, 0]]
     [0.4, 0.2, 0.4]
 
     Source: jaxembed

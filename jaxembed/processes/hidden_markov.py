@@ -125,8 +125,9 @@ class HiddenMarkov:
         >>> import jax.numpy as jnp
         >>> world = hidden_markov_world([[0.9, 0.1], [0.1, 0.9]], [[1.0, 0.0], [0.5, 0.5]])
         >>> process = HiddenMarkov(states=2, vocab=2)
-        >>> jnp.round(process.exact(world, jnp.array([[0, 1]]), ["filter"])["filter"][0], 3).tolist()
-        [[0.667, 0.333], [0.0, 1.0]]
+        >>> after = process.exact(world, jnp.array([[0, 1]]), ["filter"])["filter"]
+        >>> [round(float(chance), 3) for chance in after[0, :, 0]]
+        [0.667, 0.0]
         """
         start, chain, emission = self.parts(world)
         likelihood = emission.T[items]

@@ -1,8 +1,7 @@
 """Documents whose words come from topics or from the classes of a hidden Markov chain: topics amid grammar."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,21 +9,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ._topic_counts import TopicWorld
+from ._topic_documents import TopicDocuments, draw_topics
 from ._topic_posterior import (
     alphas,
     check_alpha,
     check_sampling,
     draw_words,
-    log_predictive,
-    mixture_targets,
-    posterior,
-    tilted,
 )
-from .process import Draw, Target, World, check_counts, check_positive, check_rows
+from .process import Draw, World, check_counts, check_positive, check_rows
 
 
 @dataclass(frozen=True)
-class HmmLda:
+class HmmLda(TopicDocuments):
     """A chain of word classes: class 0 draws from the document's topics, every other class from words of its own.
 
     With probability `renewal` a word is newly made semantic (class 0) with chance `share`, or syntactic; else it keeps
@@ -69,18 +65,6 @@ class HmmLda:
         if not 0 < self.renewal <= 1:
             raise ValueError(f"renewal: need a probability above 0, got {self.renewal}")
 
-    @property
-    def reads(self) -> Literal["tokens", "reals"]:
-        return "tokens"
-
-    @property
-    def size(self) -> int:
-        return self.vocab
-
-    @property
-    def targets(self) -> dict[str, Target]:
-        return mixture_targets(self.topics)
-
     def world(self, key: PRNGKeyArray) -> World:
         """`topics` `[topic, token]`, `emission` `[class, token]` and `transition` `[class, class]`, syntactic ones."""
         topics, emission, transition = jax.random.split(key, 3)
@@ -118,34 +102,11 @@ class HmmLda:
         dtype = shared.topics.dtype
         mixture = jax.random.dirichlet(mixing, shared.alpha, (sequences,), dtype)
         classes = self._walk(walking, shared, sequences, length)
-        level = jax.random.uniform(choosing, (sequences, length), dtype)
-        steps = jnp.cumsum(mixture, axis=1)[:, None, :-1]
-        topic = jnp.sum((level[:, :, None] >= steps).astype(jnp.int32), axis=2)
+        topic = draw_topics(choosing, mixture, length)
         table = jnp.concatenate([shared.topics, shared.emission])
         rows = jnp.where(classes == 0, topic, self.topics - 1 + classes)
         latents = {"mixture": mixture, "class": jax.nn.one_hot(classes, self.classes + 1, dtype=dtype)}
         return Draw(draw_words(wording, table, rows), latents)
-
-    def exact(
-        self,
-        world: World,
-        items: Int[Array, "sequence position"],
-        names: Sequence[str] | None = None,
-        positions: Sequence[int] | None = None,
-        key: PRNGKeyArray | None = None,
-    ) -> dict[str, Array]:
-        """`posterior_mean` of the mixture (and its `monte_carlo_error`), `[sequence, position, topic]`."""
-        return posterior(self._shared(world), items, names, positions, key, self.sweeps)
-
-    def log_predictive(
-        self, world: World, items: Int[Array, "sequence position"], key: PRNGKeyArray | None = None
-    ) -> Float[Array, "sequence position-1"]:
-        """log p(x_{n+1} | x_0 .. x_n) in nats; where it is estimated, another key gives another estimate."""
-        return log_predictive(self._shared(world), items, key, self.particles)
-
-    def shifted(self) -> "HmmLda":
-        """The first topic four times as common."""
-        return replace(self, alpha=tilted(self.alpha, self.topics))
 
     def _shared(self, world: World) -> TopicWorld:
         """The chain over all classes, class 0 first."""

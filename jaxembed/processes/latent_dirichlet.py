@@ -1,29 +1,25 @@
 """Documents of a topic model: topics drawn once and shared, a mixture of them drawn for every document."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from ._topic_counts import TopicWorld, one_class
+from ._topic_documents import TopicDocuments, draw_topics
 from ._topic_posterior import (
     alphas,
     check_alpha,
     check_sampling,
     draw_words,
-    log_predictive,
-    mixture_targets,
-    posterior,
-    tilted,
 )
-from .process import Draw, Target, World, check_counts, check_positive, check_rows
+from .process import Draw, World, check_counts, check_positive, check_rows
 
 
 @dataclass(frozen=True)
-class LatentDirichlet:
+class LatentDirichlet(TopicDocuments):
     """Latent Dirichlet allocation: the words of a document are exchangeable given its mixture of known topics.
 
     The mixture has no closed posterior. Where all vectors of topic counts can be listed (three topics and 30 words,
@@ -62,18 +58,6 @@ class LatentDirichlet:
         check_alpha(self.alpha, self.topics)
         check_positive("Dirichlet", beta=self.beta)
 
-    @property
-    def reads(self) -> Literal["tokens", "reals"]:
-        return "tokens"
-
-    @property
-    def size(self) -> int:
-        return self.vocab
-
-    @property
-    def targets(self) -> dict[str, Target]:
-        return mixture_targets(self.topics)
-
     def world(self, key: PRNGKeyArray) -> World:
         """`topics` `[topic, token]`, drawn once."""
         words = jnp.full(self.vocab, self.beta, float)
@@ -93,31 +77,7 @@ class LatentDirichlet:
         mixing, choosing, wording = jax.random.split(key, 3)
         alpha = alphas(self.alpha, self.topics, table.dtype)
         mixture = jax.random.dirichlet(mixing, alpha, (sequences,), table.dtype)
-        level = jax.random.uniform(choosing, (sequences, length), table.dtype)
-        steps = jnp.cumsum(mixture, axis=1)[:, None, :-1]
-        chosen = jnp.sum((level[:, :, None] >= steps).astype(jnp.int32), axis=2)
-        return Draw(draw_words(wording, table, chosen), {"mixture": mixture})
-
-    def exact(
-        self,
-        world: World,
-        items: Int[Array, "sequence position"],
-        names: Sequence[str] | None = None,
-        positions: Sequence[int] | None = None,
-        key: PRNGKeyArray | None = None,
-    ) -> dict[str, Array]:
-        """`posterior_mean` of the mixture (and its `monte_carlo_error`), `[sequence, position, topic]`."""
-        return posterior(self._shared(world), items, names, positions, key, self.sweeps)
-
-    def log_predictive(
-        self, world: World, items: Int[Array, "sequence position"], key: PRNGKeyArray | None = None
-    ) -> Float[Array, "sequence position-1"]:
-        """log p(x_{n+1} | x_0 .. x_n) in nats; where it is estimated, another key gives another estimate."""
-        return log_predictive(self._shared(world), items, key, self.particles)
-
-    def shifted(self) -> "LatentDirichlet":
-        """The first topic four times as common."""
-        return replace(self, alpha=tilted(self.alpha, self.topics))
+        return Draw(draw_words(wording, table, draw_topics(choosing, mixture, length)), {"mixture": mixture})
 
     def _shared(self, world: World) -> TopicWorld:
         table = world["topics"]

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..latent.cells import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, Cell
-from ..latent.decode import _majority as majority
+from ..latent.decode import majority
 from ..latent.probing import last_item, predicted
 from ..probes import scores
 from ..processes import HiddenMarkov

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..latent import silent as silent
 from ..observables import summary
 
 UNDEFINED = "undefined"
@@ -91,7 +92,3 @@ def single_precision(tree: Any) -> Any:
         return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
     return jax.tree.map(cast, tree)
-
-
-def silent(line: str) -> None:
-    """The progress report of a study that is not watched."""

@@ -23,8 +23,12 @@ ON_TEXT = {
     "align": "do a model's embeddings follow a corpus's signatures?",
     "explain": "one token: its neighbours and what carries them",
     "topics": "do a model's states carry the topics of documents?",
+    "words": "word vectors from the pair counts of a text",
+    "analogy": "a is to b as c is to what? and the scores of word vectors",
+    "senses": "does a model tell the senses of a word apart, and where?",
+    "lens": "from vector to next word: what every layer would say",
 }
-"""Commands on corpora and language models, each a file of `commands`."""
+"""Commands on corpora, word vectors and language models, each a file of `commands`."""
 
 SHORT = {"--text": "text"}
 """Flags that have a shorter name: of the task, or of the setting that is solved."""
@@ -92,7 +96,7 @@ def _dispatch(arguments: list[str]) -> None:
             "\n  jaxembed list                  the named experiments\n  jaxembed run NAME [flags]      carry one out"
         )
         print("  jaxembed compare RUN_A RUN_B   two finished runs\n  jaxembed claims                the ledger")
-        print("\non corpora and language models:")
+        print("\non corpora, word vectors and language models:")
         for name, does in ON_TEXT.items():
             print(f"  jaxembed {name:21} {does}")
         print("\nEvery command takes --help.")

@@ -18,7 +18,8 @@ ALLOWED |= {room: FOUNDATION for room in ("processes", "probes", "prediction")}
 SIMULATION = {"processes", "models", "probes", "prediction", "train", "ensemble", "observables"}
 ALLOWED |= {"latent": FOUNDATION | SIMULATION}
 ALLOWED |= {"base": set(), "theory": FOUNDATION | {"statistics"}}
-ALLOWED |= {"language": FOUNDATION | {"corpus", "models", "statistics", "observables"}}
+ALLOWED |= {"words": FOUNDATION | {"corpus", "statistics", "models", "observables", "losses", "train", "flow"}}
+ALLOWED |= {"language": FOUNDATION | {"corpus", "models", "statistics", "observables", "probes", "words"}}
 ALLOWED |= {"record": FOUNDATION | {"compare", "results", "report"}}
 ALLOWED |= {"report": FOUNDATION | {"compare", "results", "record"}, "results": FOUNDATION | {"compare"}}
 ROOMS = {path.stem for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {"__init__"}
@@ -61,7 +62,7 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
 
 
 def test_import_jaxembed_loads_no_drawing_command_line_or_network_library():
-    heavy = "matplotlib tyro flax rich torch tokenizers numba dask pyarrow sklearn dynamax"
+    heavy = "matplotlib tyro flax rich torch tokenizers numba dask pyarrow sklearn dynamax gensim"
     code = f"import sys, jaxembed; print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,6 +8,7 @@ from . import probes as probes
 from . import processes as processes
 from . import tasks as tasks
 from . import theory as theory
+from . import words as words
 from .base import Dataset as Dataset
 from .base import Trajectory as Trajectory
 from .compare import Comparison as Comparison

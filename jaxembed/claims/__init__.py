@@ -13,22 +13,28 @@ from typing import Any
 
 from . import (
     alignment,
+    analogy_emergence,
     attention_only,
     attributes,
     basis,
+    blank_slate,
     deep_linear,
     hidden_states,
     horizon,
     hypotheses,
     label_noise,
+    lens,
     modular_table,
     natural_topics,
+    senses,
     signature_start,
     signatures,
     soft_label,
     sufficient_statistics,
+    task_vectors,
     topics,
     weight_decay,
+    word_models,
     word_pairs,
 )
 from .evidence import Claim as Claim
@@ -56,6 +62,12 @@ _FILES = (
     hypotheses,
     natural_topics,
     hidden_states,
+    blank_slate,
+    lens,
+    senses,
+    task_vectors,
+    word_models,
+    analogy_emergence,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

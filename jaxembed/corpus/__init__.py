@@ -11,7 +11,12 @@ from .encoded import corpus_of as corpus_of
 from .encoded import open_corpus as open_corpus
 from .encoded import open_tokenizer as open_tokenizer
 from .newsgroups import newsgroups as newsgroups
+from .pseudowords import merged_texts as merged_texts
+from .pseudowords import pseudoword_sentences as pseudoword_sentences
 from .readers import read_text as read_text
+from .senses import SenseSentences as SenseSentences
+from .senses import read_sense_folder as read_sense_folder
+from .senses import read_senses as read_senses
 from .text_bigram import TextBigram as TextBigram
 from .text_bigram import TextPopulation as TextPopulation
 from .tokenizers import Tokenizer as Tokenizer

@@ -6,8 +6,14 @@ from .agreement import relative_error as relative_error
 from .agreement import scale_free_error as scale_free_error
 from .alignment import Alignment as Alignment
 from .alignment import alignment as alignment
+from .analogies import AnalogyAnswers as AnalogyAnswers
 from .analogies import AnalogyScore as AnalogyScore
 from .analogies import analogies as analogies
+from .analogies import analogy_scores as analogy_scores
+from .analogies import answer_analogies as answer_analogies
+from .arrival import Arrival as Arrival
+from .arrival import arrival as arrival
+from .arrival import before as before
 from .blockwise import PairMoments as PairMoments
 from .blockwise import blockwise_r_cos as blockwise_r_cos
 from .blockwise import pair_moments as pair_moments
@@ -16,6 +22,12 @@ from .correlation import spearman as spearman
 from .cosine import centred as centred
 from .cosine import cosine as cosine
 from .cosine import pair_cosines as pair_cosines
+from .next_token import Readings as Readings
+from .next_token import divergence as divergence
+from .next_token import entropy as entropy
+from .next_token import rank as rank
+from .next_token import read_out as read_out
+from .next_token import surprisal as surprisal
 from .order import order as order
 from .order import order_along as order_along
 from .pca import pca as pca

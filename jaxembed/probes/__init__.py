@@ -1,5 +1,6 @@
 """Probes: what can be read from representations by a line or a small network, chosen on one part, scored on another."""
 
+from .classes import class_probe as class_probe
 from .mlp import mlp_probe as mlp_probe
 from .probe import Kind as Kind
 from .probe import Probe as Probe

@@ -226,7 +226,7 @@ def _trained(setting: Setting, task: Attributes, seeds: int, progress: Callable[
     sigmoids = jax.vmap(jax.vmap(word_pairs.power, (0, None, None)), (None, 0, None))(ts, begun, found.strengths)
     predicted = np.sort(np.asarray(sigmoids), axis=2)[:, :, ::-1]
     times, rates = np.asarray(ts), np.asarray(found.strengths)
-    arrival = np.array([_half_rises(times, p, rates) / _half_rises(times, q, rates)
+    arrival = np.array([half_rises(times, p, rates) / half_rises(times, q, rates)
                         for p, q in zip(power, predicted, strict=True)])  # fmt: skip
     overlaps = [np.array([subspace_overlap(w, found.vectors, d) for w in ys["quadratic"][:, at]]) for at in (-1, 0)]
     return {"times": times, "accuracy": accuracy, "power": power, "predicted": predicted, "arrival": arrival,
@@ -265,7 +265,7 @@ def _accuracies(
     return np.asarray(score(flat, jnp.asarray(questions))).reshape(embeddings.shape[:2])
 
 
-def _half_rises(times: np.ndarray, power: np.ndarray, strengths: np.ndarray) -> np.ndarray:
+def half_rises(times: np.ndarray, power: np.ndarray, strengths: np.ndarray) -> np.ndarray:
     """First time every s_k^2 passes half its eigenvalue, straight in ln s^2 / (lam - s^2) between saves."""
     odds = np.log(power / np.maximum(strengths - power, 1e-12 * strengths))
     after = np.maximum(np.argmax(odds > 0, axis=0), 1)

@@ -78,7 +78,8 @@ SETTINGS: dict[str, Setting] = {
         5,
     ),
 }  # fmt: skip
-"""By size: seconds on the built-in text; 3.7 million words of The Pile (one in seven of them rare and read as unknown), about ten minutes a seed on one core."""
+"""By size: seconds on the built-in text; 3.7 million words of The Pile, one in seven of them rare and read as unknown,
+about ten minutes a seed on one core."""
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,22 @@ def exact(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> State:
     Source: yan1994oja.
     """
     embed = checked(state0)
-    vectors, rates = modes(target(sig), embed.shape[0])
+    return {"embed": exact_rows(t, embed, modes(target(sig), embed.shape[0]))}
+
+
+def exact_rows(
+    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: Modes
+) -> Float[Array, "token width"]:
+    """`exact` where the modes are at hand already: W(t), up to a rotation of the width.
+
+    Equation: (Q12) in theory/word_pairs.md, as in `exact`.
+    Assumes: as `exact`; `found` holds the modes of all words.
+    Valid while: always; exact.
+    Clock: flow time since `embed`.
+
+    Source: yan1994oja.
+    """
+    vectors, rates = found
     positive = jnp.where(jnp.asarray(t) > 0, jnp.asarray(t, rates.dtype), 1)
     exponent = rates * positive
     size = jnp.abs(exponent)
@@ -152,7 +167,7 @@ def exact(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> State:
     log_growth = jnp.log(positive * mean) + jnp.maximum(exponent, 0)  # ln F: F itself overflows
     basis = _graded_basis(dot(vectors.T, embed), log_growth)
     height = jnp.exp(jnp.minimum(exponent, 0) / 2) / jnp.sqrt(positive * mean)
-    return {"embed": jnp.where(jnp.asarray(t) > 0, dot(vectors, height[:, None] * basis), embed)}
+    return jnp.where(jnp.asarray(t) > 0, dot(vectors, height[:, None] * basis), embed)
 
 
 def _graded_basis(

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.observables import analogies
+from jaxembed.observables import analogies, answer_analogies
+from jaxembed.observables.analogies import known_method
 from jaxembed.tasks import Attributes
 
 QUESTIONS = Attributes((0.5, 0.5, 0.5)).analogies()
@@ -63,3 +64,36 @@ def test_bad_questions_are_refused():
         analogies(embeddings(), np.zeros((0, 4), int))
     with pytest.raises(ValueError, match=r"must lie in 0\.\.7"):
         analogies(embeddings(), np.array([[0, 1, 2, 8]]))
+
+
+@pytest.mark.parametrize("method", ["3CosMul", "PairDirection"])
+def test_other_methods_agree_with_their_formulas(method):
+    rng = np.random.default_rng(2)
+    rows, questions = rng.normal(size=(15, 3)), np.array([rng.permutation(15)[:4] for _ in range(60)])
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    for normalise in (True, False):
+        terms, nearest = unit if normalise else rows, []
+        for a, b, c, _ in questions:
+            s = (1 + unit @ unit.T) / 2
+            apart = terms - terms[c]
+            along = apart @ (terms[b] - terms[a]) / np.maximum(np.linalg.norm(apart, axis=1), 1e-9)
+            scores = s[b] * s[c] / (s[a] + 1e-3) if method == "3CosMul" else along
+            scores[[a, b, c]] = -np.inf
+            nearest.append(int(np.argmax(scores)))
+        found = answer_analogies(jnp.asarray(rows, dtype=float), questions, normalise=normalise, method=method, tie=0.0)
+        assert found.nearest.tolist() == nearest
+        assert found.won.tolist() == (questions[:, 3] == nearest).tolist()
+
+
+def test_any_of_several_answers_wins_and_none_cannot():
+    rows = embeddings()
+    several = np.concatenate([QUESTIONS, np.full((len(QUESTIONS), 2), -1)], axis=1)
+    wrong = several.copy()
+    wrong[:, 4], wrong[:, 3] = wrong[:, 3], (QUESTIONS[:, 3] + 4) % 8
+    for questions in (several, wrong):
+        assert bool(answer_analogies(rows, questions).won.all())
+    several[:, 3] = -1
+    lost = answer_analogies(rows, several)
+    assert not lost.won.any() and not lost.tied.any() and lost.nearest.tolist() == QUESTIONS[:, 3].tolist()
+    with pytest.raises(ValueError, match="method: unknown"):
+        known_method("cosine")

@@ -1,0 +1,160 @@
+"""Analogies as they emerge: trained word vectors and the modes of the pair counts on one clock; a figure and a film.
+
+`JAXEMBED_DATA=FOLDER python benchmarks/figures/analogy_emergence.py` trains 5,000 words of twelve domains of The Pile
+from five starts (some 25 minutes on one core, a gigabyte below `--keep`; a killed run goes on), writes figure, film and
+tables, prints the checks and exits non-zero where a figure falls short. `--size tiny` (made words): ten seconds.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import jax
+import numpy as np
+from _drawing import COLOURS, band, markdown, plt, save
+from common import FIGURES, finish, show
+from matplotlib.animation import FuncAnimation, PillowWriter
+
+from jaxembed.studies.analogy_emergence import HEADER, Emergence, analogy_emergence
+
+PALETTE = plt.get_cmap("tab10").colors
+SIMILARITY = ("similarity file", "trained", "modes alone", "shuffled text")
+FRAMES = 60
+
+
+def main() -> None:
+    args = arguments()
+    result = analogy_emergence(args.size, args.seeds, args.keep, lambda line: print(line, flush=True))
+    show(f"families: {result.described}", HEADER, result.rows(), 200)
+    show("similarity at the end (Spearman)", SIMILARITY, result.similarity_rows())
+    markdown(args.out / "analogy_emergence.md", HEADER, result.rows())
+    markdown(args.out / "analogy_emergence_similarity.md", SIMILARITY, result.similarity_rows())
+    draw(result, args.out / "analogy_emergence.png")
+    film(result, args.out / "analogy_emergence.gif")
+    finish("analogies as they emerge", result.checks())
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
+    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
+    parser.add_argument("--keep", type=Path, help="folder for counts, modes and trained vectors")
+    parser.add_argument("--seeds", type=int, default=5, help="starts to train from")
+    jax.config.update("jax_enable_x64", True)
+    return parser.parse_args()
+
+
+def draw(result: Emergence, path: Path) -> None:
+    figure, axes = plt.subplots(2, 2, figsize=(14, 10), layout="constrained")
+    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+    modes_panel(axes[0, 0], result)
+    accuracy_panel(axes[0, 1], result)
+    moments_panel(axes[1, 0], result)
+    rest_panel(axes[1, 1], result)
+    caption = (
+        f"{result.described}; width {result.setting.width}, init scale {result.setting.init_scale:g}, gradient descent "
+        f"on all pairs in float32, {result.seeds} init seeds (bands: smallest to largest); theory in float64 from pair "
+        "counts and start.\n"
+    )
+    save(figure, path, caption)
+
+
+def modes_panel(axes: plt.Axes, result: Emergence) -> None:
+    for k in range(result.setting.timed):
+        colour = PALETTE[k % len(PALETTE)]
+        height = result.strengths[k]
+        band(axes, result.times, result.seen["power"][:, :, k] / height, f"mode {k + 1}", colour)
+        axes.plot(result.times, result.told["power"][0, :, k] / height, "--", color="black", linewidth=0.7)
+    axes.set(xlabel="flow time", ylabel="share of its final power", title="modes rise one by one (dashes: closed form)")
+    axes.set_xlim(0, 1.3 * result.told["half_rises"][:, : result.setting.timed].max())
+    axes.legend(fontsize=7, ncol=2)
+    axes.grid(alpha=0.3)
+
+
+def accuracy_panel(axes: plt.Axes, result: Emergence) -> None:
+    for f, name in enumerate(result.names):
+        if not result.solvable[f]:
+            continue
+        colour = PALETTE[f % len(PALETTE)]
+        band(axes, result.times, result.seen["accuracy"][:, :, f], name, colour)
+        axes.plot(*alone(result, "accuracy", f), "--", color=colour, linewidth=1)
+    axes.set(xlabel="flow time", ylabel="analogies right")
+    axes.set_title("families become solvable (dashes: modes alone)")
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+
+
+def alone(result: Emergence, name: str, which: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and values of the modes alone, from the half-rise of the first: before it they leave out what decides."""
+    return result.times[result.begun :], result.told[name][:, result.begun :, which].mean(axis=0)
+
+
+def moments_panel(axes: plt.Axes, result: Emergence) -> None:
+    observed = result.observed.mean(axis=0)
+    told = (("half-rise of the family's mode", result.arrival, "o"), ("modes alone reach half", result.alone, "s"))
+    for (label, times, marker), colour in zip(told, COLOURS, strict=False):
+        axes.plot(times.mean(axis=0)[result.solvable], observed[result.solvable], marker, color=colour, label=label)
+    null = result.mixed_arrival.mean(axis=0)[result.solvable]
+    axes.plot(null, observed[result.solvable], "x", color="grey", label="null: modes in random order")
+    for f in np.flatnonzero(result.solvable):
+        text = f" {result.names[f]} (mode {result.mode[f]:.0f})"
+        axes.annotate(text, (result.arrival[:, f].mean(), observed[f]), fontsize=7)
+    largest = 1.1 * max(observed[result.solvable].max(), null.max(), result.arrival[:, result.solvable].max())
+    axes.plot([0, largest], [0, largest], color="black", linewidth=0.7)
+    axes.set(xlabel="predicted flow time", ylabel="training reaches half of the family's maximum")
+    axes.set_title("when a family becomes solvable")
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+
+
+def rest_panel(axes: plt.Axes, result: Emergence) -> None:
+    for i, name in enumerate(result.files):
+        band(axes, result.times, result.seen["rho"][:, :, i], f"{name}: rank correlation", COLOURS[i])
+        axes.plot(*alone(result, "rho", i), "--", color=COLOURS[i], linewidth=1)
+    axes.plot(result.times, result.control["rho"][:, 0], color="grey", label=f"{result.files[0]}, shuffled text")
+    for key, label, colour in (("offsets", "offset consistency", COLOURS[2]), ("offsets_null", "its null", COLOURS[4])):
+        kept = result.seen[key][:, :, result.solvable].mean(axis=2)
+        band(axes, result.times, kept, f"{label}, mean of families", colour, ":" if "null" in key else "-")
+    axes.set(xlabel="flow time", title="similarity and offsets (dashes: modes alone)")
+    axes.legend(fontsize=7)
+    axes.grid(alpha=0.3)
+
+
+def film(result: Emergence, path: Path) -> None:
+    """Word pairs of one family moving in a fixed plane, beside modes that have arrived and the family's accuracy."""
+    figure, (words, clock) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+    places, half = result.seen["shown"][0], len(result.pairs)
+    frames = np.unique(np.linspace(0, len(result.times) - 1, FRAMES).round().astype(int))
+    f, wide = result.names.index(result.setting.shown), 1.15 * np.abs(places).max(axis=(0, 1))
+    accuracy, up = result.seen["accuracy"][0, :, f], result.seen["power"][0] >= result.strengths[None] / 2
+
+    def update(i: int) -> None:
+        words.clear()
+        clock.clear()
+        for k, (a, b) in enumerate(result.pairs):
+            first, second = places[i, k], places[i, half + k]
+            words.annotate("", second, first, arrowprops={"arrowstyle": "->", "color": "silver"})
+            for word, at, colour in ((a, first, COLOURS[0]), (b, second, COLOURS[1])):
+                words.text(*at, word, color=colour, fontsize=9, ha="center")
+        words.set(xlim=(-wide[0], wide[0]), ylim=(-wide[1], wide[1]), xticks=[], yticks=[])
+        words.set_xlabel("along the family's mean offset at the end")
+        words.set_title(f'"{result.setting.shown}": {np.sum(up[i])} of {len(result.strengths)} modes have arrived')
+        clock.plot(result.times, accuracy, color="lightgrey")
+        clock.plot(result.times[: i + 1], accuracy[: i + 1], color=COLOURS[0], label="its analogies right, trained")
+        clock.plot(*alone(result, "accuracy", f), "--", color="black", linewidth=0.8, label="theory")
+        clock.plot(result.times[: i + 1], up[: i + 1].mean(axis=1), color=COLOURS[2], label="share of modes arrived")
+        clock.axvline(result.arrival[0, f], color="grey", linewidth=0.7, linestyle=":", label="half-rise of its mode")
+        clock.set(xlabel="flow time", ylim=(0, 1.03), title=f"time {result.times[i]:.3f}")
+        clock.legend(fontsize=8, loc="upper left")
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    film = FuncAnimation(figure, update, frames=np.append(frames, np.repeat(frames[-1], 12)).tolist())
+    film.save(path, writer=PillowWriter(fps=8), dpi=75)
+    plt.close(figure)
+    print(f"film: {path}")
+
+
+if __name__ == "__main__":
+    main()

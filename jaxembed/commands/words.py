@@ -1,0 +1,277 @@
+"""`jaxembed words`: word vectors of a text, by counts or by training, in a word2vec file; and their scores."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from ..base import GIB, cores, device_memory
+from .align import print_table, say, shown_progress
+from .flags import parse
+
+if TYPE_CHECKING:
+    from ..corpus import Damage
+    from ..words import Convention, Cooccurrence, SparsePlusConstant, WordText, WordVectors
+
+    Progress = Callable[[str, float], None]
+
+Model = Literal["mstar", "ppmi", "sppmi", "pmi", "skip-gram", "qwem", "glove"]
+TRAINED = ("skip-gram", "qwem", "glove")
+NEGATIVES = {"sppmi": 5.0, "skip-gram": 5.0}
+"""Where it is not 1."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """Word vectors of a text, from the counts of its pairs of words."""
+
+    text: tyro.conf.Positional[tuple[str, ...]]
+    """Files or folders of text, jsonl or parquet (.gz, .zst), or hub:OWNER/NAME; documents stay apart."""
+    out: Path = Path("vectors.txt")
+    """Word2vec file to write: .bin is binary, all else text."""
+    model: Model = "mstar"
+    """Leading eigenvectors of M*, PPMI, SPPMI or PMI, which takes no training; or skip-gram, QWEM, GloVe, trained."""
+    width: int = 200
+    """Dimensions of a vector."""
+    window: int = 10
+    """Neighbours on each side."""
+    weighting: Literal["flat", "dynamic", "harmonic"] | None = None
+    """Weight of a pair by distance; None is dynamic (word2vec's), for GloVe harmonic (its own)."""
+    subsample: float | None = None
+    """Threshold of word2vec by which frequent words are thinned, such as 1e-3; None keeps all, skip-gram takes 1e-3."""
+    negatives: float | None = None
+    """Negative pairs for each pair met; None is 5 for SPPMI and skip-gram, otherwise 1."""
+    smoothing: float = 1e-2
+    """Added to P_ij / (P_i P_j) before the logarithm of PMI: it decides what pairs that never meet are worth."""
+    min_count: int = 5
+    """Keep words that stand so often."""
+    vocab: int | None = None
+    """Keep at most so many, the most frequent."""
+    limit: int | None = None
+    """Read so many words of text only."""
+    cased: bool = False
+    """Keep upper and lower case apart."""
+    subset: str | None = None
+    """Only documents whose meta.pile_set_name this is."""
+    text_field: str = "text"
+    """Field or column that holds the text."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """Stop at a damaged row of text, or skip and count it. Rows of evaluation files are always skipped and counted."""
+    epochs: int | None = None
+    """Passes of training; None is the model's own."""
+    seed: int = 0
+    """Of training, or of the start of the eigendecomposition."""
+    method: Literal["randomised", "lanczos", "lobpcg"] = "randomised"
+    """Of the eigendecomposition."""
+    analogies: tuple[Path, ...] = ()
+    """Files of analogy questions (Google, MSR) or folders (BATS) to score the vectors on."""
+    similarity: tuple[Path, ...] = ()
+    """Files of word pairs with human scores to score the vectors on."""
+    top: int = 30_000
+    """The most frequent words, among which the answer of an analogy is searched."""
+    overwrite: bool = False
+    """Replace the file."""
+
+
+def run(arguments: list[str]) -> None:
+    """Carry out `jaxembed words` with these arguments."""
+    from rich.console import Console
+
+    command = parse(Words, arguments, prog="jaxembed words")
+    _check(command)
+    evaluations = _evaluations(command)
+    console, began = Console(soft_wrap=True), time.perf_counter()
+    from ..words import write_vectors
+
+    with shown_progress(console) as progress:
+        text = _text(command, console, progress)
+        _say_text(command, text, console)
+        vectors = _vectors(command, text, progress)
+    write_vectors(command.out, vectors, binary=command.out.suffix == ".bin")
+    made = f"{len(vectors):,} words x {vectors.width}, {time.perf_counter() - began:.1f} s"
+    say(console, f"{command.model}: {made}; written to {command.out}")
+    for evaluate in evaluations:
+        evaluate(vectors, console)
+
+
+def _check(command: Words) -> None:
+    if not command.text:
+        raise ValueError("text: nothing to read; name a file, a folder or hub:OWNER/NAME")
+    for name in ("width", "window", "min_count", "vocab", "limit", "epochs", "top"):
+        value = getattr(command, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')}: need at least 1, got {value}")
+    for name in ("subsample", "negatives", "smoothing"):
+        value = getattr(command, name)
+        if value is not None and value <= 0:
+            raise ValueError(f"--{name}: need more than 0, got {value:g}")
+    if command.epochs is not None and command.model not in TRAINED:
+        raise ValueError(f"--epochs: {command.model} is not trained; leave it out, or choose {', '.join(TRAINED)}")
+    if command.model == "skip-gram" and command.weighting not in (None, "dynamic"):
+        raise ValueError("--weighting: skip-gram draws its windows, whose weights are dynamic; leave it out")
+    if command.out.is_dir():
+        raise ValueError(f"--out: '{command.out}' is a folder; name a file")
+    if command.out.exists() and not command.overwrite:
+        raise ValueError(f"--out: '{command.out}' exists; choose another name or --overwrite")
+    if not command.out.absolute().parent.is_dir():
+        raise ValueError(f"--out: there is no folder '{command.out.absolute().parent}'; make it first")
+
+
+def _text(command: Words, console: Any, progress: "Progress") -> "WordText":
+    """The words of the documents; what was skipped is said."""
+    from ..corpus import Damage
+    from ..words import word_text
+
+    damage = Damage()
+    texts = _documents(command, damage, progress)
+    sizes = {"min_count": command.min_count, "vocab": command.vocab, "limit": command.limit}
+    text = word_text(texts, lowercase=not command.cased, **sizes)
+    if len(damage):
+        say(console, str(damage))
+    return text
+
+
+def _documents(command: Words, damage: "Damage", progress: "Progress") -> Iterator[str]:
+    from ..corpus import documents
+
+    options = {"subset": command.subset, "on_error": command.on_error, "text_field": command.text_field}
+    for number, document in enumerate(documents(command.text, damage=damage, **options), start=1):
+        if number % 100 == 0:
+            progress(f"reading: {number:,} documents", 0.0)
+        yield document.text
+
+
+def _say_text(command: Words, text: "WordText", console: Any) -> None:
+    """Vocabulary, convention, and the memory that the rest will take, before it is taken."""
+    facts, convention = text.facts, _convention(command)
+    say(
+        console,
+        f"{facts['words_read']:,} words in {facts['documents']:,} documents, "
+        f"{'cased' if command.cased else 'lower-cased'}; {text.vocab:,} different ones that stand {command.min_count} "
+        f"times or more cover {text.coverage:.1%}",
+    )
+    say(console, f"{command.model}, width {command.width}, {convention}{_negatives_said(command)}")
+    need, there = memory(command, text), device_memory()
+    say(console, f"memory: at most {need / GIB:.2g} GiB of {there / GIB:.2g}")
+    if need > there:
+        raise ValueError(
+            f"text: needs up to {need / GIB:.2g} GiB, there are {there / GIB:.2g}; take a smaller --vocab, --width or "
+            "--window"
+        )
+
+
+def memory(command: Words, text: "WordText") -> float:
+    """Bytes that counts and vectors take at most: tables of pairs, and columns as long as the vocabulary."""
+    tables = 8 * 4 * text.vocab * command.width
+    if command.model == "skip-gram":
+        return 16 * len(text.ids) + tables
+    pairs = min(2 * len(text.ids) * command.window, text.vocab**2)
+    return 12.0 * 5 * pairs + 2 * tables  # counts, both orders, their target and its copy in single precision
+
+
+def _convention(command: Words) -> "Convention":
+    from ..words import Convention
+
+    weighting = command.weighting or ("harmonic" if command.model == "glove" else "dynamic")
+    thinned = command.subsample or (1e-3 if command.model == "skip-gram" else None)
+    return Convention(command.window, weighting, thinned)
+
+
+def _negatives(command: Words) -> float:
+    return command.negatives if command.negatives is not None else NEGATIVES.get(command.model, 1.0)
+
+
+def _negatives_said(command: Words) -> str:
+    if command.model == "pmi":
+        return f", smoothing {command.smoothing:g}"
+    return "" if command.model in ("ppmi", "glove") else f", {_negatives(command):g} negatives"
+
+
+def _vectors(command: Words, text: "WordText", progress: "Progress") -> "WordVectors":
+    """By training or by eigendecomposition."""
+    import jax
+
+    from ..words import cooccurrence, eigenpairs, factor_vectors
+
+    key, convention = jax.random.key(command.seed), _convention(command)
+    if command.model == "skip-gram":
+        return _trained(command, text, progress)
+    counted = _shares(progress, "counting distances")
+    pairs = cooccurrence(text, convention, workers=cores(), progress=counted)
+    if command.model in TRAINED:
+        return _trained(command, pairs, progress)
+    target = _target(command, pairs)
+    progress(f"eigenvectors of {target.name}", 0.0)
+    found = eigenpairs(target, command.width, method=command.method, key=key, workers=cores())
+    return factor_vectors(text.words, *found, facts={"target": target.name, "convention": str(convention)})
+
+
+def _target(command: Words, pairs: "Cooccurrence") -> "SparsePlusConstant":
+    from ..words import pmi, ppmi, quadratic_target
+
+    if command.model == "pmi":
+        return pmi(pairs, smoothing=command.smoothing)
+    return (quadratic_target if command.model == "mstar" else ppmi)(pairs, negatives=_negatives(command))
+
+
+def _trained(command: Words, source: "WordText | Cooccurrence", progress: "Progress") -> "WordVectors":
+    from dataclasses import replace
+
+    import jax
+
+    from ..words import Glove, Quadratic, SkipGram, train_sampled
+    from ..words.recipe import GLOVE, QUADRATIC, SKIP_GRAM
+
+    width, negatives = command.width, _negatives(command)
+    model, recipe = {
+        "skip-gram": (SkipGram(width, negatives=negatives), SKIP_GRAM),
+        "qwem": (Quadratic(width, negatives=negatives), QUADRATIC),
+        "glove": (Glove(width), GLOVE),
+    }[command.model]
+    if command.model == "skip-gram":
+        recipe = replace(recipe, convention=_convention(command))
+    if command.epochs is not None:
+        recipe = replace(recipe, epochs=command.epochs)
+    told = _shares(progress, "training")
+    return train_sampled(source, model, recipe, key=jax.random.key(command.seed), progress=told)
+
+
+def _shares(progress: "Progress", stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(stage, done / max(total, 1))
+
+
+def _evaluations(command: Words) -> "list[Callable[[WordVectors, Any], None]]":
+    """What is asked of the vectors; the files are read before any work."""
+    from ..words import read_questions, read_similarity
+
+    asked = [_asked(read_questions(path, cased=command.cased), command.top) for path in command.analogies]
+    return asked + [_compared(read_similarity(path, cased=command.cased)) for path in command.similarity]
+
+
+def _asked(questions: Any, top: int) -> "Callable[[WordVectors, Any], None]":
+    from ..words import score_analogies
+    from ..words.analogy import HEADER
+
+    def evaluate(vectors: "WordVectors", console: Any) -> None:
+        say(console, questions.note())
+        report = score_analogies(vectors, questions, top=top)
+        print_table(console, f"analogies: {questions.name}", HEADER, report.rows())
+        say(console, report.convention)
+
+    return evaluate
+
+
+def _compared(pairs: Any) -> "Callable[[WordVectors, Any], None]":
+    from ..words import score_similarity
+
+    def evaluate(vectors: "WordVectors", console: Any) -> None:
+        if pairs.damaged:
+            line, why = pairs.damaged[0]
+            say(console, f"{pairs.name}: {len(pairs.damaged)} malformed rows left out, the first: line {line}, {why}")
+        found = score_similarity(vectors, pairs)
+        say(console, f"{found}; {found.convention}")
+
+    return evaluate

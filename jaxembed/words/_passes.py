@@ -1,0 +1,79 @@
+"""Passes of sampled training one after the other, each written down, so that a killed run goes on where it was."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+Told = Callable[[int, int], None]
+PARTS = 1000
+"""What progress counts in: parts of a pass."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """A start and what a pass makes of it; a pass depends on its number alone."""
+
+    total: int
+
+    def start(self) -> dict[str, Any]: ...
+
+    def epoch(self, tables: dict[str, Any], epoch: int, tell: Callable[[float], None], /) -> dict[str, Any]: ...
+
+
+def run_passes(steps: Steps, identity: dict[str, str], keep: Path | None, progress: Told) -> dict[str, np.ndarray]:
+    """All passes; those that `keep` holds already are not made again.
+
+    Raises:
+        ValueError: where `keep` holds another run, or is no such file; where numbers are no longer finite.
+    """
+    done, tables = (0, steps.start()) if keep is None or not keep.exists() else _read(keep, identity)
+    for epoch in range(done, steps.total):
+        tables = steps.epoch(
+            tables, epoch, lambda part, e=epoch: progress(int((e + part) * PARTS), steps.total * PARTS)
+        )
+        if not all(np.isfinite(table).all() for table in tables.values()):
+            raise ValueError(f"rate: numbers are no longer finite after pass {epoch + 1}; take a smaller rate or batch")
+        if keep is not None:
+            _write(keep, epoch + 1, tables, identity)
+    return {name: np.asarray(table) for name, table in tables.items()}
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of arrays, to tell data apart."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def _write(keep: Path, done: int, tables: dict[str, Any], identity: dict[str, str]) -> None:
+    keep.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = keep.with_name(f".{keep.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            np.savez(file, done=done, identity=np.array(json.dumps(identity)), **jax.device_get(tables))
+        unfinished.replace(keep)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read(keep: Path, identity: dict[str, str]) -> tuple[int, dict[str, Array]]:
+    try:
+        with np.load(keep, allow_pickle=False) as file:
+            arrays = dict(file)
+        done, before = int(arrays.pop("done")), json.loads(str(arrays.pop("identity")))
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise ValueError(f"keep: {keep} cannot be read as kept training ({error}); name another file") from None
+    changed = [name for name in identity if before.get(name) != identity[name]]
+    if changed:
+        name = changed[0]
+        raise ValueError(f"keep: {name} of the training in {keep} was {before.get(name)}; it is {identity[name]} now")
+    return done, {name: jnp.asarray(array) for name, array in arrays.items()}

@@ -1,0 +1,346 @@
+"""Analogy scores with everything that decides them: coverage, convention, and an interval over word pairs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ..observables.analogies import Method, analogy_scores, answer_analogies, known_method
+from ._spelling import folded
+from .questions import Question, Questions
+from .vectors import WordVectors
+
+HEADER = ("section", "asked", "covered", "correct", "accuracy", "95 % interval")
+TIE = 2e-6
+"""Scores of float32 unit vectors that differ by less may be equal."""
+WORDS_OF_MORPHOLOGY = ("gram", "I", "D")
+"""How sections on forms of words begin: Google's, and BATS' inflection and derivation."""
+
+
+@dataclass(frozen=True)
+class SectionScore:
+    """Score of some questions.
+
+    Attributes:
+        name: of the section or the group of sections.
+        asked: questions of the file.
+        covered: those whose words all have a vector; only they count.
+        correct: covered ones whose answer alone is nearest.
+        tied: covered ones whose answer is nearest together with another word; not correct.
+        low: lower end of the 95 % interval of the accuracy; NaN where it is undefined.
+        high: upper end.
+    """
+
+    name: str
+    asked: int
+    covered: int
+    correct: int
+    tied: int
+    low: float
+    high: float
+
+    @property
+    def accuracy(self) -> float:
+        """Correct over covered; NaN where nothing is covered."""
+        return self.correct / self.covered if self.covered else float("nan")
+
+    def row(self) -> tuple[str, ...]:
+        """In the order of `HEADER`."""
+        counts = tuple(f"{count:,}" for count in (self.asked, self.covered, self.correct))
+        if not self.covered:
+            return (self.name, *counts, "undefined", "undefined")
+        return (self.name, *counts, f"{self.accuracy:.1%}", f"{self.low:.1%} to {self.high:.1%}")
+
+
+@dataclass(frozen=True)
+class AnalogyReport:
+    """Analogies scored.
+
+    Attributes:
+        sections: in the file's order.
+        groups: "semantic" and "syntactic" where the sections' names say which they are.
+        total: all questions.
+        convention: how they were scored, in a sentence.
+    """
+
+    sections: tuple[SectionScore, ...]
+    groups: tuple[SectionScore, ...]
+    total: SectionScore
+    convention: str
+
+    def section(self, name: str) -> SectionScore:
+        """The score of a section, a group, or "total"."""
+        return next(score for score in (*self.sections, *self.groups, self.total) if score.name == name)
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """A table in the order of `HEADER`."""
+        return [score.row() for score in (*self.sections, *self.groups, self.total)]
+
+    def __str__(self) -> str:
+        total = self.total
+        return f"{' '.join(total.row()[4:])}, {total.covered:,} of {total.asked:,} questions; {self.convention}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Outcome:
+    """Covered questions of a section as a table over their word pairs."""
+
+    name: str
+    asked: int
+    covered: Float[np.ndarray, "token token"]
+    won: Float[np.ndarray, "token token"]
+    tied: int
+
+    @property
+    def pairs(self) -> int:
+        """Word pairs that stand in a covered question."""
+        return int(np.sum(self.covered.any(axis=0) | self.covered.any(axis=1)))
+
+    def resampled(self, drawn: Float[np.ndarray, "seed token"]) -> tuple[np.ndarray, np.ndarray]:
+        """Covered and won questions when pair k is there drawn[:, k] times, for every resample."""
+        covered, won = (np.sum((drawn @ table) * drawn, axis=1) for table in (self.covered, self.won))
+        return covered, won
+
+
+def score_analogies(
+    vectors: WordVectors,
+    questions: Questions,
+    *,
+    method: Method = "3CosAdd",
+    exclude: bool = True,
+    top: int | None = 30_000,
+    resamples: int = 1000,
+    seed: int = 0,
+    unit: bool = True,
+) -> AnalogyReport:
+    """Score analogy questions section by section.
+
+    A question counts where all its words have a vector (of several right answers, one). It is won where a right answer
+    alone scores highest among the words; a tie is lost, and so is, when query words are excluded, a question whose only
+    answers are query words. Questions of a section share word pairs, so that they are no independent draws: the
+    interval redraws the word pairs of every section, and a question then counts as often as both its pairs were drawn
+    together. Where all of a section's questions are won, or none, redrawing shows no spread, and the interval is that
+    of as many independent trials as there are word pairs.
+
+    Args:
+        vectors: a vector for every word, the most frequent first; where the questions are uncased, words that differ in
+            case only are one, the first of them.
+        questions: as read.
+        method: see `observables.analogies.Method`.
+        exclude: leave the words of the question out of the answers.
+        top: only the first so many words have a vector; None for all.
+        resamples: of the word pairs.
+        seed: of the resampling.
+        unit: give vectors unit length before the arithmetic.
+
+    Raises:
+        ValueError: where no question is covered: a score over nothing is none.
+
+    >>> rows = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
+    >>> vectors = WordVectors(("king", "queen", "man", "woman"), rows)
+    >>> family = Questions("few", {"family": (("king", "queen", "man", "woman"), ("man", "woman", "king", "queen"))})
+    >>> report = score_analogies(vectors, family)
+    >>> report.total.accuracy, report.total.covered
+    (1.0, 2)
+
+    Source: mikolov2013efficient, levy2014linguistic.
+    """
+    known_method(method)
+    if top is not None and top < 1:
+        raise ValueError(f"top: need at least one word, got {top}; None for all")
+    there = searched(vectors, questions.cased, top)
+    covered = {name: _ids(there, asked, questions) for name, asked in questions.sections.items()}
+    _refuse_nothing(covered, questions, there)
+    columns = max(ids.shape[1] for ids, _ in covered.values())
+    table = np.concatenate([_padded(ids, columns) for ids, _ in covered.values()])
+    asked = _without_query_words(table) if exclude else table
+    found = answer_analogies(there.matrix, asked, exclude=exclude, normalise=unit, tie=TIE, method=method)
+    ends = np.cumsum([len(ids) for ids, _ in covered.values()])[:-1]
+    shares = (np.split(np.asarray(share), ends) for share in (found.won, found.tied))
+    outcomes = [
+        _outcome(name, questions.sections[name], places, won, tied)
+        for (name, (_, places)), won, tied in zip(covered.items(), *shares, strict=True)
+    ]
+    return _report(outcomes, _convention(questions, there, method, exclude, unit, resamples, table), resamples, seed)
+
+
+def nearest(
+    vectors: WordVectors,
+    a: str,
+    b: str,
+    c: str,
+    method: Method = "3CosAdd",
+    count: int = 10,
+    *,
+    exclude: bool = True,
+    unit: bool = True,
+) -> tuple[tuple[str, float], ...]:
+    """The words that come nearest to d in a : b as c : d, with their scores.
+
+    Args:
+        vectors: a vector for every word.
+        a: what is taken away.
+        b: what a becomes.
+        c: what becomes d.
+        method: see `observables.analogies.Method`.
+        count: words to give.
+        exclude: leave a, b and c out.
+        unit: give vectors unit length first.
+
+    Raises:
+        ValueError: for a word without a vector, offering those spelt alike.
+
+    >>> rows = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
+    >>> nearest(WordVectors(("king", "queen", "man", "woman"), rows), "queen", "king", "woman", count=1)[0][0]
+    'man'
+    """
+    asked = np.array([vectors.id(word) for word in (a, b, c)])
+    scores = np.array(analogy_scores(vectors.matrix, asked, method=method, normalise=unit), np.float64)
+    scores[np.isnan(scores)] = -np.inf
+    if exclude:
+        scores[asked] = -np.inf
+    order = np.argsort(-scores, kind="stable")[:count]
+    return tuple((vectors.words[place], float(scores[place])) for place in order if scores[place] > -np.inf)
+
+
+def searched(vectors: WordVectors, cased: bool, top: int | None) -> WordVectors:
+    """The words among which answers are looked for: the first `top`, in lower case unless cased."""
+    there = vectors if top is None else vectors.top(top)
+    return there if cased else folded(there)
+
+
+def _ids(
+    vectors: WordVectors, asked: tuple[Question, ...], questions: Questions
+) -> tuple[Int[np.ndarray, "example columns"], Int[np.ndarray, " example"]]:
+    """Ids of the covered questions (a, b, c, answers .., filled up with -1), and where they stand in the section."""
+    several = "/" if questions.form == "bats" else None
+    known, rows, places = vectors.ids, [], []
+    for place, (a, b, c, d) in enumerate(asked):
+        answers = [known[word] for word in d.split(several) if word in known]
+        if answers and a in known and b in known and c in known:
+            rows.append([known[a], known[b], known[c], *answers])
+            places.append(place)
+    columns = max(map(len, rows), default=4)
+    filled = [row + [-1] * (columns - len(row)) for row in rows]
+    return np.array(filled, np.int64).reshape(-1, columns), np.array(places, np.int64)
+
+
+def _refuse_nothing(
+    covered: dict[str, tuple[np.ndarray, np.ndarray]], questions: Questions, vectors: WordVectors
+) -> None:
+    if any(len(ids) for ids, _ in covered.values()):
+        return
+    raise ValueError(
+        f"{questions.name}: none of its {len(questions):,} questions has all its words among the "
+        f"{len(vectors.words):,} words searched; a score needs at least one, check language, case and --top"
+    )
+
+
+def _padded(ids: Int[np.ndarray, "example ..."], columns: int) -> Int[np.ndarray, "example ..."]:
+    return np.pad(ids, ((0, 0), (0, columns - ids.shape[1])), constant_values=-1)
+
+
+def _without_query_words(table: Int[np.ndarray, "example ..."]) -> Int[np.ndarray, "example ..."]:
+    """The questions without answers that are words of the question: they are not among what is searched."""
+    answers = table[:, 3:]
+    asked = np.any(answers[:, :, None] == table[:, None, :3], axis=2)
+    return np.concatenate([table[:, :3], np.where(asked, -1, answers)], axis=1)
+
+
+def _outcome(
+    name: str,
+    asked: tuple[Question, ...],
+    places: Int[np.ndarray, " example"],
+    won: Bool[np.ndarray, " example"],
+    tied: Bool[np.ndarray, " example"],
+) -> _Outcome:
+    """Questions as a table of (pair a b) by (pair c d): what resampling word pairs needs."""
+    ends = [((a, b), (c, d)) for a, b, c, d in (asked[place] for place in places)]
+    # Pairs that share the first word are one pair, so that several right answers do not split it.
+    number = {pair: k for k, pair in enumerate(dict.fromkeys(_key(pair) for end in ends for pair in end))}
+    tables = np.zeros((2, len(number), len(number)))
+    at = np.array([[number[_key(pair)] for pair in end] for end in ends], np.int64).reshape(-1, 2)
+    np.add.at(tables[0], (at[:, 0], at[:, 1]), 1)
+    np.add.at(tables[1], (at[:, 0], at[:, 1]), won)
+    return _Outcome(name, len(asked), tables[0], tables[1], int(np.sum(tied)))
+
+
+def _key(pair: tuple[str, str]) -> tuple[str, str]:
+    return pair[0], pair[1].split("/")[0]
+
+
+def _report(outcomes: list[_Outcome], convention: str, resamples: int, seed: int) -> AnalogyReport:
+    rng = np.random.default_rng(seed)
+    drawn = [_draw(outcome, resamples, rng) for outcome in outcomes]
+    sections = tuple(_scored(o.name, [o], [d]) for o, d in zip(outcomes, drawn, strict=True))
+    kinds = [group_of(outcome.name) for outcome in outcomes]
+    groups = tuple(
+        _scored(group, *zip(*((o, d) for o, d, kind in zip(outcomes, drawn, kinds, strict=True) if kind == group),
+                            strict=True))
+        for group in ("semantic", "syntactic") if "syntactic" in kinds and group in kinds
+    )  # fmt: skip
+    return AnalogyReport(sections, groups, _scored("total", outcomes, drawn), convention)
+
+
+def group_of(section: str) -> str:
+    """ "syntactic" for sections on forms of words (Google's gram.., BATS' I.. and D..), else "semantic"."""
+    name = section.removeprefix("gram")
+    bats = section[:1] in ("I", "D") and section[1:3].isdigit()
+    return "syntactic" if name != section or bats else "semantic"
+
+
+def _draw(outcome: _Outcome, resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    pairs = len(outcome.covered)
+    if not pairs:
+        return np.zeros(resamples), np.zeros(resamples)
+    return outcome.resampled(rng.multinomial(pairs, np.full(pairs, 1 / pairs), size=resamples).astype(np.float64))
+
+
+def _scored(name: str, outcomes: Iterable[_Outcome], drawn: Iterable[tuple[np.ndarray, np.ndarray]]) -> SectionScore:
+    outcomes = list(outcomes)
+    covered, correct = (int(sum(np.sum(getattr(o, table)) for o in outcomes)) for table in ("covered", "won"))
+    low, high = _interval(correct, covered, sum(o.pairs for o in outcomes), list(drawn))
+    return SectionScore(
+        name, sum(o.asked for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high
+    )
+
+
+def _interval(
+    correct: int, covered: int, pairs: int, drawn: list[tuple[np.ndarray, np.ndarray]]
+) -> tuple[float, float]:
+    if not covered:
+        return float("nan"), float("nan")
+    if correct in (0, covered):
+        reach = 1 - 0.025 ** (1 / pairs)
+        return (0.0, reach) if correct == 0 else (1 - reach, 1.0)
+    asked, won = (np.sum([part[k] for part in drawn], axis=0) for k in (0, 1))
+    if not np.any(asked > 0):
+        return float("nan"), float("nan")
+    low, high = np.quantile(won[asked > 0] / asked[asked > 0], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _convention(
+    questions: Questions,
+    vectors: WordVectors,
+    method: Method,
+    exclude: bool,
+    unit: bool,
+    resamples: int,
+    table: Int[np.ndarray, "example ..."],
+) -> str:
+    answers = table[:, 3:] >= 0
+    hopeless = int(np.sum(~np.any(_without_query_words(table)[:, 3:] >= 0, axis=1) & answers.any(axis=1)))
+    parts = [
+        f"{method} over {len(vectors.words):,} words",
+        "unit vectors" if unit else "vectors as they are",
+        "query words left out" if exclude else "query words allowed as answers",
+        "cased" if questions.cased else "lower-cased",
+        "any of several answers is right" if questions.form == "bats" else "",
+        f"{hopeless:,} questions whose answer is a query word count as lost" if hopeless and exclude else "",
+        "ties lost",
+        "questions with any other word not counted",
+        f"interval: word pairs redrawn within each section, {resamples:,} times",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,187 @@
+"""Analogy questions from the files they are published in: Google, MSR and BATS."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from pathlib import Path
+from typing import Literal, get_args
+
+from ._spelling import Line, OnError, numbered_lines, spelt
+
+Form = Literal["google", "bats", "msr"]
+Question = tuple[str, str, str, str]
+
+NEEDED = {
+    "google": "four words, or a section ': name'",
+    "msr": "five: a b c TAG d",
+    "bats": "a word, a tab, and its partners with / between them",
+}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Questions a : b as c : d, by section.
+
+    Attributes:
+        name: of the file or folder.
+        sections: questions by section, in the file's order; in the form "bats" the answer d may be several words with /
+            between them, of which any is right.
+        damaged: rows that were left out: line number and what is wrong, with the file's name where there are several.
+        cased: whether words are as in the file; else they are in lower case.
+        form: of the file.
+        repeated: questions left out because an earlier one of their section is the same (lower case makes some equal).
+    """
+
+    name: str
+    sections: dict[str, tuple[Question, ...]]
+    damaged: tuple[tuple[int, str], ...] = ()
+    cased: bool = False
+    form: Form = "google"
+    repeated: int = 0
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sections.values()))
+
+    def note(self) -> str:
+        """What was read and what was left out, in a sentence."""
+        out = [f"{len(self.damaged)} malformed rows" if self.damaged else "", f"{self.repeated} repeated questions"]
+        left = " and ".join(part for part, count in zip(out, (len(self.damaged), self.repeated), strict=True) if count)
+        first = f" (the first: line {self.damaged[0][0]}, {self.damaged[0][1]})" if self.damaged else ""
+        return f"{self.name}: {len(self):,} questions in {len(self.sections)} sections" + (
+            f"; left out: {left}{first}" if left else ""
+        )
+
+
+@dataclass
+class _Found:
+    """What is gathered while a file is read."""
+
+    path: Path
+    cased: bool
+    on_error: OnError
+    several: bool = False
+    sections: dict[str, dict[Question, None]] = field(default_factory=dict)
+    damaged: list[tuple[int, str]] = field(default_factory=list)
+    repeated: int = 0
+
+    def add(self, section: str, *words: str) -> None:
+        a, b, c, d = (spelt(word, self.cased) for word in words)
+        asked = self.sections.setdefault(section, {})
+        self.repeated += (a, b, c, d) in asked
+        asked[a, b, c, d] = None
+
+    def refuse(self, line: int, why: str) -> None:
+        if self.on_error == "stop":
+            raise ValueError(f"{self.path}:{line}: {why}; mend the row, or skip malformed rows")
+        self.damaged.append((line, f"{self.path.name}: {why}" if self.several else why))
+
+
+def read_questions(
+    path: str | Path, *, form: Literal["auto", "google", "bats", "msr"] = "auto", cased: bool = False, on_error: OnError
+    = "skip",
+) -> Questions:  # fmt: skip
+    """Read analogy questions.
+
+    Args:
+        path: a file, or the folder of a BATS set (files of pairs, in folders or not).
+        form: "google": sections ": name" and rows "a b c d"; "msr": rows "a b c TAG d", the tag names the section;
+            "bats": a file of pairs "a<tab>b1/b2" is a section, whose questions are all ordered pairs of its pairs
+            (a : b1 as c : d1/d2, any d right); "auto": told from the file.
+        cased: keep upper and lower case apart. Otherwise all is put in lower case, and questions that become equal
+            within a section are asked once.
+        on_error: "skip" malformed rows and list them, or "stop" at the first.
+
+    Raises:
+        ValueError: where the path does not exist, no row is a question, or at a malformed row if asked to stop.
+    """
+    path = Path(path).expanduser()
+    if form != "auto" and form not in get_args(Form):
+        raise ValueError(f"form: unknown {form!r}; choose auto, {', '.join(get_args(Form))}")
+    files = _files(path)
+    chosen: Form = ("bats" if path.is_dir() else told_form(_lines(path))) if form == "auto" else form
+    found = _Found(path, cased, on_error, path.is_dir())
+    for file in files:
+        found.path = file
+        read = {"google": _google, "msr": _msr, "bats": _bats}[chosen]
+        read(found, (line for line in _readable(found, _lines(file)) if line[1].strip()))
+    sections = {name: tuple(asked) for name, asked in found.sections.items()}
+    if not any(sections.values()):
+        bad = f"; {len(found.damaged)} malformed rows, the first: line {found.damaged[0][0]}" if found.damaged else ""
+        raise ValueError(f"{path}: holds no question of the form {chosen} ({NEEDED[chosen]}){bad}")
+    return Questions(path.stem, sections, tuple(found.damaged), cased, chosen, found.repeated)
+
+
+def only(questions: Questions, sections: Iterable[str]) -> Questions:
+    """Some sections of the questions."""
+    return replace(questions, sections={name: questions.sections[name] for name in sections})
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*.txt") if file.is_file())
+        if files:
+            return files
+        raise ValueError(f"{path}: no .txt file in this folder; name the folder of the set's files of pairs")
+    if not path.is_file():
+        raise ValueError(f"{path}: does not exist; name a file of questions, or the folder of a BATS set")
+    return [path]
+
+
+def _lines(path: Path) -> list[Line]:
+    return list(numbered_lines(path))
+
+
+def told_form(lines: list[Line]) -> Form:
+    """The form of a file: sections are Google's; else the first row of words that fits one decides."""
+    rows = [text for _, text in lines if text and text.strip()]
+    if any(text.startswith(":") for text in rows):
+        return "google"
+    for text in rows:
+        forms: dict[int, Form] = {4: "google", 5: "msr"}
+        if "\t" in text and len(text.split()) == 2:
+            return "bats"
+        if len(text.split()) in forms:
+            return forms[len(text.split())]
+    return "google"
+
+
+def _readable(found: _Found, lines: list[Line]) -> Iterator[tuple[int, str]]:
+    for number, text in lines:
+        if text is None:
+            found.refuse(number, "is not UTF-8")
+        else:
+            yield number, text
+
+
+def _google(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
+    section = found.path.stem
+    for number, text in lines:
+        words = text.split()
+        if words[0].startswith(":"):
+            section = " ".join(text.strip()[1:].split()) or found.path.stem
+            found.sections.setdefault(section, {})
+        elif len(words) == 4:
+            found.add(section, *words)
+        else:
+            found.refuse(number, f"has {len(words)} words, needs {NEEDED['google']}")
+
+
+def _msr(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
+    for number, text in lines:
+        words = text.split()
+        if len(words) == 5:
+            found.add(words[3], *words[:3], words[4])
+        else:
+            found.refuse(number, f"has {len(words)} words, needs {NEEDED['msr']}")
+
+
+def _bats(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
+    pairs = []
+    for number, text in lines:
+        words = text.split()
+        if len(words) == 2 and words[1].strip("/"):
+            pairs.append((words[0], [word for word in words[1].split("/") if word]))
+        else:
+            found.refuse(number, f"has {len(words)} words, needs {NEEDED['bats']}")
+    for (a, partners), (c, answers) in permutations(pairs, 2):
+        found.add(found.path.stem, a, partners[0], c, "/".join(answers))

@@ -1,0 +1,78 @@
+"""Senses of a word: scores that treat senses alike, intervals, and the whole path at size tiny."""
+
+import numpy as np
+import pytest
+
+from jaxembed.language.senses import SenseTokens
+from jaxembed.studies import sense_probes as probes
+from jaxembed.studies import sense_texts as texts
+from jaxembed.studies.senses import senses
+
+pytestmark = pytest.mark.float64_only("studies compute in float64")
+
+
+def task(senses_of, fit, validation):
+    rows, size = np.arange(len(senses_of)), np.ones(len(senses_of), np.int64)
+    tokens = SenseTokens(np.ones((len(rows), 3), np.int32), size, size, 3 * size, 1)
+    names = tuple("abc"[: senses_of.max() + 1])
+    return texts.SenseTask("x", names, tokens, senses_of, rows[:fit], rows[fit : fit + validation],
+                           rows[fit + validation :])  # fmt: skip
+
+
+def test_probes_score_senses_alike_and_the_null_is_chance():
+    rng = np.random.default_rng(0)
+    which = (rng.random(900) < 0.1).astype(np.int64)
+    x = np.stack([np.ones((900, 4)), rng.normal(size=(900, 4)) + 3 * which[:, None]])
+    made = task(which, 300, 100)
+    found, test = probes.read_senses_from(x, made), which[made.test]
+    scores = probes.balanced(found.right, test)
+    assert scores[0] == 0.5 and scores[1] > 0.95 and found.best() == 1 and found.best(0) == 0
+    null = [probes.balanced(probes.read_senses_from(x[1:], made, shuffled=k).right, test)[0] for k in range(8)]
+    assert abs(np.mean(null) - 0.5) < 0.2
+
+
+def test_separation_is_nothing_where_senses_are_shuffled():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 40, 5))
+    x[0] = 1.0
+    found = [probes.separation(x, rng.permutation(np.repeat([0, 1], 20))) for _ in range(200)]
+    assert np.isnan([one[0] for one in found]).all()
+    values = np.array([one[1] for one in found])
+    assert abs(values.mean()) < 3 * values.std() / np.sqrt(200)
+    far = np.repeat([0, 1], 20)
+    x[1] += 2 * far[:, None]
+    assert probes.separation(x, far)[1] == pytest.approx(4.0, rel=0.5), "|2 (1, .., 1)|^2 / 5"
+
+
+def test_the_interval_is_that_of_a_mean_of_senses():
+    rng = np.random.default_rng(0)
+    which = np.repeat([0, 1], [300, 30])
+    hits = (rng.random((1, 330)) < np.where(which == 0, 0.9, 0.6)).astype(float)
+    low, high = probes.bootstrap_interval(hits, which)
+    p = [hits[0, which == k].mean() for k in (0, 1)]
+    sd = 0.5 * np.sqrt(sum(a * (1 - a) / n for a, n in zip(p, (300, 30), strict=True)))
+    assert high - low == pytest.approx(2 * 1.96 * sd, rel=0.15)
+    assert low < np.mean(p) < high
+
+
+def test_thinning_keeps_rare_senses_whole():
+    which = np.repeat([0, 1, 2], [100, 5, 60])
+    rows = texts._thinned(which, [0, 1, 2], 65, np.random.default_rng(0))
+    assert np.bincount(which[rows]).tolist() == [30, 5, 30]
+    first, second = texts._split(which, np.random.default_rng(0), 1 / 3)
+    assert np.bincount(which[second]).tolist() == [33, 2, 20] and len(np.union1d(first, second)) == 165
+
+
+@pytest.mark.slow
+def test_the_tiny_study_takes_the_whole_path(tmp_path):
+    result = senses("tiny", seeds=1, keep=tmp_path)
+    (word,) = result.words
+    named = {check.name: check for check in result.checks()}
+    assert named["static embedding"].passed and named["heads and MLPs add up to the decision"].passed
+    assert word.accuracy("trained").shape == (1, 4) and word.accuracy("trained")[0, 0] == 0.5
+    first = word.trained[0].attention["first layer"]["by attention"]
+    assert first[0][0] == pytest.approx(1, abs=1e-4) and first[0][1] < 1e-3, "exact in the first layer"
+    assert first[1][1] > 0.05 and first[2][1] > 0.05
+    assert word.trained[0].attention["ablation"]["none"] == 0.5, "without any head all sentences look the same"
+    assert len(result.rows()) == 1 and len(result.layer_rows()) == 4 and len(result.attention_rows()) == 2
+    assert len(list((tmp_path / "cells").iterdir())) == 2

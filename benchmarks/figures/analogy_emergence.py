@@ -56,7 +56,8 @@ def draw(result: Emergence, path: Path) -> None:
     caption = (
         f"{result.described}; width {result.setting.width}, init scale {result.setting.init_scale:g}, gradient descent "
         f"on all pairs in float32, {result.seeds} init seeds (bands: smallest to largest); theory in float64 from pair "
-        "counts and start.\n"
+        "counts and start;\nmoments of the modes alone are counted from the first mode's half-rise: before it the rest "
+        "of the start decides, which they leave out.\n"
     )
     save(figure, path, caption)
 

@@ -125,7 +125,7 @@ def markdown_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _check_out(out: Path | None) -> None:
+def check_out(out: Path | None) -> None:
     if out is not None and out.suffix not in (".md", ".json"):
         raise ValueError(f"--out: '{out}' must end in .md or .json")
     if out is not None and not out.expanduser().absolute().parent.is_dir():
@@ -142,7 +142,7 @@ def check_flags(command: Any, counts: tuple[str, ...]) -> None:
     Raises:
         ValueError: naming the flag.
     """
-    _check_out(command.out)
+    check_out(command.out)
     for name in counts:
         if getattr(command, name) < 1:
             raise ValueError(f"--{name}: need at least 1, got {getattr(command, name)}")

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from .align import _check_out as check_out
-from .align import markdown_table, print_table, say, write_out
+from .align import check_out, markdown_table, print_table, say, write_out
 from .flags import parse
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from .align import _check_out, markdown_table, print_table, say, write_out
+from .align import check_out, markdown_table, print_table, say, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> None:
     from rich.console import Console
 
     command = parse(Senses, arguments, prog="jaxembed senses")
-    _check_out(command.out)
+    check_out(command.out)
     for name, least in (("length", 8), ("train", 16), ("test", 8)):
         if getattr(command, name) < least:
             raise ValueError(f"--{name}: need at least {least}, got {getattr(command, name)}")

@@ -74,3 +74,10 @@ def test_what_cannot_be_answered_is_one_line(files, capsys):
     )
     assert "--count: need at least 1" in failed(["analogy", "king", "queen", "woman", *vectors, "--count", 0], capsys)
     assert "method" in failed(["analogy", "king", "queen", "woman", *vectors, "--method", "4CosAdd"], capsys)
+
+
+def test_a_word_is_spelt_as_the_vectors_are(capsys, tmp_path):
+    words = ("caf\u00e9", *WORDS[1:])
+    write_vectors(tmp_path / "v.txt", WordVectors(words, np.array(CORNERS, np.float32)))
+    printed = said(["analogy", "CAFE\u0301", "queen", "woman", "--vectors", tmp_path / "v.txt"], capsys)
+    assert "man" in printed and "is to queen" in printed

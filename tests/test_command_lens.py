@@ -1,6 +1,7 @@
 """`jaxembed lens` on a small model made here."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -100,6 +101,8 @@ def test_bad_input_is_one_line(folders, tmp_path, capsys):
     assert "choose one" in failed([model, "the", "--learned", "x", "--corpus", corpus], capsys)
     assert "--save: keeps a lens that is learned now" in failed([model, "the", "--save", "x"], capsys)
     assert "holds no lens" in failed([model, "the", "--learned", corpus], capsys)
+    missing = [model, "the", "--corpus", corpus, "--save", tmp_path / "none" / "x"]
+    assert "--save: no folder" in failed(missing, capsys)
     assert "--last: need at least 1" in failed([model, "the", "--last", "0"], capsys)
     assert "--top: need at least 1" in failed([model, "the", "--top", "0"], capsys)
     assert "must end in .md or .json" in failed([model, "the", "--out", "x.txt"], capsys)
@@ -109,3 +112,22 @@ def test_bad_input_is_one_line(folders, tmp_path, capsys):
         assert "holds no tokenizer.json" in failed([model, "the"], capsys)
     finally:
         (tmp_path / "aside.json").rename(model / "tokenizer.json")
+
+
+def test_the_tokenizer_of_another_model_is_refused(folders, tmp_path, capsys):
+    model, _, _, _ = folders
+    shutil.copytree(model, tmp_path / "model")
+    word_level([f"{TEXT} and then the snow came over all hills"], 20).save(tmp_path / "model" / "tokenizer.json")
+    assert "it is another's" in failed([tmp_path / "model", "the hills"], capsys)
+
+
+@pytest.mark.parametrize(("gib", "batch"), [(1.0, 8), (1e-6, 1)])
+def test_learning_keeps_to_the_budget(folders, monkeypatch, gib, batch):
+    from jaxembed import language
+    from jaxembed.commands import lens as command
+
+    asked = []
+    monkeypatch.setattr(language, "fit_lens", lambda *args, **rest: (asked.append(args[3]), (None, None))[1])
+    model, corpus, params, _ = folders
+    command._lens(command.Lens(str(model), "the", corpus=corpus, budget=gib), MODEL, params, lambda *_: None)
+    assert asked[0].batch == batch and asked[0].length == 20

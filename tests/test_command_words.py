@@ -74,6 +74,10 @@ def test_what_cannot_be_used_is_one_line(folder, tmp_path):
     assert "--width: need at least 1" in failed([text, "--out", out, "--width", 0])
     assert "--epochs: mstar is not trained" in failed([text, "--out", out, "--epochs", 2])
     assert "--smoothing: need more than 0" in failed([text, "--out", out, "--model", "pmi", "--smoothing", 0])
+    for model, flag, value in (("ppmi", "--negatives", 5), ("glove", "--negatives", 5), ("mstar", "--smoothing", 0.1),
+                               ("glove", "--method", "lanczos")):  # fmt: skip
+        assert f"{flag}: {model}" in failed([text, "--out", out, "--model", model, flag, value])
+    assert "--negatives: need more than 0" in failed([text, "--out", out, "--negatives", "nan"])
     assert "is a folder" in failed([text, "--out", tmp_path])
     assert "no folder" in failed([text, "--out", tmp_path / "none" / "v.vec"])
     assert "no document of 'Zoo'" in failed([text, "--out", out, "--subset", "Zoo"])

@@ -48,7 +48,7 @@ def arguments() -> argparse.Namespace:
 
 def draw(result: Emergence, path: Path) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(14, 10), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+    figure.get_layout_engine().set(rect=(0, 0.09, 1, 0.91))
     modes_panel(axes[0, 0], result)
     accuracy_panel(axes[0, 1], result)
     moments_panel(axes[1, 0], result)

@@ -2,7 +2,8 @@
 
 `python benchmarks/figures/blank_slate.py` prints levels, modes and checks, writes figure, animation and tables, and
 exits non-zero where a figure falls short. Needs JAXEMBED_DATA; about an hour and a half on two cores, of which the
-training of five decoders is most; `--keep FOLDER` goes on where a killed run stopped. `--size tiny` takes ten seconds
+training of five decoders is most; `--keep FOLDER` goes on where a killed run stopped, and takes the
+decoders that `senses.py` and `lens.py` keep in the same folder. `--size tiny` takes ten seconds
 and needs no data.
 """
 
@@ -51,7 +52,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
     parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
-    parser.add_argument("--keep", type=Path, default=None, help="folder of decoders and scores; a killed run goes on")
+    parser.add_argument(
+        "--keep", type=Path, default=None, help="folder of decoders (shared) and scores; a killed run goes on"
+    )
     jax.config.update("jax_enable_x64", True)
     return parser.parse_args()
 

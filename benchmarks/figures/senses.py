@@ -39,6 +39,12 @@ def main() -> None:
     finish("senses in context", result.checks())
 
 
+UNSEEN = {
+    "tiny": "",
+    "normal": "; the pseudo-word's test sentences are mostly text that the networks (not the probes) were trained on",
+}
+
+
 def note_on(result: SensesResult) -> str:
     """What was read, and what the intervals are over."""
     seeds = len(result.words[0].trained)
@@ -48,7 +54,7 @@ def note_on(result: SensesResult) -> str:
         "test sentences], sd over networks; a gain also with its interval over networks (Student) and over both "
         "(bootstrap); the decoder is causal: at the word it has read the left context alone; no ceiling is known but "
         "1; by depth: accuracy (separation: squared distance of the means over the variance within); mixtures: cosine, "
-        "relative error"
+        "relative error" + UNSEEN[result.size]
     )
 
 

@@ -3,7 +3,8 @@
 `JAXEMBED_DATA=... python benchmarks/figures/word_models.py --keep FOLDER` prints the table, every relation of the
 published order with its paired interval, and the checks, and exits non-zero where one falls short. About two hours on
 one core; what is kept in FOLDER is not made again. `--seeds 1` trains once, `--words 500000 1000000` takes these sizes
-only. `--size tiny` takes ten seconds.
+only. `--size tiny` takes ten seconds. Rows called svd(..), as published, are eigenpairs of largest value; negative
+eigenvalues are dropped.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from jaxembed.studies.word_cells import FACTORISED, NULLS, TRAINED
 from jaxembed.studies.word_models import EQUAL, ORDER, ORDER_HEADER, WordModels, word_models
 from jaxembed.studies.word_scores import ANALOGIES
 
+SVD = "svd(..): eigenpairs of largest value, negative ones dropped"
 SUMMARY = ("words", "measure", "as published", "reversed", "open")
 SHADES = {"as published": COLOURS[2], "open": "#dddddd", "reversed": COLOURS[1]}
 
@@ -30,7 +32,7 @@ def main() -> None:
     words = tuple(args.words) if args.words else None
     result = word_models(args.size, seeds=args.seeds, words=words, keep=args.keep, progress=told)
     tables = [
-        (f"word models on {result.text}, d = {result.setting.making.width}", result.header, result.rows()),
+        (f"word models on {result.text}, d = {result.setting.making.width}; {SVD}", result.header, result.rows()),
         ("relations of the published order", ORDER_HEADER, result.order_rows()),
         (f"how the {len(ORDER)} relations stand", SUMMARY, result.summary_rows()),
     ]
@@ -70,7 +72,7 @@ def draw(result: WordModels, path: Path) -> None:
     caption = (
         f"{result.text}, lower-cased words seen 5 times or more, window {setting.making.window}, d = "
         f"{setting.making.width}; bars: 95 % over redraws of word pairs, the same for all models;\n"
-        f"trained models: mean of {trainings} seeds. The order is that published at 2 G words. "
+        f"trained models: mean of {trainings} seeds. The order is that published at 2 G words; {SVD}. "
     )
     save(figure, path, caption)
 

@@ -106,7 +106,8 @@ def version(side: str) -> str:
 
 def main() -> None:
     asked = json.loads(sys.argv[1])
-    os.sched_setaffinity(0, asked["cores"])
+    if hasattr(os, "sched_setaffinity"):  # Linux only
+        os.sched_setaffinity(0, asked["cores"])
     lines = Path(asked["corpus"]).read_text(encoding="utf-8").splitlines()
     documents = [line.split(" ") for line in lines]
     try:

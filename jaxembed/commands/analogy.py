@@ -109,11 +109,11 @@ def _tables(command: Analogy, vectors: "WordVectors") -> list[Table]:
 
 def _nearest(command: Analogy, vectors: "WordVectors") -> Table:
     from ..words import nearest
+    from ..words._spelling import spelt
     from ..words.analogy import searched
 
     there = searched(vectors, command.cased, command.top)
-    spelled = [word if command.cased else word.lower() for word in command.words]
-    king, queen, woman = spelled
+    king, queen, woman = (word if command.cased else spelt(word, False) for word in command.words)
     exclude = not command.include
     found = nearest(there, queen, king, woman, command.method, command.count, exclude=exclude)
     title = f"{king} - {queen} + {woman}: {king} is to {queen} as ? is to {woman}"
@@ -142,7 +142,7 @@ def _scored(report: "AnalogyReport", note: str) -> Table:
 def _similar(scores: "list[SimilarityScore]", damaged: list[str]) -> Table:
     rows = [
         (s.name, f"{s.asked:,}", f"{s.covered:,}", *(("undefined", "undefined") if s.rho != s.rho else (
-            f"{s.rho:.3f}", f"{s.low:.3f} to {s.high:.3f}"))) for s in scores
+            f"{s.rho:.3f}", "undefined" if s.low != s.low else f"{s.low:.3f} to {s.high:.3f}"))) for s in scores
     ]  # fmt: skip
     found = {"similarity": {score.name: asdict(score) for score in scores}}
     return "similarity", SIMILARITY, rows, [*damaged, scores[0].convention], found

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..language import Lens as LearnedLens
     from ..models import Decoder
     from ..observables import Readings
-    from ..studies.foreign_model import Progress, Tables
+    from ..studies.foreign_model import Progress
 
 HEADER = ("layer", "most probable next tokens", "entropy", "KL(final || layer)", "rank of the next token")
 MEANS = ("layer", "entropy", "KL(final || layer)", "median rank", "surprisal")
@@ -45,7 +45,8 @@ class Lens:
     save: Path | None = None
     """Keep the learned lens in this file."""
     budget: float = 0.5
-    """GiB of working memory for the tables over the vocabulary."""
+    """GiB of working memory for the tables over the vocabulary; learning takes as many sequences an update (8 at most,
+    one at least) as fit."""
     out: Path | None = None
     """Write the tables to this file too: .md or .json."""
 
@@ -56,21 +57,17 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Lens, arguments, prog="jaxembed lens")
     _check(command)
-    from ..models.hugging_face import read_model
-    from ..studies.foreign_model import read_tables
+    from ..studies.sense_model import read_decoder
 
     console = Console(soft_wrap=True)
-    tables = read_tables(command.model)
-    if tables.tokenizer is None:
-        raise ValueError(f"{tables.folder}: holds no tokenizer.json to read the text with; put the model's own there")
-    ids = known_ids(command.text, tables.tokenizer)
-    model, params = read_model(tables.folder)
+    model, params, tokenizer = read_decoder(command.model)
+    ids = known_ids(command.text, tokenizer)
     if len(ids) > model.max_positions:
         raise ValueError(f"text: {len(ids)} tokens, and the model reads at most {model.max_positions}; give less text")
-    say(console, f"{tables.folder}: {model.layers} layers; {len(ids)} tokens read")
+    say(console, f"{command.model}: {model.layers} layers; {len(ids)} tokens read")
     with shown_progress(console) as progress:
-        lens = _lens(command, model, params, tables, progress)
-    found = _found(command, model, params, ids, lens, tables.tokenizer)
+        lens = _lens(command, model, params, progress)
+    found = _found(command, model, params, ids, lens, tokenizer)
     _report(command, found, console)
 
 
@@ -105,23 +102,28 @@ def _check(command: Lens) -> None:
         raise ValueError("--learned, --corpus: choose one; a lens is read or learned anew")
     if command.save is not None and command.corpus is None:
         raise ValueError("--save: keeps a lens that is learned now; add --corpus TEXT")
+    if command.save is not None and not command.save.expanduser().absolute().parent.is_dir():
+        raise ValueError(f"--save: no folder {command.save.parent}; make it first")
+    if command.save is not None and command.save.expanduser().is_dir():
+        raise ValueError(f"--save: '{command.save}' is a folder; name a file in it")
 
 
-def _lens(
-    command: Lens, model: "Decoder", params: dict[str, Any], tables: "Tables", progress: "Progress"
-) -> "LearnedLens | None":
+def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Progress") -> "LearnedLens | None":
     """The lens that was asked for; None is the plain one."""
     import jax
 
     from ..language import LensFit, fit_lens, read_lens, write_lens
-    from ..studies.foreign_model import text_in_tokens_of
+    from ..observables.next_token import rows_within
+    from ..studies.foreign_model import read_tables, text_in_tokens_of
 
     if command.learned is not None:
-        return read_lens(command.learned, params)
+        return read_lens(command.learned.expanduser(), params)
     if command.corpus is None:
         return None
-    text, _ = text_in_tokens_of(tables, command.corpus)
-    settings = LensFit(command.steps, length=max(1, min(64, model.max_positions, text.tokens - 1)))
+    text, _ = text_in_tokens_of(read_tables(command.model), command.corpus)
+    length, vocab = max(1, min(64, model.max_positions, text.tokens - 1)), params["embed"].shape[0]
+    batch = min(8, max(1, rows_within(int(command.budget * GIB), vocab, 4) // length))
+    settings = LensFit(command.steps, batch, length)
     lens, _ = fit_lens(
         model,
         params,
@@ -131,7 +133,7 @@ def _lens(
         progress=lambda step, loss: progress(f"learning a lens: KL {loss:.3f}", step / command.steps),
     )
     if command.save is not None:
-        write_lens(command.save, lens, params)
+        write_lens(command.save.expanduser(), lens, params)
     return lens
 
 

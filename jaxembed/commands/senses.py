@@ -87,8 +87,9 @@ def _report(command: Senses, found: "WordResult", console: Any) -> None:
     for table in tables:
         print_table(console, *table)
     note = (
-        "A decoder is causal: at the word it knows the left context alone. Static: what is the same in every sentence "
-        "reaches 1 / senses. Separation: squared distance of the means over the variance within, 0 for shuffled senses."
+        "A decoder is causal: at the word it knows the left context alone. Static: the embedding, as measured; "
+        f"where it is the same in every sentence it reaches 1 / senses, {task.chance:.2f}. Separation: squared "
+        "distance of the means over the variance within, 0 for shuffled senses."
     )
     say(console, note)
     parts = [f"# {command.word!r} in {command.model}"]
@@ -108,7 +109,12 @@ def _layers(command: Senses, found: "WordResult") -> tuple[tuple[str, ...], list
 def _record(command: Senses, found: "WordResult") -> dict[str, Any]:
     task = found.task
     facts = {"model": command.model, "word": command.word, "file": str(command.file), "seed": command.seed}
-    facts |= {"senses": task.names, "test": task.counts(task.test), "static": task.chance}
+    facts |= {
+        "senses": task.names,
+        "test": task.counts(task.test),
+        "static": float(found.static()[0]),
+        "chance": task.chance,
+    }
     networks = {stage: {where: found.accuracy(stage, where)[0] for where in ("word", "end")} for stage in NETWORKS}
     cells = {stage: {key: value for key, value in asdict(found.cells(stage)[0]).items() if key in KEPT}
              for stage in NETWORKS}  # fmt: skip

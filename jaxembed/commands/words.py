@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     Progress = Callable[[str, float], None]
 
 Model = Literal["mstar", "ppmi", "sppmi", "pmi", "skip-gram", "qwem", "glove"]
+Method = Literal["randomised", "lanczos", "lobpcg"]
 TRAINED = ("skip-gram", "qwem", "glove")
-NEGATIVES = {"sppmi": 5.0, "skip-gram": 5.0}
-"""Where it is not 1."""
+NEGATIVES = {"mstar": 1.0, "sppmi": 5.0, "skip-gram": 5.0, "qwem": 1.0}
+"""Of the models that have them."""
+SMOOTHING = 1e-2
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ class Words:
     subsample: float | None = None
     """Threshold of word2vec by which frequent words are thinned, such as 1e-3; None keeps all, skip-gram takes 1e-3."""
     negatives: float | None = None
-    """Negative pairs for each pair met; None is 5 for SPPMI and skip-gram, otherwise 1."""
-    smoothing: float = 1e-2
-    """Added to P_ij / (P_i P_j) before the logarithm of PMI: it decides what pairs that never meet are worth."""
+    """Negative pairs for each pair met; None is 5 for SPPMI and skip-gram, 1 for M* and QWEM; others have none."""
+    smoothing: float | None = None
+    """Added to P_ij / (P_i P_j) before the logarithm of PMI: what pairs that never meet are worth; None is 1e-2."""
     min_count: int = 5
     """Keep words that stand so often."""
     vocab: int | None = None
@@ -64,8 +66,8 @@ class Words:
     """Passes of training; None is the model's own."""
     seed: int = 0
     """Of training, or of the start of the eigendecomposition."""
-    method: Literal["randomised", "lanczos", "lobpcg"] = "randomised"
-    """Of the eigendecomposition."""
+    method: Method | None = None
+    """Of the eigendecomposition; None is randomised. Trained models have none."""
     analogies: tuple[Path, ...] = ()
     """Files of analogy questions (Google, MSR) or folders (BATS) to score the vectors on."""
     similarity: tuple[Path, ...] = ()
@@ -106,10 +108,9 @@ def _check(command: Words) -> None:
             raise ValueError(f"--{name.replace('_', '-')}: need at least 1, got {value}")
     for name in ("subsample", "negatives", "smoothing"):
         value = getattr(command, name)
-        if value is not None and value <= 0:
+        if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name}: need more than 0, got {value:g}")
-    if command.epochs is not None and command.model not in TRAINED:
-        raise ValueError(f"--epochs: {command.model} is not trained; leave it out, or choose {', '.join(TRAINED)}")
+    _check_model(command)
     if command.model == "skip-gram" and command.weighting not in (None, "dynamic"):
         raise ValueError("--weighting: skip-gram draws its windows, whose weights are dynamic; leave it out")
     if command.out.is_dir():
@@ -118,6 +119,18 @@ def _check(command: Words) -> None:
         raise ValueError(f"--out: '{command.out}' exists; choose another name or --overwrite")
     if not command.out.absolute().parent.is_dir():
         raise ValueError(f"--out: there is no folder '{command.out.absolute().parent}'; make it first")
+
+
+def _check_model(command: Words) -> None:
+    """Refuse flags that the model does not have."""
+    if command.epochs is not None and command.model not in TRAINED:
+        raise ValueError(f"--epochs: {command.model} is not trained; leave it out, or choose {', '.join(TRAINED)}")
+    if command.method is not None and command.model in TRAINED:
+        raise ValueError(f"--method: {command.model} is trained, without an eigendecomposition; leave it out")
+    if command.negatives is not None and command.model not in NEGATIVES:
+        raise ValueError(f"--negatives: {command.model} has none; leave it out, or choose {', '.join(NEGATIVES)}")
+    if command.smoothing is not None and command.model != "pmi":
+        raise ValueError(f"--smoothing: {command.model} has none; leave it out, or choose pmi")
 
 
 def _text(command: Words, console: Any, progress: "Progress") -> "WordText":
@@ -168,8 +181,12 @@ def memory(command: Words, text: "WordText") -> float:
     tables = 8 * 4 * text.vocab * command.width
     if command.model == "skip-gram":
         return 16 * len(text.ids) + tables
-    pairs = min(2 * len(text.ids) * command.window, text.vocab**2)
-    return 12.0 * 5 * pairs + 2 * tables  # counts, both orders, their target and its copy in single precision
+    from ..words.pairs import reach
+
+    far = reach(text, command.window)
+    pairs = min(2 * len(text.ids) * far, text.vocab**2)
+    strides = 8 * 3 * len(text.ends) * far + 8 * 5 * len(text.ids)  # tables [document, distance], and the words moved
+    return 12.0 * 5 * pairs + 2 * tables + strides  # counts, both orders, target and its copy in single precision
 
 
 def _convention(command: Words) -> "Convention":
@@ -184,10 +201,14 @@ def _negatives(command: Words) -> float:
     return command.negatives if command.negatives is not None else NEGATIVES.get(command.model, 1.0)
 
 
+def _smoothing(command: Words) -> float:
+    return SMOOTHING if command.smoothing is None else command.smoothing
+
+
 def _negatives_said(command: Words) -> str:
     if command.model == "pmi":
-        return f", smoothing {command.smoothing:g}"
-    return "" if command.model in ("ppmi", "glove") else f", {_negatives(command):g} negatives"
+        return f", smoothing {_smoothing(command):g}"
+    return f", {_negatives(command):g} negatives" if command.model in NEGATIVES else ""
 
 
 def _vectors(command: Words, text: "WordText", progress: "Progress") -> "WordVectors":
@@ -205,7 +226,7 @@ def _vectors(command: Words, text: "WordText", progress: "Progress") -> "WordVec
         return _trained(command, pairs, progress)
     target = _target(command, pairs)
     progress(f"eigenvectors of {target.name}", 0.0)
-    found = eigenpairs(target, command.width, method=command.method, key=key, workers=cores())
+    found = eigenpairs(target, command.width, method=command.method or "randomised", key=key, workers=cores())
     return factor_vectors(text.words, *found, facts={"target": target.name, "convention": str(convention)})
 
 
@@ -213,7 +234,7 @@ def _target(command: Words, pairs: "Cooccurrence") -> "SparsePlusConstant":
     from ..words import pmi, ppmi, quadratic_target
 
     if command.model == "pmi":
-        return pmi(pairs, smoothing=command.smoothing)
+        return pmi(pairs, smoothing=_smoothing(command))
     return (quadratic_target if command.model == "mstar" else ppmi)(pairs, negatives=_negatives(command))
 
 

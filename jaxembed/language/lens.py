@@ -154,11 +154,15 @@ def read_lens(path: str | Path, params: dict[str, Any]) -> Lens:
     Raises:
         ValueError: for a file that is no lens, or that of another model.
     """
+    if not Path(path).is_file():
+        raise ValueError(f"learned: no file '{path}'; learn a lens with jaxembed lens --corpus and --save")
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError
         with np.load(path, allow_pickle=False) as kept:
             lens, owner = Lens(jnp.asarray(kept["weights"]), jnp.asarray(kept["biases"])), str(kept["model"])
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"learned: '{path}' holds no lens ({error}); learn one with jaxembed lens --corpus") from None
+    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+        raise ValueError(f"learned: '{path}' holds no lens; learn one with jaxembed lens --corpus") from None
     if owner != parameter_hash(jax.device_get(params)):
         raise ValueError(f"learned: '{path}' is the lens of another model; learn one with jaxembed lens --corpus")
     return lens

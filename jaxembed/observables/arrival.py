@@ -48,6 +48,10 @@ class Arrival:
             return f"not arrived in {seeds - self.arrived.sum()} of {seeds} seeds"
         if self.at_once.all():
             return f"at or before the first save, {self.times.max():.3g}"
+        if self.times.min() <= 0:
+            later = self.times[self.times > 0]
+            return (f"at the first save, 0, in {seeds - len(later)} of {seeds} seeds; in the others at "
+                    f"{later.min():.3g} to {later.max():.3g}")  # fmt: skip
         mean, low, high = self.interval()
         return f"{mean:.3g}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
 
@@ -76,7 +80,8 @@ def arrival(
         share: of the rise.
 
     Raises:
-        ValueError: for times that do not increase, scores that are not finite, or a share outside (0, 1).
+        ValueError: for times that do not increase, a share outside (0, 1), and scores, nulls or margins that are not
+            finite.
 
     >>> print(arrival(np.array([1.0, 10.0, 100.0]), np.array([[0.0, 0.0, 1.0]])))
     31.6
@@ -84,6 +89,7 @@ def arrival(
     not arrived in 1 of 1 seeds
     """
     _check(ts, scores, share)
+    _finite(null=null, margin=margin, final=0.0 if final is None else final)
     ends = scores[:, -1]
     rise = (ends if final is None else np.broadcast_to(final, ends.shape)) - null
     there = (rise > 0) & (ends - null > np.maximum(margin, 0 if final is None else share * rise))
@@ -124,3 +130,9 @@ def _check(ts: np.ndarray, scores: np.ndarray, share: float) -> None:
         raise ValueError("scores: all must be finite; leave out saves at which the score is undefined")
     if not 0 < share < 1:
         raise ValueError(f"share: need a share of the rise between 0 and 1, got {share}")
+
+
+def _finite(**values: Float[np.ndarray, " seed"] | float) -> None:
+    for name, value in values.items():
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}: must be finite in every seed; leave out what has none")

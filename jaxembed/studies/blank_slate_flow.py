@@ -224,7 +224,7 @@ def _member(
 
 
 def _measured(params: dict[str, Array], joint: Array, found: Modes, first: Modes) -> dict[str, Array]:
-    """Shares (O2) of theory/order_of_arrival.md, and the scores of the two levels."""
+    """Shares of theory/order_of_arrival.md, (O2) of bigram modes, (O11) of the unigram; and both levels' scores."""
     log_p = jax.nn.log_softmax(params["embed"] @ params["unembed"].T, axis=1)
     rates, unigrams = jnp.sum(joint, axis=1), jnp.sum(joint, axis=0)
     held = rates[:, None] * jnp.exp(log_p)

@@ -1,5 +1,6 @@
 """What is scored at each level of structure, on one language model or one table of word vectors."""
 
+import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ..language import parameter_hash
 from ..language.senses import sense_states
 from ..models import Decoder
 from ..observables.arrival import Arrival, arrival
@@ -32,12 +34,17 @@ MEASURES = {
 }
 NULLS = {
     "unigram": "uniform prediction",
-    "bigram": "0: the best that any prediction gets on the shuffled corpus",
+    "bigram": "0: no gain over the unigram",
     "similarity": "words shuffled",
     "offsets": "partners shuffled within the family",
     "analogies": "chance",
     "senses": "the untrained network, same probe",
 }
+"""What each score is held against.
+
+0 is not the best score there is on a shuffled corpus: its finite counts look like structure. At size normal the
+shuffled text's own pair frequencies would score 0.40 nats on themselves (500 contexts, 10,000 words).
+"""
 SPECIAL = 2
 """Tokens that are no words: end of document and unknown word come first."""
 PENALTIES = (1e-1, 1e-2)
@@ -107,6 +114,17 @@ class Yardsticks:
     def uniform(self) -> float:
         """The unigram score of a uniform prediction."""
         return unigram_score(np.full(len(self.unigrams), 1 / len(self.unigrams)), self.unigrams)
+
+    @cached_property
+    def hash(self) -> str:
+        """Of all that is asked, and of how it is scored."""
+        arrays = (self.unigrams, self.contexts, self.next_joint, self.passages)
+        similar, asked = self.similarity, self.questions
+        pairs = None if similar is None else (similar.name, similar.pairs, parameter_hash(similar.scores))
+        questions = None if asked is None else (asked.name, asked.form, asked.sections, asked.cased)
+        senses = [task.hash for task in self.senses]
+        whole = (self.words, parameter_hash(arrays), pairs, questions, senses, PENALTIES, ITERATIONS, SPECIAL)
+        return hashlib.sha256(repr(whole).encode()).hexdigest()
 
     @cached_property
     def ceiling(self) -> float:
@@ -218,9 +236,9 @@ def mean_prediction(
 ) -> Float[np.ndarray, " token"]:
     """The next-token distribution averaged over all positions."""
     params = jax.tree.map(jnp.asarray, params)
-    parts = passages[: len(passages) // batch * batch].reshape(-1, min(batch, len(passages)), passages.shape[1])
+    parts = [passages[at : at + batch] for at in range(0, len(passages), batch)]
     found = [np.asarray(_probabilities(params, jnp.asarray(part), model=model), np.float64) for part in parts]
-    return np.mean(found, axis=0)
+    return np.average(found, axis=0, weights=[len(part) for part in parts])
 
 
 def after_one_token(
@@ -265,4 +283,4 @@ def _offsets(vectors: WordVectors, questions: Questions, shuffles: int) -> dict[
     excess = np.array([each.excess for each in found])
     reach = max(float(np.quantile(each.null, 0.975) - np.mean(each.null)) for each in found)
     margin = 2 * float(np.std(excess, ddof=1)) / len(excess) ** 0.5 if len(excess) > 2 else reach
-    return score | {"null": float(np.mean([np.mean(each.null) for each in found])), "margin": margin}
+    return score | {"null": float(np.mean(np.array([float(np.mean(each.null)) for each in found]))), "margin": margin}

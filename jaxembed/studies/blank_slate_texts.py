@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..corpus import EncodedCorpus
-from ..corpus.pseudowords import merged_name, pseudoword_sentences
+from ..corpus.pseudowords import pseudoword_sentences
 from ..corpus.senses import SenseSentences, read_sense_folder
 from ..corpus.tokenizers import WordTokenizer
 from ..statistics import TokenPairs, count_neighbours
@@ -121,25 +121,24 @@ def plurals(words: Sequence[str]) -> Questions | None:
 
 
 def made_senses(text: EncodedCorpus, tokenizer: WordTokenizer, sizes: Sizes) -> SenseTask | None:
-    """The two most frequent long words, both spelt as the first: only the sentence tells which one it was."""
+    """The two most frequent long words, both spelt as the first: only the sentence tells which one it was.
+
+    A third of the documents gives the test sentences. The decoders were trained on all of them, unmerged.
+    """
     order = np.argsort(-text.unigrams, kind="stable")
     long = [word for id in order if id >= SPECIAL and len(word := tokenizer.token(id)) > 4]
     texts = [tokenizer.decode(text.document(k)) for k in range(len(text))]
     if len(long) < 2:
         return None
     one, other = long[:2]
-    found = pseudoword_sentences(texts, (one, other), left=sizes.sentence, right=0)
-    found = replace(found, tokens=tuple(_spelt(tokens, merged_name((one, other)), one) for tokens in found.tokens))
-    rows = np.random.default_rng(0).permutation(len(found))
-    train, test = found.select(rows[: 2 * len(rows) // 3]), found.select(rows[2 * len(rows) // 3 :])
+    texts = [texts[k] for k in np.random.default_rng(0).permutation(len(texts))]
+    cut = 2 * len(texts) // 3
     try:
+        train, test = (pseudoword_sentences(part, (one, other), name=one, left=sizes.sentence, right=0)
+                       for part in (texts[:cut], texts[cut:]))  # fmt: skip
         return _sense_task(one, train, test, tokenizer, sizes)
     except ValueError:  # too few sentences
         return None
-
-
-def _spelt(tokens: tuple[str, ...], name: str, word: str) -> tuple[str, ...]:
-    return tuple(word if token == name else token for token in tokens)
 
 
 def _sense_task(

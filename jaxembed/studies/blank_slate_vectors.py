@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from ..corpus import EncodedCorpus
 from ..ensemble import ensemble
+from ..language import parameter_hash
 from ..latent._folder import kept_json
 from ..observables.arrival import Arrival, arrival
 from ..theory import word_pairs
@@ -29,6 +30,9 @@ from .measured import silent
 
 STEP = 0.1
 """Learning rate times the largest eigenvalue: an Euler step of the flow is then late by 2.5 % for the first mode."""
+
+RESAMPLES = 300
+"""Of pairs and questions, for the margins."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def vector_run(
     for kind, count in (("trained", seeds), ("theory", seeds), ("control", setting.controls)):
         for seed in range(count):
             compute = partial(_scores, kind, run, tables, found, starts[seed], ts, asked, setting.modes)
-            identity = repr((setting, seed, seeds, kind, text.hash, tuple(asked.missing)))
+            hashes = (parameter_hash((targets, starts[seed])), asked.hash)
+            identity = repr((setting, STEP, RESAMPLES, seed, kind, text.hash, hashes))
             parts[kind].append(kept_json(keep, "vectors", identity, compute))
             progress(f"word vectors, seed {seed}: {kind}, {steps[-1]} steps")
     kept = min(setting.modes, setting.width)
@@ -163,7 +168,7 @@ def _scores(
     along = np.einsum("tk,mtw->mkw", np.asarray(found.vectors[:, :modes]), rows.astype(np.float64))
     vectors = [WordVectors(yardsticks.words, at.astype(np.float32)) for at in rows]
     curves = [word_scores(each, yardsticks) for each in vectors]
-    end = word_scores(vectors[-1], yardsticks, resamples=300)
+    end = word_scores(vectors[-1], yardsticks, resamples=RESAMPLES)
     scores = {name: [at[name]["score"] for at in curves] for name in end}
     return {
         "shares": np.sum(along**2, axis=2) / np.asarray(found.strengths[:modes])[None],

@@ -47,6 +47,14 @@ class Language:
         return self.pairs.words
 
     @cached_property
+    def asked(self) -> str:
+        """What tells these words, questions and word pairs with their scores from others."""
+        found = sha256(f"{self.words} {self.questions.sections}".encode())
+        for name, file in self.similarity.items():
+            found.update(f"{name} {file.pairs} {file.scores.tolist()}".encode())
+        return found.hexdigest()[:16]
+
+    @cached_property
     def covered(self) -> dict[str, Int[np.ndarray, "example 4"]]:
         """By family the ids of the questions whose four words are known; a family without any has no row."""
         ids = {word: i for i, word in enumerate(self.words)}

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ..corpus import EncodedCorpus
-from ..language import LensFit, fit_lens
+from ..language import LensFit, fit_lens, parameter_hash
 from ..language.order import cut
 from ..latent._folder import kept_json
 from ..models import Decoder
@@ -319,7 +319,8 @@ def _one_seed(
     predicted = cache(lambda: directions(models.model, start, found))
 
     def kept(kind: str, step: int, compute: Callable[[], Any]) -> dict[str, Any]:
-        identity = f"{kind} {setting} {models.setting} {models.train.hash} {seed} {step}"
+        read = [parameter_hash(models.params(seed, at)) for at in (0, step)] + [parameter_hash(sequences)]
+        identity = f"{kind} {setting} {models.setting} {models.train.hash} {seed} {step} {read} {REFERENCES}"
         values = kept_json(cells, f"{kind}_{seed}_{step}", identity, compute)
         progress(f"seed {seed}, step {step}: {kind}")
         return values

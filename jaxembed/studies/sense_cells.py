@@ -85,8 +85,7 @@ def cell(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: int, 
         seed: of shuffles and patches.
         keep: folder that remembers the numbers; None keeps nothing.
     """
-    words = [task.word, *task.names, parameter_hash(task.tokens.ids), parameter_hash(task.senses)]
-    identity = f"{words} {model} {parameter_hash(params)} {looks} {seed}"
+    identity = f"{task.hash} {model} {parameter_hash(params)} {looks} {seed}"
     found = kept_json(keep, f"senses_{task.word}", identity, lambda: _measured(task, model, params, looks, seed))
     arrays = {name: {key: np.array(rows, float) for key, rows in found[name].items()}
               for name in ("validation", "right", "separation", "mean")}  # fmt: skip

@@ -66,6 +66,14 @@ class WordResult:
         """Hits of probes of shuffled senses, averaged over shuffles."""
         return np.array([one.shuffled.mean(axis=0) for one in self.trained])
 
+    def static(self) -> Float[np.ndarray, " seed"]:
+        """Accuracy of the trained networks' embeddings at the word.
+
+        It is 1 / senses where the word is embedded alike in all sentences, not where positions are learned or its
+        spelling or pieces differ.
+        """
+        return self.accuracy("trained")[:, 0]
+
     def score(self, hits: Float[np.ndarray, "seed example"]) -> str:
         """Balanced accuracy (or gain) with its interval over test sentences, and the spread over seeds."""
         low, high = bootstrap_interval(hits, self.senses)
@@ -74,9 +82,9 @@ class WordResult:
         return f"{by_seed.mean():.2f} [{low:.2f}, {high:.2f}]{spread}"
 
     def gain(self, over: str = "static") -> Float[np.ndarray, "seed example"]:
-        """Hits of the best depth at the word less those of a null, sentence by sentence: "static" (1 / senses, whatever
-        the sentence), "untrained" (its own best depth), "left counts"."""
-        null = {"static": lambda: self.task.chance, "untrained": lambda: self.hits("untrained"),
+        """Hits of the best depth at the word less those of a null, sentence by sentence: "static" (its accuracy, taken
+        as given), "untrained" (its own best depth), "left counts"."""
+        null = {"static": lambda: self.static()[:, None], "untrained": lambda: self.hits("untrained"),
                 "left counts": lambda: self.bags["left"][None]}  # fmt: skip
         return self.hits("trained") - null[over]()
 
@@ -105,7 +113,7 @@ class WordResult:
             *(self.score(self.hits(stage, where)) for stage in ("trained", "untrained") for where in WHERES),
             *(self.score(self.bags[side][None]) for side in SIDES),
             *(self.score(self.mean_hits(side)) for side in SIDES),
-            f"{self.task.chance:.2f}",
+            f"{self.static().mean():.2f}",
             self.score(self.shuffled()),
             *gains,
         )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Int
 from ..corpus.pseudowords import pseudoword_sentences
 from ..corpus.senses import DATA, OnError, SenseSentences, read_sense_folder, read_senses
 from ..corpus.tokenizers import Tokenizer
+from ..language import parameter_hash
 from ..language.senses import SenseTokens, sense_tokens
 
 VALIDATION = 0.25
@@ -42,6 +44,13 @@ class SenseTask:
     validation: Int[np.ndarray, " example"]
     test: Int[np.ndarray, " example"]
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        """Of the sentences, their marked places and senses, and the part each belongs to."""
+        tokens = self.tokens
+        parts = (tokens.ids, tokens.at, tokens.pieces, tokens.ends, self.senses, self.fit, self.validation, self.test)
+        return f"{self.word} {self.names} {tokens.start} {parameter_hash(parts)}"
 
     @property
     def chance(self) -> float:
@@ -105,7 +114,8 @@ def read_sense_parts(path: Path, *, on_error: OnError = "stop", seed: int = 0) -
     Raises:
         ValueError: as `read_senses`.
     """
-    if path.expanduser().is_dir():
+    path = path.expanduser()
+    if path.is_dir():
         return read_sense_folder(path, on_error=on_error)
     beside = path.with_name(path.name.replace("train", "test"))
     if path.name == f"train{DATA}" and beside.is_file():

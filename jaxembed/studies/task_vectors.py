@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from ..words.questions import Questions
 from .check import Check, Size
 from .emergence_texts import made_language
 from .measured import UNDEFINED, silent
-from .word_texts import data_folder, pile_domains
+from .word_texts import data_folder, pile_domains, text_digest
 
 HEADER = (
     "family", "pairs", "consistency", "shuffled partners", "largest SNR", "at width", "shuffled", "one peak (R2)",
@@ -260,9 +261,10 @@ def _corpus(setting: Setting, keep: Path | None, progress: Callable[[str], None]
     questions = read_questions(data_folder() / "analogies" / "questions-words.txt", form="google")
     convention = Convention()
     described = f"M* of twelve domains of The Pile, {setting.vocab:,} words, {convention}, {setting.width} columns"
-    path = None if keep is None else keep / f"eigenvectors_{setting.vocab}_{setting.width}.npz"
+    text = pile_domains(keep, progress).cut(None, vocab=setting.vocab)
+    told = sha256(f"{text_digest(text)} {convention!r}".encode()).hexdigest()[:16]
+    path = None if keep is None else keep / f"eigenvectors_{setting.vocab}_{setting.width}_{told}.npz"
     if path is None or not path.exists():
-        text = pile_domains(keep, progress).cut(None, vocab=setting.vocab)
         target = quadratic_target(cooccurrence(text, convention))
         progress(f"{len(text.ids):,} words: counted")
         vectors, values = eigenpairs(target, setting.width)

@@ -1,5 +1,10 @@
-"""Word vectors of one text: trained, factorised, and their nulls; every one kept in a file."""
+"""Word vectors of one text: trained, factorised, and their nulls; every one kept in a file.
 
+`svd(..)` is the published name. The targets are symmetric and taken by their eigenpairs of largest value; negative
+eigenvalues, which a singular value decomposition would keep by magnitude, are dropped.
+"""
+
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +35,7 @@ from ..words import (
     write_vectors,
 )
 from ..words.factorise import Method
+from .word_texts import text_digest
 
 SKIP_GRAM, QWEM, TARGET = "skip-gram", "QWEM", "svd(M*)"
 PPMI, PMI_SMALL, PMI_LARGE = "svd(PPMI)", "svd(PMI), smoothing 1e-25", "svd(PMI), smoothing 1e-2"
@@ -71,7 +77,7 @@ class Cells:
     Attributes:
         text: of lower-cased words.
         making: how.
-        keep: folder of the files; None keeps nothing.
+        keep: folder of the files, whose names tell text and making; None keeps nothing.
         seconds: by model and seed, what was made here took so long, counting of pairs aside.
     """
 
@@ -84,6 +90,11 @@ class Cells:
         self.counting = 0.0
 
     @cached_property
+    def digest(self) -> str:
+        """What tells these cells from those of another text or another making."""
+        return hashlib.sha256(f"{text_digest(self.text)} {self.making}".encode()).hexdigest()[:16]
+
+    @cached_property
     def pairs(self) -> Cooccurrence:
         """Counted once for all models."""
         began = time.perf_counter()
@@ -93,7 +104,7 @@ class Cells:
 
     def vectors(self, model: str, seed: int) -> WordVectors:
         """The vectors of a model and seed, read where they were kept."""
-        file = None if self.keep is None else self.keep / f"{_plain(model)}_{seed}.bin"
+        file = None if self.keep is None else self._file(model, seed, ".bin")
         if file is not None and file.exists():
             return read_vectors(file)
         began, counted = time.perf_counter(), self.counting
@@ -127,7 +138,10 @@ class Cells:
         if self.keep is None:
             return None
         self.keep.mkdir(parents=True, exist_ok=True)
-        return self.keep / f"{_plain(model)}_{seed}_passes.npz"
+        return self._file(model, seed, "_passes.npz")
+
+    def _file(self, model: str, seed: int, end: str) -> Path:
+        return Path(self.keep or ".") / f"{_plain(model)}_{seed}_{self.digest}{end}"
 
 
 def _plain(model: str) -> str:

@@ -120,7 +120,10 @@ class WordModels:
         return *HEADER, *self.measures
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Every score with its interval over items, and over trainings where there are several."""
+        """Every score with its interval over items, and over trainings where there are several.
+
+        `svd(..)` are eigenpairs of largest value, without negative eigenvalues, as published for M*.
+        """
         rows = []
         for part in self.found:
             coverage = (f"{covered:,} of {asked:,}" for covered, asked in part.asked.values())
@@ -170,7 +173,8 @@ class WordModels:
         apart = redrawn_difference(last.score(ANALOGIES, PMI_LARGE), last.score(ANALOGIES, PMI_SMALL))
         return [
             null,
-            Check("published order on analogies, largest text", f"half of its {len(ORDER)} relations decided", counts,
+            Check("relations of the published order that are decided either way, analogies, largest text",
+                  f"at least half of {len(ORDER)}", counts,
                   2 * decided >= len(ORDER)),
             Check("svd(M*) and QWEM trained are equal on analogies", f"differ by at most {PUBLISHED_GAP:.0%}",
                   f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]", abs(gap) <= PUBLISHED_GAP),
@@ -268,7 +272,7 @@ def _answered(
         seconds = cells.seconds.get((model, seed), float("nan"))
         return {"seconds": seconds, "answers": {name: np.round(x, 7).tolist() for name, x in found.items()}}
 
-    identity = f"{cells.making} {model} {seed} {top} {cells.text.facts} {cells.text.vocab} {asked.asked}"
+    identity = f"{cells.making} {model} {seed} {top} {cells.digest} {asked.digest}"
     return kept_json(folder, f"answers_{model.split(' ')[0]}_{seed}", identity, compute)
 
 

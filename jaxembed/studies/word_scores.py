@@ -1,5 +1,6 @@
 """Scores of word vectors as redraws of the items, the same redraws for every model: differences are paired."""
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from scipy.stats import rankdata
 
 from ..observables.analogies import answer_analogies
 from ..words import Questions, SimilarityPairs, WordVectors
-from ..words.analogy import TIE
+from ..words.analogy import TIE, without_query_words
 
 ANALOGIES = "analogies"
 DRAWS = 1000
@@ -42,6 +43,14 @@ class Items:
     def covered(self, measure: str) -> int:
         """How many of them are asked here."""
         return len(self.questions if measure == ANALOGIES else self.pairs[measure])
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells these items from others."""
+        found = hashlib.sha256(f"{self.asked}".encode())
+        for numbers in (self.questions, self.ends, self.sections, *self.pairs.values(), *self.human.values()):
+            found.update(numbers.tobytes())
+        return found.hexdigest()[:16]
 
     @cached_property
     def weights(self) -> Float[np.ndarray, "seed example"]:
@@ -102,8 +111,11 @@ def items(
 
 
 def answers(vectors: WordVectors, asked: Items, top: int | None = 30_000) -> dict[str, np.ndarray]:
-    """By measure: which questions were won (3CosAdd, unit vectors, query words left out, ties lost), or cosines."""
-    found = answer_analogies(vectors.matrix[:top], asked.questions, tie=TIE)
+    """By measure: which questions were won (3CosAdd, unit vectors, query words left out, ties lost), or cosines.
+
+    A question whose answer is one of its query words is lost, as in `score_analogies`.
+    """
+    found = answer_analogies(vectors.matrix[:top], without_query_words(asked.questions), tie=TIE)
     result: dict[str, np.ndarray] = {ANALOGIES: np.asarray(found.won).astype(np.float64)}
     length = np.linalg.norm(vectors.matrix.astype(np.float64), axis=1)
     unit = vectors.matrix / np.where(length > 0, length, 1)[:, None]

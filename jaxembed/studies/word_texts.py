@@ -1,5 +1,6 @@
 """The text of the word studies: twelve domains of The Pile, cut by words drawn from all of them in proportion."""
 
+import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
@@ -73,6 +74,14 @@ def _kept(text: WordText, kept: Bool[np.ndarray, " position"]) -> WordText:
     ids = text.ids[kept]
     facts = {**text.facts, "words_read": len(ids)}
     return WordText(ids, before[text.ends], text.words, np.bincount(ids, minlength=text.vocab), facts)
+
+
+def text_digest(text: WordText) -> str:
+    """What tells one text from another: its words, in their order, and its documents."""
+    found = hashlib.sha256("\n".join(text.words).encode())
+    for numbers in (text.ids, text.ends):
+        found.update(numbers.astype(np.int64).tobytes())
+    return found.hexdigest()[:16]
 
 
 def pile_domains(keep: Path | None = None, progress: Callable[[str], None] = silent) -> Domains:

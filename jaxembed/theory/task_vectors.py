@@ -107,18 +107,18 @@ def mean_overlap(strength: Number, ratio: Number) -> Float[Array, "..."]:
     return jnp.where(seen, jnp.sqrt(1 - jnp.where(seen, ratio, 0) / jnp.where(seen, strength, 1) ** 2), 0)
 
 
-def snr(strength: Number, ratio: Number, pairs: Number) -> Float[Array, "..."]:
+def snr(strength: Number, ratio: Number, pairs: Number, columns: Number) -> Float[Array, "..."]:
     """Signal-to-noise of a task vector: largest eigenvalue over the mean of those that are not zero.
 
-    Equation: (T7) in theory/task_vectors.md: lam_1 min(N, d) / (N + l), lam_1 of (T5).
+    Equation: (T7) in theory/task_vectors.md: lam_1 min(N, p) / (N + l), lam_1 of (T5), p columns of the vectors.
     Assumes: as `spike`.
-    Valid while: as `spike`; never above N.
+    Valid while: as `spike`; columns that are no combination of each other.
     Clock: none.
 
     Source: karkada2025closed.
     """
-    strength, ratio, pairs = jnp.asarray(strength), jnp.asarray(ratio), jnp.asarray(pairs)
-    return spike(strength, ratio) * jnp.minimum(pairs, pairs / ratio) / (pairs + strength)
+    strength, pairs = jnp.asarray(strength), jnp.asarray(pairs)
+    return spike(strength, ratio) * jnp.minimum(pairs, jnp.asarray(columns)) / (pairs + strength)
 
 
 def consistency(strength: Number, pairs: Number) -> Float[Array, "..."]:

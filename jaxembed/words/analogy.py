@@ -14,8 +14,6 @@ from .vectors import WordVectors
 HEADER = ("section", "asked", "covered", "correct", "accuracy", "95 % interval")
 TIE = 2e-6
 """Scores of float32 unit vectors that differ by less may be equal."""
-WORDS_OF_MORPHOLOGY = ("gram", "I", "D")
-"""How sections on forms of words begin: Google's, and BATS' inflection and derivation."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def score_analogies(
     _refuse_nothing(covered, questions, there)
     columns = max(ids.shape[1] for ids, _ in covered.values())
     table = np.concatenate([_padded(ids, columns) for ids, _ in covered.values()])
-    asked = _without_query_words(table) if exclude else table
+    asked = without_query_words(table) if exclude else table
     found = answer_analogies(there.matrix, asked, exclude=exclude, normalise=unit, tie=TIE, method=method)
     ends = np.cumsum([len(ids) for ids, _ in covered.values()])[:-1]
     shares = (np.split(np.asarray(share), ends) for share in (found.won, found.tied))
@@ -189,7 +187,8 @@ def nearest(
         unit: give vectors unit length first.
 
     Raises:
-        ValueError: for a word without a vector, offering those spelt alike.
+        ValueError: for a word without a vector, offering those spelt alike; where no word has a score, as for a
+            direction from a to b that are equal.
 
     >>> rows = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], np.float32)
     >>> nearest(WordVectors(("king", "queen", "man", "woman"), rows), "queen", "king", "woman", count=1)[0][0]
@@ -200,6 +199,8 @@ def nearest(
     scores[np.isnan(scores)] = -np.inf
     if exclude:
         scores[asked] = -np.inf
+    if not np.any(scores > -np.inf):
+        raise ValueError(f"words: {a} : {b} as {c} : ? has no answer by {method}; choose a and b that differ")
     order = np.argsort(-scores, kind="stable")[:count]
     return tuple((vectors.words[place], float(scores[place])) for place in order if scores[place] > -np.inf)
 
@@ -241,7 +242,7 @@ def _padded(ids: Int[np.ndarray, "example ..."], columns: int) -> Int[np.ndarray
     return np.pad(ids, ((0, 0), (0, columns - ids.shape[1])), constant_values=-1)
 
 
-def _without_query_words(table: Int[np.ndarray, "example ..."]) -> Int[np.ndarray, "example ..."]:
+def without_query_words(table: Int[np.ndarray, "example ..."]) -> Int[np.ndarray, "example ..."]:
     """The questions without answers that are words of the question: they are not among what is searched."""
     answers = table[:, 3:]
     asked = np.any(answers[:, :, None] == table[:, None, :3], axis=2)
@@ -331,7 +332,7 @@ def _convention(
     table: Int[np.ndarray, "example ..."],
 ) -> str:
     answers = table[:, 3:] >= 0
-    hopeless = int(np.sum(~np.any(_without_query_words(table)[:, 3:] >= 0, axis=1) & answers.any(axis=1)))
+    hopeless = int(np.sum(~np.any(without_query_words(table)[:, 3:] >= 0, axis=1) & answers.any(axis=1)))
     parts = [
         f"{method} over {len(vectors.words):,} words",
         "unit vectors" if unit else "vectors as they are",

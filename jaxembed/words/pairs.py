@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from ..statistics import count_neighbours
 from .text import WordText
 
 Progress = Callable[[int, int], None]
+Weighting = Literal["flat", "dynamic", "harmonic"]
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,15 @@ class Convention:
     """
 
     window: int = 10
-    weighting: Literal["flat", "dynamic", "harmonic"] = "dynamic"
+    weighting: Weighting = "dynamic"
     subsample: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.window < 1:
             raise ValueError(f"window: need at least 1, got {self.window}")
-        if self.subsample is not None and self.subsample <= 0:
+        if self.weighting not in get_args(Weighting):
+            raise ValueError(f"weighting: choose {', '.join(get_args(Weighting))}, got {self.weighting!r}")
+        if self.subsample is not None and not 0 < self.subsample < np.inf:
             raise ValueError(f"subsample: need a positive threshold, such as 1e-5, got {self.subsample}; None is off")
 
     def weights(self) -> Float[np.ndarray, " position"]:
@@ -130,18 +133,25 @@ def cooccurrence(
     return Cooccurrence(matrix, text.words, text.counts.astype(np.float64), convention)
 
 
+def reach(text: WordText, window: int) -> int:
+    """The largest distance of a window at which two words of a document can be; at least 1."""
+    longest = int(np.diff(text.ends, prepend=0).max(initial=0))
+    return max(1, min(window, longest - 1))
+
+
 def _ordered(text: WordText, convention: Convention, workers: int, progress: Progress) -> Any:
     """Weighted counts of (word, word after it)."""
+    far = reach(text, convention.window)
     if convention.weighting == "flat":
-        counts = count_neighbours(text.ids, text.ends, text.vocab, window=convention.window, workers=workers)
-        progress(convention.window, convention.window)
+        counts = count_neighbours(text.ids, text.ends, text.vocab, window=far, workers=workers)
+        progress(far, far)
         return counts.counts.astype(np.float64)
     total: Any = None
-    for distance, weight in enumerate(convention.weights(), start=1):
+    for distance, weight in enumerate(convention.weights()[:far], start=1):
         ids, ends = every(text, distance)
         found = count_neighbours(ids, ends, text.vocab, workers=workers).counts * float(weight)
         total = found if total is None else total + found
-        progress(distance, convention.window)
+        progress(distance, far)
     return total
 
 

@@ -1,5 +1,6 @@
 """Analogy questions from the files they are published in: Google, MSR and BATS."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import permutations
@@ -132,17 +133,19 @@ def _lines(path: Path) -> list[Line]:
 
 
 def told_form(lines: list[Line]) -> Form:
-    """The form of a file: sections are Google's; else the first row of words that fits one decides."""
+    """The form of a file: sections are Google's; else that of most rows, in doubt Google's."""
     rows = [text for _, text in lines if text and text.strip()]
     if any(text.startswith(":") for text in rows):
         return "google"
-    for text in rows:
-        forms: dict[int, Form] = {4: "google", 5: "msr"}
-        if "\t" in text and len(text.split()) == 2:
-            return "bats"
-        if len(text.split()) in forms:
-            return forms[len(text.split())]
-    return "google"
+    votes = Counter(_row_form(text) for text in rows)
+    forms: tuple[Form, ...] = ("google", "msr", "bats")
+    return max(forms, key=lambda form: votes[form])  # of equals, the first
+
+
+def _row_form(text: str) -> Form | None:
+    forms: dict[int, Form] = {4: "google", 5: "msr"}
+    words = len(text.split())
+    return "bats" if "\t" in text and words == 2 else forms.get(words)
 
 
 def _readable(found: _Found, lines: list[Line]) -> Iterator[tuple[int, str]]:

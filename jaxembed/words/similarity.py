@@ -9,6 +9,11 @@ from jaxtyping import Float, Int
 from ._spelling import OnError, folded, numbered_lines, spelt
 from .vectors import WordVectors
 
+LEAST = 4
+"""Pairs below which resampling tells nothing: two of them always agree perfectly or not at all."""
+CELLS = 1 << 20
+"""Resampled pairs that are held at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class SimilarityPairs:
@@ -46,7 +51,7 @@ class SimilarityScore:
 
     Attributes:
         rho: over the covered pairs; NaN where one side does not vary.
-        low: lower end of the 95 % interval over resampled pairs.
+        low: lower end of the 95 % interval over resampled pairs; NaN below 4 pairs, whose resamples mostly repeat.
         high: upper end.
         covered: pairs whose words both have a vector with a direction.
         asked: pairs of the file.
@@ -63,7 +68,8 @@ class SimilarityScore:
     convention: str = ""
 
     def __str__(self) -> str:
-        found = "undefined" if np.isnan(self.rho) else f"{self.rho:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        interval = "interval undefined" if np.isnan(self.low) else f"[{self.low:.3f}, {self.high:.3f}]"
+        found = "undefined" if np.isnan(self.rho) else f"{self.rho:.3f} {interval}"
         return f"{self.name}: {found}, {self.covered:,} of {self.asked:,} pairs"
 
 
@@ -124,7 +130,7 @@ def score_similarity(
         vectors: a vector for every word; where the pairs are uncased, words that differ in case only are one, the
             first of them.
         pairs: with their human scores.
-        resamples: of the pairs, for the interval; 0 leaves it undefined.
+        resamples: of the pairs, for the interval; 0 leaves it undefined, and so do fewer than 4 covered pairs.
         seed: of the resampling.
 
     Raises:
@@ -135,7 +141,7 @@ def score_similarity(
     >>> score_similarity(WordVectors(("sun", "moon", "tax"), rows), human, resamples=0).rho
     1.0
     """
-    from scipy.stats import rankdata, spearmanr
+    from scipy.stats import spearmanr
 
     vectors = vectors if pairs.cased else folded(vectors)
     ids, kept = _covered(vectors, pairs)
@@ -147,8 +153,7 @@ def score_similarity(
     cosines, human = _cosines(vectors, ids), pairs.scores[kept]
     varied = len(ids) > 1 and np.ptp(cosines) > 0 and np.ptp(human) > 0
     rho = float(np.asarray(spearmanr(cosines, human))[0]) if varied else float("nan")
-    drawn = np.random.default_rng(seed).integers(len(ids), size=(resamples if varied else 0, len(ids)))
-    low, high = _interval(rankdata(cosines[drawn], axis=1), rankdata(human[drawn], axis=1))
+    low, high = _interval(cosines, human, resamples if varied and len(ids) >= LEAST else 0, seed)
     case = "cased" if pairs.cased else "lower-cased"
     convention = (
         f"Spearman over the pairs whose words both have vectors, ties at their mean rank, {case}, "
@@ -174,12 +179,26 @@ def _cosines(vectors: WordVectors, ids: Int[np.ndarray, "example 2"]) -> Float[n
     return np.sum(one * other, axis=1) / lengths
 
 
-def _interval(one: Float[np.ndarray, "seed example"], other: Float[np.ndarray, "seed example"]) -> tuple[float, float]:
+def _interval(
+    one: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"], resamples: int, seed: int
+) -> tuple[float, float]:
     """Quantiles of the correlation of ranks over resamples; those in which a side does not vary are left out."""
-    one, other = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (one, other))
-    size = np.sqrt(np.sum(one**2, axis=1) * np.sum(other**2, axis=1))
-    rho = np.sum(one * other, axis=1)[size > 0] / size[size > 0]
-    if not len(rho):
+    rng, rho = np.random.default_rng(seed), []
+    at_once = max(1, CELLS // len(one))
+    for begin in range(0, resamples, at_once):
+        drawn = rng.integers(len(one), size=(min(at_once, resamples - begin), len(one)))
+        rho += _rank_correlations(one[drawn], other[drawn])
+    if not rho:
         return float("nan"), float("nan")
     low, high = np.quantile(rho, (0.025, 0.975))
     return float(low), float(high)
+
+
+def _rank_correlations(one: Float[np.ndarray, "seed example"], other: Float[np.ndarray, "seed example"]) -> list[float]:
+    """Spearman's correlation row by row, where both sides vary."""
+    from scipy.stats import rankdata
+
+    one, other = (rankdata(rows, axis=1) for rows in (one, other))
+    one, other = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (one, other))
+    size = np.sqrt(np.sum(one**2, axis=1) * np.sum(other**2, axis=1))
+    return (np.sum(one * other, axis=1)[size > 0] / size[size > 0]).tolist()

@@ -75,9 +75,9 @@ def pmi(pairs: Cooccurrence, *, smoothing: float | int) -> SparsePlusConstant:
 
     Source: levy2014neural.
     """
-    if smoothing <= 0:
+    if not 0 < smoothing < np.inf:
         raise ValueError(
-            f"smoothing: need more than 0, got {smoothing}: pairs that never meet have a PMI of -inf; use ppmi"
+            f"smoothing: need more than 0 and finite, got {smoothing}: at 0 pairs that never meet have -inf; use ppmi"
         )
     never = float(np.log(smoothing))
     return _of(ratio(pairs), lambda r: np.log(r + smoothing) - never, never, f"PMI, smoothing {smoothing:g}")
@@ -118,8 +118,8 @@ def quadratic_target(pairs: Cooccurrence, *, negatives: float | int = 1.0) -> Sp
 
 
 def _positive(negatives: float | int) -> float:
-    if negatives <= 0:
-        raise ValueError(f"negatives: need more than 0 for every pair, got {negatives}")
+    if not 0 < negatives < np.inf:
+        raise ValueError(f"negatives: need more than 0 for every pair, and finite, got {negatives}")
     return float(negatives)
 
 

@@ -93,6 +93,7 @@ def read_vectors(path: str | Path, limit: int | None = None) -> WordVectors:
         if header is None and not _is_text(first + after):
             raise ValueError(f"{path}:1: begins with no count and width; give word vectors in word2vec's format")
         count, width = header or (None, None)
+        _check_width(path, width, len(first))
         text = header is None or _is_text(after)
         rows = _text_rows(file, path, 2 if header else 1) if text else _binary_rows(file, path, *header or (0, 0))
         return _collected(rows, path, count, width, limit)
@@ -117,7 +118,9 @@ def _collected(
         kept.append(_finite(numbers, place, word))
         if len(kept) == limit:
             break
-    if not kept or (announced is not None and len(kept) < min(announced, limit or announced)):
+    if not kept:
+        raise ValueError(f"{path}: holds no row; give a word and its numbers on each line, or word2vec's binary format")
+    if announced is not None and len(kept) < min(announced, limit or announced):
         raise ValueError(f"{path}: ends after {len(kept):,} words, more are announced; the file is cut short")
     return WordVectors(tuple(seen), np.stack(kept), {"file": str(path)})
 
@@ -139,15 +142,34 @@ def _header(line: bytes) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
+def _check_width(path: Path, width: int | None, begun: int) -> None:
+    """Refuse a width of which the file holds no single row: a letter, and two bytes or more for every number."""
+    left = path.stat().st_size - begun
+    if width is not None and (width < 1 or 0 < left < 2 * width):
+        raise ValueError(f"{path}:1: the header says width {width}, {left:,} bytes follow; mend the header or the file")
+
+
 def _is_text(sample: bytes) -> bool:
-    """Whether bytes are text: floats hold zeros, control characters and no UTF-8."""
+    """Whether bytes are text: floats hold zeros and control characters.
+
+    Few floats may hold none. Where the sample is no UTF-8, numbers after the first word then tell that it is text in
+    another encoding.
+    """
     if any(sign < 32 and sign not in b"\t\n\r" for sign in sample):
         return False
     try:
         sample.decode("utf-8")
     except UnicodeDecodeError as error:
-        return error.start >= len(sample) - 3  # a letter that the sample cuts
+        cut = error.start >= len(sample) - 3  # a letter that the sample cuts
+        return cut or _is_number(sample.split()[1:2])
     return True
+
+
+def _is_number(parts: list[bytes]) -> bool:
+    try:
+        return bool([float(part) for part in parts])
+    except ValueError:
+        return False
 
 
 def _text_rows(file: BinaryIO, path: Path, first: int) -> Iterator[Row]:
@@ -171,6 +193,11 @@ def _binary_rows(file: BinaryIO, path: Path, count: int, width: int) -> Iterator
                 f"{place}: the file ends here, {count:,} words are announced; it is cut short or no vectors"
             )
         yield place, word, np.frombuffer(data, "<f4")
+    while more := file.read(1 << 16):
+        if more.strip(b"\r\n"):
+            raise ValueError(
+                f"{path}: goes on after the {count:,} words of width {width} that the header says; mend the header"
+            )
 
 
 def _until_space(file: BinaryIO) -> str | None:
@@ -181,7 +208,7 @@ def _until_space(file: BinaryIO) -> str | None:
             return None
         if sign != b"\n" or letters:
             letters += sign
-    return letters.decode("utf-8", errors="replace")
+    return letters.decode("utf-8", errors="backslashreplace")
 
 
 def write_vectors(path: str | Path, vectors: WordVectors, binary: bool = False) -> None:

@@ -109,9 +109,13 @@ def test_a_lens_is_kept_for_its_own_model(case, tmp_path):
     with pytest.raises(ValueError, match="lens of another model"):
         read_lens(tmp_path / "lens", single_precision(other))
     (tmp_path / "text").write_text("no lens")
-    for name in ("text", "missing"):
-        with pytest.raises(ValueError, match="holds no lens"):
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    np.savez(tmp_path / "other.npz", rows=np.zeros(3))
+    for name in ("text", "one.npy", "other.npz"):
+        with pytest.raises(ValueError, match=r"holds no lens; learn one with"):
             read_lens(tmp_path / name, params)
+    with pytest.raises(ValueError, match="no file"):
+        read_lens(tmp_path / "missing", params)
 
 
 def test_what_cannot_be_learned_is_refused(corpora):

@@ -42,6 +42,17 @@ def test_at_once_is_the_first_save():
     assert found.times[0] == 0 and found.at_once.all() and "at or before the first save" in str(found)
 
 
+def test_some_seeds_at_once_and_others_later_is_said_without_nan():
+    found = arrival(TIMES, rows([0.9, 1, 1, 1, 1], [0, 0, 0, 1, 1], [0, 0, 0, 0, 1]))
+    assert str(found) == "at the first save, 0, in 1 of 3 seeds; in the others at 31.6 to 316"
+
+
+@pytest.mark.parametrize("name", ["null", "margin", "final"])
+def test_what_a_score_is_held_against_must_be_finite(name):
+    with pytest.raises(ValueError, match=f"{name}: must be finite"):
+        arrival(TIMES, rows([0, 0, 0, 1, 1]), **{name: np.array([np.nan])})
+
+
 def test_only_the_last_crossing_counts():
     found = arrival(TIMES, rows([0, 0.9, 0.1, 0.9, 1.0]))
     assert 10 < found.times[0] < 100

@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 
 from jaxembed.corpus import Document, encode
+from jaxembed.corpus.pseudowords import pseudoword_sentences
 from jaxembed.corpus.tokenizers import WordTokenizer
+from jaxembed.observables.arrival import Arrival
+from jaxembed.studies import blank_slate_texts
 from jaxembed.studies.blank_slate import BlankSlate, Setting, timed
-from jaxembed.studies.blank_slate_flow import BigramSetting, bigram_run
+from jaxembed.studies.blank_slate_flow import BigramSetting, FlowRun, ModeTimes, bigram_run
 from jaxembed.studies.blank_slate_levels import (
     LEVELS,
     Level,
     Yardsticks,
     bigram_score,
+    mean_prediction,
     sense_margin,
     unigram_score,
     word_scores,
@@ -143,6 +147,60 @@ def test_a_level_without_data_is_not_measured():
         ("the", "a"), np.ones(4) / 4, np.arange(2, dtype=np.int32), np.ones((2, 4)) / 8, np.zeros((1, 4), np.int32)
     )
     assert word_scores(WordVectors(("the", "a"), np.eye(2, dtype=np.float32)), words) == {}
+
+
+def test_yardsticks_are_known_by_what_they_ask(shared):
+    found = yardsticks_of(shared, SIZES["tiny"])
+    assert found.hash == yardsticks_of(shared, SIZES["tiny"]).hash
+    other = [replace(found, passages=found.passages[:-1]), replace(found, senses=()), replace(found, questions=None)]
+    assert len({each.hash for each in (found, *other)}) == 4
+
+
+def test_every_passage_weighs_alike():
+    model = SETTINGS["tiny"].model
+    params = single_precision(model.init(jax.random.key(0), 9, 4))
+    passages = np.random.default_rng(0).integers(9, size=(5, 4)).astype(np.int32)
+    whole = mean_prediction(model, params, passages)
+    for batch in (2, 8):
+        np.testing.assert_allclose(mean_prediction(model, params, passages, batch), whole, rtol=1e-5)
+    np.testing.assert_allclose(whole.sum(), 1, rtol=1e-5)
+
+
+def flat_level(name, arrives):
+    """Two seeds that arrive at these times, or never."""
+    scores = np.array([[0.0, float(at is not None and at <= 1), float(at is not None)] for at in arrives])
+    return Level(name, np.array([0.0, 1.0, 10.0]), scores, np.zeros(2), np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    ("bigram", "meaning", "passed"),
+    [([1, 1], [9, 9], True), ([1, 1], [9, None], False), ([1, None], [9, 9], False), ([9, 9], [1, 9], False)],
+)
+def test_meaning_has_to_arrive_to_come_after_bigrams(bigram, meaning, passed):
+    levels = {name: flat_level(name, at) for name, at in (("bigram", bigram), ("similarity", meaning))}
+    result = BlankSlate("normal", levels, {}, (), {}, np.zeros((1, 1, 1)), {}, 4)
+    assert result._meaning().passed == passed
+
+
+@pytest.mark.parametrize(("arrive", "passed"), [(3, True), (2, False)])
+def test_modes_are_judged_where_most_of_them_arrive(arrive, passed):
+    times = [Arrival(np.array([at, at]), np.zeros(2, bool)) for at in (1.0, 2.0, 3.0, 4.0)]
+    never = Arrival(np.array([np.nan, 1.0]), np.zeros(2, bool))
+    modes = ModeTimes(tuple("abcd"), tuple(times), (*times[:arrive], *[never] * (4 - arrive)), np.ones(4))
+    result = BlankSlate("normal", {}, {}, (), {}, np.zeros((1, 1, 1)), {}, 4)
+    assert result._modes(FlowRun("word vectors", modes, {}, {}, {})).passed == passed
+
+
+def test_test_sentences_are_of_other_documents(shared, monkeypatch):
+    asked = []
+
+    def seen(texts, *arguments, **rest):
+        asked.append(tuple(texts))
+        return pseudoword_sentences(texts, *arguments, **rest)
+
+    monkeypatch.setattr(blank_slate_texts, "pseudoword_sentences", seen)
+    made_senses(shared.train, shared.tokenizer, SIZES["tiny"])
+    assert len(asked) == 2 and len(asked[0]) + len(asked[1]) == len(shared.train)
 
 
 @pytest.mark.slow

@@ -1,11 +1,16 @@
 """Senses of a word: scores that treat senses alike, intervals, and the whole path at size tiny."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from jaxembed.language.senses import SenseTokens
 from jaxembed.studies import sense_probes as probes
 from jaxembed.studies import sense_texts as texts
+from jaxembed.studies.sense_cells import Cell
+from jaxembed.studies.sense_result import WordResult
 from jaxembed.studies.senses import senses
 
 pytestmark = pytest.mark.float64_only("studies compute in float64")
@@ -61,6 +66,35 @@ def test_thinning_keeps_rare_senses_whole():
     assert np.bincount(which[rows]).tolist() == [30, 5, 30]
     first, second = texts._split(which, np.random.default_rng(0), 1 / 3)
     assert np.bincount(which[second]).tolist() == [33, 2, 20] and len(np.union1d(first, second)) == 165
+
+
+def test_a_task_is_known_by_its_parts():
+    """The same sentences with another split, or another marked place, are another task."""
+    one = task(np.arange(40) % 2, 20, 8)
+    moved = replace(one, fit=one.fit[:-1], test=np.append(one.fit[-1:], one.test))
+    placed = replace(one, tokens=replace(one.tokens, at=one.tokens.at + 1))
+    assert len({one.hash, moved.hash, placed.hash}) == 3
+    assert one.hash == task(np.arange(40) % 2, 20, 8).hash
+
+
+def test_the_static_null_is_measured():
+    """Where the embedding itself differs between sentences, the gain is over what it tells."""
+    made = task(np.arange(40) % 2, 20, 8)
+    which = made.senses[made.test]
+    right = np.stack([np.where(which == 0, 1.0, 0.5), np.ones(12)])
+    one = Cell({"word": np.array([0.5, 0.9])}, {"word": right}, np.zeros((1, 12)), {}, {}, {}, 1)
+    found = WordResult(made, {}, (one,), (one,))
+    assert found.static().tolist() == [0.75] and found.gain("static").mean() == pytest.approx(0.25)
+
+
+def test_a_file_is_found_from_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.data.txt").write_text("0\tbank is\n0\tbank was\n")
+        (tmp_path / f"{part}.gold.txt").write_text("0\n1\n")
+    (tmp_path / "classes_map.txt").write_text('{"0": "money", "1": "water"}')
+    train, test = texts.read_sense_parts(Path("~/train.data.txt"))
+    assert len(train) == len(test) == 2
 
 
 @pytest.mark.slow

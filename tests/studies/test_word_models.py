@@ -43,6 +43,22 @@ def test_scores_are_those_of_the_evaluation():
     assert np.allclose(own.interval, (pairs.low, pairs.high), atol=0.15)
 
 
+def test_a_question_whose_answer_is_a_query_word_is_lost():
+    asked = Questions("made up", {"one": (("w0", "w1", "w2", "w2"), *questions().sections["one"])})
+    found = answers(VECTORS, items(WORDS, asked, {"made up": similarity()}))[ANALOGIES]
+    assert found[0] == 0 and found.mean() == score_analogies(VECTORS, asked).total.accuracy
+
+
+def test_cells_of_another_text_or_making_have_other_files(tmp_path):
+    texts = (word_text([line], min_count=1) for line in ("a b a b", "b a b a", "a b a b"))
+    cells = [
+        word_cells.Cells(text, word_cells.Making(width), tmp_path) for text, width in zip(texts, (2, 2, 3), strict=True)
+    ]
+    assert len({one._file("QWEM", 0, ".bin") for one in cells}) == 3
+    again = word_cells.Cells(cells[0].text, word_cells.Making(2), tmp_path)
+    assert again._file("QWEM", 0, ".bin") == cells[0]._file("QWEM", 0, ".bin")
+
+
 def test_a_redrawn_question_needs_both_its_pairs():
     sections = ASKED.sections
     assert ASKED.weights.shape == (1000, 14)

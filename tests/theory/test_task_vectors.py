@@ -39,7 +39,7 @@ def test_spike_bulk_overlap_snr_and_consistency_of_drawn_families(families):
         tv.spike(L, g),
         tv.bulk_edges(g)[1],
         tv.mean_overlap(L, g),
-        tv.snr(L, g, float(N)),
+        tv.snr(L, g, float(N), float(D)),
         tv.consistency(L, float(N)),
     ]
     found = families.mean(axis=0) / np.array([float(x) for x in expected])
@@ -63,6 +63,15 @@ def test_uneven_noise_acts_through_its_effective_width(families):
     assert found[1] == pytest.approx(float(tv.bulk_edges(g)[1]), rel=0.08)
     naive = float(tv.bulk_edges(N / 400)[1])
     assert abs(found[1] / naive - 1) > 0.2  # the control: the number of columns is not the width
+
+
+def test_the_rank_in_the_snr_is_that_of_the_columns():
+    scales = 0.9753 ** np.arange(400)
+    g = float(tv.ratio(jnp.diag(jnp.asarray(scales**2)), float(N)))
+    assert N / g < 0.7 * N  # more pairs than effective dimensions, fewer than columns
+    found = np.mean([seen(drawn(np.random.default_rng(s), scales), np.sum(scales**2))[3] for s in range(DRAWS)])
+    assert found == pytest.approx(float(tv.snr(L, g, float(N), 400.0)), rel=0.1)
+    assert abs(found / float(tv.snr(L, g, float(N), N / g)) - 1) > 0.3  # the effective dimensions are not the rank
 
 
 def test_shuffled_partners_keep_the_mean_and_lose_strength():
@@ -93,12 +102,12 @@ def test_limits_and_tracing(tolerance):
         edge = float(tv.bulk_edges(g)[1])
         assert float(tv.spike(np.sqrt(g) * (1 + 1e-6), g)) == pytest.approx(edge, rel=1e-5)
         assert float(tv.spike(1e6, g)) == pytest.approx(1e6 + 1 + g, rel=1e-5)
-        assert float(tv.snr(1e9, g, 100.0)) == pytest.approx(100 * min(1, 1 / g), rel=1e-4)
+        assert float(tv.snr(1e9, g, 100.0, 100.0 / g)) == pytest.approx(100 * min(1, 1 / g), rel=1e-4)
     assert float(tv.mean_overlap(2.0, 0.0)) == 1 and float(tv.shuffled_strength(3.0, 0.0)) == 3
     strengths = jnp.asarray([0.1, 1.0, 5.0], float)
     for function in (tv.spike, tv.mean_overlap):
         plain = function(strengths, 0.25)
         np.testing.assert_allclose(jax.jit(function)(strengths, 0.25), plain, rtol=tolerance)
     np.testing.assert_allclose(
-        tv.snr(strengths, 0.25, 20.0), [tv.snr(x, 0.25, 20.0) for x in strengths], rtol=tolerance
+        tv.snr(strengths, 0.25, 20.0, 80.0), [tv.snr(x, 0.25, 20.0, 80.0) for x in strengths], rtol=tolerance
     )

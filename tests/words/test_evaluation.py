@@ -15,6 +15,7 @@ from jaxembed.words import (
     pairs_of,
     score_analogies,
     score_similarity,
+    similarity,
     task_vector_snr,
     task_vectors,
 )
@@ -193,3 +194,28 @@ def test_task_vectors_recover_strength_width_and_noise_of_what_was_drawn():
     assert shuffled.snr < 0.75 * found.snr and shuffled.strength < 1
     with pytest.raises(ValueError, match=r"width: need 1\.\.200"):
         task_vectors(vectors, known, 300)
+
+
+def test_few_pairs_have_no_interval():
+    rows = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    vectors = WordVectors(tuple("abcde"), rows)
+    pairs = (("a", "b"), ("c", "d"), ("a", "e"), ("b", "c"))
+    for count in (2, 3, 4):
+        found = score_similarity(vectors, SimilarityPairs("few", pairs[:count], np.arange(1.0, count + 1)))
+        assert np.isfinite(found.rho) and np.isnan(found.low) == np.isnan(found.high) == (count < 4)
+    assert "nan" not in str(score_similarity(vectors, SimilarityPairs("few", pairs[:2], np.arange(2.0))))
+
+
+def test_resamples_in_pieces_are_those_of_one_draw(monkeypatch):
+    vectors = WordVectors(tuple("abcdef"), np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32))
+    pairs = tuple((a, b) for a, b in permutations("abcdef", 2) if a < b)
+    asked = SimilarityPairs("some", pairs, np.random.default_rng(1).normal(size=len(pairs)))
+    whole = score_similarity(vectors, asked, resamples=50)
+    monkeypatch.setattr(similarity, "CELLS", 100)
+    assert score_similarity(vectors, asked, resamples=50) == whole
+
+
+def test_a_direction_from_a_word_to_itself_has_no_answer():
+    vectors, _ = family(0.5)
+    with pytest.raises(ValueError, match="no answer by PairDirection"):
+        nearest(vectors, "a0", "a0", "a1", "PairDirection")

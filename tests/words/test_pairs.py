@@ -62,6 +62,21 @@ def test_progress_is_told_of_every_distance():
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.parametrize("weighting", ["flat", "dynamic", "harmonic"])
+def test_a_window_beyond_the_longest_document_costs_no_more(weighting):
+    told, convention, short = [], Convention(50, weighting), text(7, (5, 1, 0, 8), seed=0)
+    found = cooccurrence(short, convention, progress=lambda done, total: told.append(total))
+    assert told[-1] == 7 and np.allclose(found.matrix.toarray(), slow(short, convention), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "value"), [("weighting", "linear"), ("subsample", float("nan"))])
+def test_conventions_without_a_meaning_are_refused(name, value):
+    convention = Convention(3)
+    object.__setattr__(convention, name, value)  # past the types, which tests check and programs do not
+    with pytest.raises(ValueError, match=name):
+        convention.__post_init__()
+
+
 def test_rare_words_leave_before_windows():
     found = word_text(["the cat and the dog", "The dog ran"], min_count=2)
     assert found.words == ("the", "dog")

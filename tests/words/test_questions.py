@@ -80,3 +80,9 @@ def test_similarity_rows_by_any_separator_and_what_is_wrong_with_others(tmp_path
         read_similarity(written(tmp_path, "a\tb\n", "empty.txt"))
     with pytest.raises(ValueError, match="does not exist"):
         read_similarity(tmp_path / "nowhere.txt")
+
+
+def test_one_malformed_row_does_not_decide_the_form(tmp_path):
+    found = read_questions(written(tmp_path, "a b c d e\ngood better rough rougher\nbig bigger old older\n"))
+    assert found.form == "google" and len(found) == 2 and found.damaged[0][0] == 1
+    assert read_questions(written(tmp_path, "a b c d e\na b c d\n")).form == "google"

@@ -40,7 +40,10 @@ def test_text_without_a_header_is_read(tmp_path):
         ("2 2\na 1 2\nb 1 nan\n", r":3: the row of 'b' is not finite"),
         ("3 2\na 1 2\nb 1 3\n", r"ends after 2 words"),
         ("1 2\na 1 2\nb 1 3\n", r":3: a row more than the 1 that the header says"),
-        ("", r"ends after 0 words"),
+        ("", r"holds no row"),
+        ("2 2\n", r"holds no row"),
+        ("2 0\na 1\n", r":1: the header says width 0"),
+        ("2 99999999999999999999\na 1\n", r":1: the header says width 99999999999999999999, 4 bytes follow"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path, content, message):
@@ -75,3 +78,26 @@ def test_vectors_without_rows_or_with_blanks_are_refused(tmp_path):
         WordVectors(("a", "a"), ROWS[:2])
     with pytest.raises(ValueError, match="white space"):
         write_vectors(tmp_path / "x", WordVectors(("new york",), ROWS[:1]))
+
+
+@pytest.mark.parametrize(("header", "message"), [("3 3", "goes on after the 3 words of width 3"), ("4 2", "bad.bin")])
+def test_a_binary_header_that_understates_is_refused(tmp_path, header, message):
+    write_vectors(tmp_path / "whole.bin", VECTORS, binary=True)
+    rows = (tmp_path / "whole.bin").read_bytes().removeprefix(b"4 3\n")
+    (tmp_path / "bad.bin").write_bytes(header.encode() + b"\n" + rows)
+    with pytest.raises(ValueError, match=message):
+        read_vectors(tmp_path / "bad.bin")
+    assert read_vectors(tmp_path / "whole.bin", limit=3).words == VECTORS.words[:3]
+
+
+@pytest.mark.parametrize("header", [b"2 2\n", b""])
+def test_text_of_another_encoding_is_named_by_its_line(tmp_path, header):
+    (tmp_path / "latin.txt").write_bytes(header + b"caf\xe9 0.1 0.2\nof 1 2\n")
+    with pytest.raises(ValueError, match=rf"latin.txt:{2 if header else 1}: is not UTF-8"):
+        read_vectors(tmp_path / "latin.txt")
+
+
+def test_binary_words_of_another_encoding_stay_apart(tmp_path):
+    row = ROWS[0].tobytes()
+    (tmp_path / "x.bin").write_bytes(b"2 3\n\xe9 " + row + b"\n\xe8 " + row + b"\n")
+    assert read_vectors(tmp_path / "x.bin").words == (r"\xe9", r"\xe8")

@@ -109,7 +109,7 @@ def cluster(*, workers: int | None = None, scheduler: str | None = None) -> Iter
         with quiet("distributed", logging.CRITICAL), _connected(distributed, scheduler) as client:
             yield client
         return
-    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": None}
+    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
     with (
         quiet("distributed", logging.CRITICAL),
         distributed.LocalCluster(**local, silence_logs=logging.CRITICAL) as processes,

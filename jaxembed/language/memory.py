@@ -8,10 +8,10 @@ from ..models import Decoder
 from .loss import pieces_for
 from .settings import Pretraining
 
-SCORES_ON = {"cpu": 1.5}
+SCORES_ON = {"cpu": 1.0}
 SCORES = 3.0
 """Arrays of `[head, position, position]` that a block holds for its gradient: three; on a processor, where keys in the
-future are left out, three of about half the size."""
+future are left out and the sum is divided out of what is mixed, two of about half the size."""
 LOGITS = 3
 """Arrays of the size of one piece of logits: the logits, their exponentials, their gradient."""
 

@@ -64,8 +64,8 @@ SETTINGS = {
             save_steps=(0, 10, 20, 40, 80, 160, 320), frequent=150, held_out=4000, resamples=200,
             quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64, characters=800_000,
         ),
-        asked=(("embed", 0.3), ("unembed", 0.4)),
-        times_cross=1.5,
+        asked=(("embed", 0.2), ("unembed", 0.4)),
+        times_cross=1.2,
     ),
     "normal": Setting(tuple(product(SUBSETS, ("bytes", "words"), ("qwen2", "llama"))), Shape(), tied=True),
 }  # fmt: skip

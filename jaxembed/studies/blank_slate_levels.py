@@ -129,7 +129,7 @@ class Yardsticks:
     @cached_property
     def ceiling(self) -> float:
         """The bigram score of the corpus's own pair frequencies; too high for finite counts."""
-        own = self.next_joint / self.next_joint.sum(axis=1, keepdims=True)
+        own = self.next_joint / np.maximum(self.next_joint.sum(axis=1, keepdims=True), 1e-300)  # some end the text
         return bigram_score(np.log(np.maximum(own, 1e-300)), self.next_joint, self.unigrams)
 
 

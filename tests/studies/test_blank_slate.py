@@ -208,8 +208,8 @@ def test_test_sentences_are_of_other_documents(shared, monkeypatch):
 def test_bigram_modes_arrive_as_predicted_and_shuffled_text_has_none(shared):
     setting = BigramSetting(12, 4, 1e-3, 1.0, 600, 2, 30, 1)
     found = bigram_run(shared.train, shared.tokenizer.token, setting, 2)
-    ratios = found.modes.ratios()
-    assert np.abs(ratios[np.isfinite(ratios)] - 1).max() < 0.5 and np.isfinite(ratios).any()
+    # Only the first mode: those after it mix on a text this small, which (O12) warns of.
+    assert abs(found.modes.ratios()[0] - 1) < 0.3
     assert found.levels["bigram"].scores[:, -1].min() > 0.1
     assert found.control["bigram"].scores[:, -1].max() < 0.3 * found.levels["bigram"].scores[:, -1].min()
 

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxembed.base import cores
 from jaxembed.observables import blockwise_r_cos
 from jaxembed.observables._bands import BINS
 from jaxembed.observables._identities import Similarity, pair_product, similarity
-from jaxembed.observables._scan import Plan, block_size, scan, workers
+from jaxembed.observables._scan import Plan, block_size, scan
 from jaxembed.observables.alignment import GROUPS
 from jaxembed.observables.blockwise import BUDGET, correlation, deviations, floors, units_of_same_tokens
 from jaxembed.studies.check import Check
@@ -53,7 +54,7 @@ def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     checks, rows = measure(SETTINGS[args.size])
     args.out.mkdir(parents=True, exist_ok=True)
-    title = f"R_cos, {SETTINGS[args.size].tokens:,} tokens x {WIDTH}, float32, {workers()} core(s)"
+    title = f"R_cos, {SETTINGS[args.size].tokens:,} tokens x {WIDTH}, float32, {cores()} core(s)"
     show(title, HEADER, rows)
     write(args.out / "cosines.md", title, rows)
     finish("cosines of every pair", checks)

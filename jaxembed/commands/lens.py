@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Lens, arguments, prog="jaxembed lens")
     _check(command)
-    from ..studies.sense_model import read_decoder
+    from ..studies.foreign_model import read_decoder
 
     console = Console(soft_wrap=True)
     model, params, tokenizer = read_decoder(command.model)

@@ -48,9 +48,10 @@ def memory_estimate(
 ) -> float:
     """Bytes on each device: parameters, gradients, moments, what the gradient keeps of every block, logits.
 
-    >>> settings = Pretraining(batch=8, length=256)
-    >>> round(memory_estimate(Decoder(width=256, layers=6, heads=4, mlp_width=1024), settings, 4096) / 1e9, 1)
-    0.7
+    >>> model = Decoder(width=256, layers=6, heads=4, mlp_width=1024)
+    >>> at_once, in_halves = (Pretraining(batch=8, length=256, accumulate=pieces) for pieces in (1, 2))
+    >>> memory_estimate(model, in_halves, 4096) < memory_estimate(model, at_once, 4096)
+    True
     """
     return sum(memory_parts(model, settings, vocab, devices=devices, shared_out=shared_out).values())
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,7 +14,8 @@ from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, o
 from ..corpus.encoded import FACTS
 from ..corpus.tokenizers import FILE
 from ..models._safetensors import read_tensors, tensor_files
-from ..models.hugging_face import model_folder
+from ..models.decoder import Decoder
+from ..models.hugging_face import model_folder, read_model
 from ..statistics import TokenPairs, count_neighbours, next_rows, previous_rows
 
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
@@ -181,3 +183,24 @@ def signatures_of(
 
 def _stage(progress: Progress, stage: str, done: int, total: int) -> None:
     progress(stage, done / max(total, 1))
+
+
+def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]:
+    """A decoder with its parameters and tokenizer.
+
+    Args:
+        place: Hugging Face folder, run folder of `jaxembed pretrain`, or `hub:owner/name`.
+
+    Raises:
+        ValueError: for a folder without a decoder or its tokenizer.
+    """
+    folder = model_folder(place)
+    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
+        folder /= TRAINED
+    model, params = read_model(folder)
+    if not (folder / FILE).exists():
+        raise ValueError(f"{folder}: holds no {FILE} to read text with; put the model's own one there")
+    tokenizer, rows = read_tokenizer(folder), params["embed"].shape[0]
+    if tokenizer.vocab > rows:
+        raise ValueError(f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows; it is another's")
+    return model, params, tokenizer

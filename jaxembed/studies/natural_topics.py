@@ -9,12 +9,11 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ..corpus import byte_bpe, read_tokenizer
-from ..corpus.tokenizers import FILE
-from ..models.hugging_face import model_folder, read_model
+from ..corpus import byte_bpe
 from ..observables import summary
 from ..probes import gap_closed
 from .check import Check
+from .foreign_model import read_decoder
 from .measured import mean_and_interval, silent
 from .model_alignment import plain
 from .topic_cells import SETTINGS, Corpus, Setting, cells_of, corpus_with_targets, trained_cell
@@ -39,8 +38,6 @@ PLACE_HEADER = (
 )
 LINK_HEADER = ("seed", "line in position", "an effect for each position", "accuracies permuted", "between documents",
                "documents", "places")  # fmt: skip
-TRAINED = "model"
-"""Where a run folder of `jaxembed pretrain` keeps its model."""
 
 
 @dataclass(frozen=True)
@@ -275,18 +272,10 @@ def topics_of_model(
     Raises:
         ValueError: for a folder without a decoder or its tokenizer, and documents longer than its positions.
     """
-    folder = model_folder(place)
-    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
-        folder /= TRAINED
-    model, params = read_model(folder)
-    if not (folder / FILE).exists():
-        raise ValueError(f"{folder}: holds no {FILE} to read documents with; put the model's own one there")
-    tokenizer, rows = read_tokenizer(folder), params["embed"].shape[0]
-    if tokenizer.vocab > rows:
-        raise ValueError(f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows; it is another's")
+    model, params, tokenizer = read_decoder(place)
     corpus = corpus_with_targets(texts, tokenizer, setting, keep, progress)
     with jax.enable_x64(False):
-        fresh = model.init(jax.random.key(0), rows, setting.length + 1)
+        fresh = model.init(jax.random.key(0), params["embed"].shape[0], setting.length + 1)
     trained = cells_of(model, params, corpus, setting, progress, budget=budget)
     untrained = cells_of(model, fresh, corpus, setting, progress, shuffled=False, budget=budget)
     return result_of(str(place), setting, corpus, [(trained, untrained)])

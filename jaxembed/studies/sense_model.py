@@ -1,40 +1,14 @@
 """The senses of a word in a model that somebody trained, beside one of its shape that nobody did."""
 
 from pathlib import Path
-from typing import Any
 
 import jax
 
-from ..corpus import read_tokenizer
 from ..corpus.senses import OnError
-from ..corpus.tokenizers import FILE, Tokenizer
-from ..models import Decoder
-from ..models.hugging_face import model_folder, read_model
-from .foreign_model import TRAINED
+from .foreign_model import read_decoder
 from .sense_cells import Looks, bag_hits, cell
 from .sense_result import WordResult
 from .sense_texts import read_sense_parts, sense_task
-
-
-def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]:
-    """A decoder with its parameters and tokenizer.
-
-    Args:
-        place: Hugging Face folder, run folder of `jaxembed pretrain`, or `hub:owner/name`.
-
-    Raises:
-        ValueError: for a folder without a decoder or its tokenizer.
-    """
-    folder = model_folder(place)
-    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
-        folder /= TRAINED
-    model, params = read_model(folder)
-    if not (folder / FILE).exists():
-        raise ValueError(f"{folder}: holds no {FILE} to read sentences with; put the model's own one there")
-    tokenizer, rows = read_tokenizer(folder), params["embed"].shape[0]
-    if tokenizer.vocab > rows:
-        raise ValueError(f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows; it is another's")
-    return model, params, tokenizer
 
 
 def senses_of_model(
@@ -52,7 +26,7 @@ def senses_of_model(
     """Read a word's senses from a model's states, with all nulls.
 
     Args:
-        place: see `read_decoder`.
+        place: see `foreign_model.read_decoder`.
         word: the ambiguous word.
         file: sentences in the form of CoarseWSD-20: a folder with training and test part, or one `NAME.data.txt`.
         length: tokens of a sentence at most.

@@ -179,7 +179,7 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), 300, 8))
     write_model(tmp_path, model, jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes))
     texts = stand_in(30)
-    with pytest.raises(ValueError, match=r"holds no tokenizer\.json to read documents with"):
+    with pytest.raises(ValueError, match=r"holds no tokenizer\.json to read text with"):
         topics_of_model(tmp_path, texts, SETTINGS["tiny"])
     byte_bpe((one.text for one in texts.train), 310).save(tmp_path / "tokenizer.json")
     with pytest.raises(ValueError, match="310 tokens and the model 300 rows"):

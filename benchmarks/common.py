@@ -2,8 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
@@ -14,11 +15,24 @@ from jaxembed.studies.check import Check
 FIGURES = Path(__file__).parent / "results"
 
 
-def arguments(description: str, sizes: Sequence[str] = ("tiny", "normal")) -> argparse.Namespace:
-    """`--size` and `--out FOLDER`; float64 is switched on for the process."""
+KEEP: dict[str, Any] = {"type": Path, "help": "folder of what a run has finished, from which a killed one goes on"}
+
+
+def arguments(
+    description: str, sizes: Sequence[str] = ("tiny", "normal"), **own: Mapping[str, Any]
+) -> argparse.Namespace:
+    """`--size`, `--out FOLDER` and the script's own; float64 is switched on for the process.
+
+    Args:
+        description: one line.
+        sizes: that may be chosen.
+        own: by option, what `add_argument` takes for it.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--size", choices=sizes, default="normal", help="tiny runs the path in seconds")
     parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
+    for name, told in own.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **told)
     jax.config.update("jax_enable_x64", True)
     return parser.parse_args()
 

@@ -1,6 +1,5 @@
 """What the scripts that run word models beside gensim share: the text, the sides' processes, their scores."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -11,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jaxembed.studies.word_texts import Domains, builtin_domains, data_folder, pile_domains
+from common import KEEP
+
+from jaxembed.studies.data import data_path, questions_file
+from jaxembed.studies.word_texts import Domains, builtin_domains, pile_domains
 from jaxembed.words import (
     AnalogyReport,
     SimilarityScore,
@@ -27,13 +29,11 @@ WORKER = Path(__file__).parent / "speed" / "_word_vectors_side.py"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def options() -> argparse.Namespace:
-    """`--keep FOLDER`, where vectors stay and a killed run goes on, and `--gensim-python`; taken off the arguments."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--keep", type=Path)
-    parser.add_argument("--gensim-python", default=sys.executable)
-    found, sys.argv[1:] = parser.parse_known_args()
-    return found
+OPTIONS: dict[str, dict[str, Any]] = {
+    "keep": KEEP,
+    "gensim_python": {"default": sys.executable, "help": "the Python that has gensim"},
+}
+"""What both scripts take beside size and folder."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ def make(side: Side, text: Path, folder: Path, gensim_python: str, count: int = 
 
 def analogies(vectors: WordVectors, top: int = 30_000) -> AnalogyReport:
     """Google's questions among the `top` most frequent words."""
-    return score_analogies(vectors, read_questions(data_folder() / "analogies" / "questions-words.txt"), top=top)
+    return score_analogies(vectors, read_questions(questions_file()), top=top)
 
 
 def similarity(vectors: WordVectors, name: str = "EN-MEN-TR-3k.txt") -> SimilarityScore:
     """MEN, or another file of similarities."""
-    return score_similarity(vectors, read_similarity(data_folder() / "similarity" / name))
+    return score_similarity(vectors, read_similarity(data_path("similarity", name)))

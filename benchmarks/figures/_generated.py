@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 from _drawing import markdown
-from common import arguments
+from common import KEEP, arguments
 
 PLACES = ("--out", "--keep")
 
@@ -21,11 +21,8 @@ def study_arguments(description: str) -> argparse.Namespace:
     `suffix`, which ends every written name so that the full size leaves the committed quick results alone.
     """
     options = [value for i, value in enumerate(sys.argv) if i and value not in PLACES and sys.argv[i - 1] not in PLACES]
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--keep", type=Path)
-    kept, sys.argv[1:] = parser.parse_known_args()
-    args = arguments(description, ("tiny", "normal", "full"))
-    args.keep, args.study = kept.keep, "quick" if args.size == "normal" else args.size
+    args = arguments(description, ("tiny", "normal", "full"), keep=KEEP)
+    args.study = "quick" if args.size == "normal" else args.size
     args.suffix = "_full" if args.size == "full" else ""
     args.command = " ".join(["python", f"benchmarks/figures/{Path(sys.argv[0]).name}", *options])
     return args

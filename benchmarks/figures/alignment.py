@@ -7,7 +7,6 @@ trained cells are kept as they finish, and a second call carries on; a second pr
 `--backwards` starts at the other end and shares the work.
 """
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -16,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import KEEP, arguments, finish, show
 
 from jaxembed.studies.alignment_cells import CROSS, OWN, TABLES, Cell
 from jaxembed.studies.alignment_through_training import (
@@ -29,12 +28,12 @@ from jaxembed.studies.alignment_through_training import (
 
 
 def main() -> None:
-    own = own_arguments()
-    args = arguments(__doc__.splitlines()[0])
+    backwards = {"action": "store_true", "help": "train the cells in the other order"}
+    args = arguments(__doc__.splitlines()[0], cells=KEEP, backwards=backwards)
     if args.size == "normal" and "JAXEMBED_DATA" not in os.environ:
         raise SystemExit("alignment: set JAXEMBED_DATA to the folder that holds pile/, or use --size tiny")
     result = alignment_through_training(
-        args.size, progress=lambda line: print(line, flush=True), folder=own.cells, backwards=own.backwards
+        args.size, progress=lambda line: print(line, flush=True), folder=args.cells, backwards=args.backwards
     )
     tables = {
         "alignment": (HEADER, result.rows()),
@@ -47,15 +46,6 @@ def main() -> None:
     print("\n".join(result.early_lines()))
     draw(result, args.out / "alignment.png")
     finish("alignment through training", result.checks())
-
-
-def own_arguments() -> argparse.Namespace:
-    """Taken off the command line before the arguments that all figures share."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--cells", type=Path)
-    parser.add_argument("--backwards", action="store_true")
-    found, sys.argv[1:] = parser.parse_known_args()
-    return found
 
 
 def draw(result: AlignmentThroughTraining, path: Path) -> None:

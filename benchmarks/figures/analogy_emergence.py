@@ -5,16 +5,14 @@ from five starts (some 25 minutes on one core, a gigabyte below `--keep`; a kill
 tables, prints the checks and exits non-zero where a figure falls short. `--size tiny` (made words): ten seconds.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import jax
 import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
-from common import FIGURES, finish, show
+from common import KEEP, arguments, finish, show
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 from jaxembed.studies.analogy_emergence import HEADER, Emergence, analogy_emergence
@@ -25,7 +23,8 @@ FRAMES = 60
 
 
 def main() -> None:
-    args = arguments()
+    seeds = {"type": int, "default": 5, "help": "starts to train from"}
+    args = arguments(__doc__.splitlines()[0], keep=KEEP, seeds=seeds)
     result = analogy_emergence(args.size, args.seeds, args.keep, lambda line: print(line, flush=True))
     show(f"families: {result.described}", HEADER, result.rows(), 200)
     show("similarity at the end (Spearman)", SIMILARITY, result.similarity_rows())
@@ -34,16 +33,6 @@ def main() -> None:
     draw(result, args.out / "analogy_emergence.png")
     film(result, args.out / "analogy_emergence.gif")
     finish("analogies as they emerge", result.checks())
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
-    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
-    parser.add_argument("--keep", type=Path, help="folder for counts, modes and trained vectors")
-    parser.add_argument("--seeds", type=int, default=5, help="starts to train from")
-    jax.config.update("jax_enable_x64", True)
-    return parser.parse_args()
 
 
 def draw(result: Emergence, path: Path) -> None:

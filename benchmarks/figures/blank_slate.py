@@ -7,16 +7,14 @@ decoders that `senses.py` and `lens.py` keep in the same folder. `--size tiny` t
 and needs no data.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import jax
 import numpy as np
 from _drawing import COLOURS, markdown, plt, save
-from common import FIGURES, finish, show
+from common import KEEP, arguments, finish, show
 from matplotlib.animation import FuncAnimation, PillowWriter
 
 from jaxembed.studies.blank_slate import CLOCK, HEADER, MODES, BlankSlate, blank_slate
@@ -37,7 +35,7 @@ STEPS_BETWEEN = 4
 
 
 def main() -> None:
-    args = arguments()
+    args = arguments(__doc__.splitlines()[0], keep=KEEP)
     result = blank_slate(args.size, args.keep, progress=lambda line: print(line, flush=True))
     show("levels", HEADER, result.rows(), 200)
     show("modes", MODES, result.mode_rows(), 160)
@@ -46,17 +44,6 @@ def main() -> None:
     draw(result, args.out / "blank_slate.png")
     animate(result, args.out / "blank_slate.gif")
     finish("from noise to meaning", result.checks())
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
-    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
-    parser.add_argument(
-        "--keep", type=Path, default=None, help="folder of decoders (shared) and scores; a killed run goes on"
-    )
-    jax.config.update("jax_enable_x64", True)
-    return parser.parse_args()
 
 
 def draw(result: BlankSlate, path: Path) -> None:

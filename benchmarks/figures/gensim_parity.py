@@ -18,7 +18,7 @@ import numpy as np
 from _drawing import COLOURS, plt, save
 from _generated import stamped_markdown
 from common import arguments, finish, show
-from word_sides import Made, Side, analogies, corpus, make, options, similarity
+from word_sides import OPTIONS, Made, Side, analogies, corpus, make, similarity
 
 from jaxembed.studies.check import Check
 from jaxembed.studies.measured import mean_and_interval
@@ -117,19 +117,18 @@ def tiny(text: Path, folder: Path, python: str) -> None:
 
 
 def main() -> None:
-    given = options()
-    args = arguments("Our skip-gram beside gensim's.")
+    args = arguments("Our skip-gram beside gensim's.", **OPTIONS)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.keep or Path(temporary)
+        folder = args.keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         text = corpus(args.size, folder, lambda line: print(line, flush=True))
         if args.size == "tiny":
-            tiny(text, folder, given.gensim_python)
+            tiny(text, folder, args.gensim_python)
         runs: Runs = {}
         for setting in SETTINGS:
             for seed in SEEDS:
                 for name, side in sides(setting, seed).items():
-                    made = make(side, text, folder, given.gensim_python)
+                    made = make(side, text, folder, args.gensim_python)
                     if made is not None:
                         men, seconds = similarity(made.vectors).rho, made.facts["seconds"]
                         print(f"{side.name}: MEN {men:.3f}, {seconds:.0f} s", flush=True)

@@ -6,7 +6,6 @@ non-zero where a figure falls short; about ten minutes on one core once they are
 `--size tiny` trains its own on Python's documentation, some ten seconds. A killed run goes on from FOLDER.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown
-from common import arguments, finish, show
+from common import KEEP, arguments, finish, show
 from matplotlib import colormaps
 
 from jaxembed.studies.lens import (
@@ -32,11 +31,8 @@ from jaxembed.studies.lens_early import GUESSES, SHUFFLED, THEORIES
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--keep", type=Path)
-    kept, sys.argv[1:] = parser.parse_known_args()
-    args = arguments(__doc__.splitlines()[0])
-    result = lens_study(args.size, keep=kept.keep, progress=lambda line: print(line, flush=True))
+    args = arguments(__doc__.splitlines()[0], keep=KEEP)
+    result = lens_study(args.size, keep=args.keep, progress=lambda line: print(line, flush=True))
     show("read at every layer", HEADER, result.rows(), width=200)
     show("single tokens: directions of their logits' motion, mean correlation", MOTION_HEADER, result.motion_rows())
     show("when single-word predictions pass each mark", EVENT_HEADER, result.event_rows())

@@ -7,7 +7,6 @@ cores. Needs JAXEMBED_DATA. `--size tiny` merges two words of Python's documenta
 fifteen seconds. A killed run goes on from FOLDER.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,18 +15,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown
-from common import arguments, finish, show
+from common import KEEP, arguments, finish, show
 
 from jaxembed.studies.sense_probes import balanced
 from jaxembed.studies.senses import ATTENTION_HEADER, HEADER, SensesResult, WordResult, senses
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--keep", type=Path)
-    kept, sys.argv[1:] = parser.parse_known_args()
-    args = arguments(__doc__.splitlines()[0])
-    result = senses(args.size, keep=kept.keep, progress=lambda line: print(line, flush=True))
+    args = arguments(__doc__.splitlines()[0], keep=KEEP)
+    result = senses(args.size, keep=args.keep, progress=lambda line: print(line, flush=True))
     for word in result.words:
         show(word.task.word, ("balanced accuracy", ""), list(zip(HEADER, word.row(), strict=True))[1:])
     command = f"python benchmarks/figures/senses.py --size {args.size}"

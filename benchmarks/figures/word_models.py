@@ -7,16 +7,14 @@ only. `--size tiny` takes ten seconds. Rows called svd(..), as published, are ei
 eigenvalues are dropped.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import jax
 import numpy as np
 from _drawing import COLOURS, markdown, plt, save
-from common import FIGURES, finish, show
+from common import KEEP, arguments, finish, show
 
 from jaxembed.studies.word_cells import FACTORISED, NULLS, TRAINED
 from jaxembed.studies.word_models import EQUAL, ORDER, ORDER_HEADER, WordModels, word_models
@@ -28,7 +26,9 @@ SHADES = {"as published": COLOURS[2], "open": "#dddddd", "reversed": COLOURS[1]}
 
 
 def main() -> None:
-    args = flags()
+    seeds = {"type": int, "help": "trainings of each trained model"}
+    sizes = {"type": int, "nargs": "+", "help": "sizes of the text, instead of the setting's"}
+    args = arguments(__doc__.splitlines()[0], keep=KEEP, seeds=seeds, words=sizes)
     words = tuple(args.words) if args.words else None
     result = word_models(args.size, seeds=args.seeds, words=words, keep=args.keep, progress=told)
     tables = [
@@ -45,17 +45,6 @@ def main() -> None:
 
 def told(line: str) -> None:
     print(line, flush=True)
-
-
-def flags() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", choices=("tiny", "normal"), default="normal", help="tiny runs the path in seconds")
-    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
-    parser.add_argument("--keep", type=Path, help="folder of vectors and answers, from which a killed run goes on")
-    parser.add_argument("--seeds", type=int, help="trainings of each trained model")
-    parser.add_argument("--words", type=int, nargs="+", help="sizes of the text, instead of the setting's")
-    jax.config.update("jax_enable_x64", True)
-    return parser.parse_args()
 
 
 def draw(result: WordModels, path: Path) -> None:

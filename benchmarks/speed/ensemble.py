@@ -21,6 +21,7 @@ import numpy as np
 import optax
 
 import jaxembed as je
+from jaxembed.base import cores
 from jaxembed.ensemble import choose_mapping, ensemble
 from jaxembed.studies.check import Check
 from jaxembed.train import advance, start
@@ -109,7 +110,7 @@ def race(setting: Setting) -> list[Check]:
     ratios = seen[:, 1:, 0].min(axis=1) / seen[:, 0, 0]
 
     print(f"\n{setting.name}: {setting.seeds} seeds x {setting.slices * setting.steps} steps, float32, AdamW")
-    how = f"{ours.mapping}, {len(jax.devices())} devices on {_cores()} cores; first call {ours.first_call:.1f} s"
+    how = f"{ours.mapping}, {len(jax.devices())} devices on {cores()} cores; first call {ours.first_call:.1f} s"
     _line("jaxembed", seen[:, 0], ours.losses, how)
     for column, loop in enumerate(loops, start=1):
         how = f"{loop.threads} thread(s), AdamW {loop.flavour}; {seeds} of {setting.seeds} seeds run"
@@ -158,10 +159,6 @@ def _spread(values: Sequence[float] | np.ndarray) -> str:
     return f"{statistics.median(values):8.3f} [{min(values):.3f} .. {max(values):.3f}]"
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     try:
@@ -170,7 +167,7 @@ def main() -> None:
         print("skipped: there is no PyTorch to compare with; pip install 'jaxembed[peers]'")
         return
     jax.config.update("jax_enable_x64", False)
-    jax.config.update("jax_num_cpu_devices", _cores())  # one device per core: `ensemble` spreads seeds over them
+    jax.config.update("jax_num_cpu_devices", cores())  # one device per core: `ensemble` spreads seeds over them
     print("ms per seed-step: median [least .. most] over slices; cpu: summed over threads")
     print(f"our first call, which compiles, is left out of the slices; PyTorch {torch.__version__}")
     if (load := os.getloadavg()[0]) > 0.5:

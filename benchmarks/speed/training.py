@@ -19,6 +19,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from jaxembed.base import cores
 from jaxembed.language import Pretraining, data_mesh, on_host, peak_flops
 from jaxembed.language.placement import Placement
 from jaxembed.language.pretrain import initial_params
@@ -122,7 +123,7 @@ def their_side(setting: Setting, pieces: int, attention: str) -> Side:
     ours = OurDecoder(setting, pieces)
     with tempfile.TemporaryDirectory() as folder:
         write_model(folder, setting.model, on_host(ours.state[0]))
-        side = TorchDecoder(Path(folder), ours.settings, attention=attention, threads=_cores())
+        side = TorchDecoder(Path(folder), ours.settings, attention=attention, threads=cores())
     return Side("transformers", f"{attention}, {pieces} piece(s)", side.advance, setting.batches())
 
 
@@ -130,7 +131,7 @@ def race(setting: Setting) -> tuple[list[str], list[Check]]:
     """The quickest of each side in turns: what was seen, and what was asked."""
     from _torch_decoder import product_flops
 
-    devices = sorted({1, _cores()} if setting.timed else {1})
+    devices = sorted({1, cores()} if setting.timed else {1})
     ours = _quickest(
         [
             our_side(setting, pieces, count)
@@ -145,12 +146,12 @@ def race(setting: Setting) -> tuple[list[str], list[Check]]:
         ours.turn()
         theirs.turn()
     loads.append(os.getloadavg()[0])
-    products = peak_flops() / 1e9, product_flops(_cores()) / 1e9
+    products = peak_flops() / 1e9, product_flops(cores()) / 1e9
     ratios, busy = np.divide(theirs.seconds, ours.seconds), np.median(theirs.busy) / np.median(ours.busy)
     lines = [_row(side, setting) for side in (ours, theirs)]
     lines.append(
         f"ratio {_spread(ratios)} over {setting.rounds} turns; of processor time {busy:.2f}; "
-        f"{_cores()} core(s) and threads on both sides; load {loads[0]:.1f} to {loads[1]:.1f}"
+        f"{cores()} core(s) and threads on both sides; load {loads[0]:.1f} to {loads[1]:.1f}"
     )
     lines.append(
         f"matrix products alone (GFLOP/s, float32): JAX {products[0]:.0f}, PyTorch {products[1]:.0f}; "
@@ -214,14 +215,10 @@ def _spread(values: np.ndarray, digits: int = 2) -> str:
     return f"{np.median(values):.{digits}f} [{min(values):.{digits}f} .. {max(values):.{digits}f}]"
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def main() -> None:
     args = arguments((__doc__ or "").splitlines()[0])
     jax.config.update("jax_enable_x64", False)
-    jax.config.update("jax_num_cpu_devices", _cores())
+    jax.config.update("jax_num_cpu_devices", cores())
     on_card = jax.default_backend() != "cpu"
     if on_card:
         lines, checks = card(replace(TINY, pieces=(1,)) if args.size == "tiny" else CARD)

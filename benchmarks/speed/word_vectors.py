@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import jax
 from common import arguments, finish, show
-from word_sides import Made, Side, analogies, corpus, make, options, similarity
+from word_sides import OPTIONS, Made, Side, analogies, corpus, make, similarity
 
 PEERS = (
     Side("gensim, its defaults (CBOW, d 100, window 5)", "gensim", {}),
@@ -99,15 +99,14 @@ def save(path: Path, header: tuple[str, ...], table: list[list[str]], note: str)
 
 
 def main() -> None:
-    given = options()
-    args = arguments("Word vectors from counts against gensim.")
+    args = arguments("Word vectors from counts against gensim.", **OPTIONS)
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        text = corpus(args.size, given.keep or folder, lambda line: print(line, flush=True))
+        text = corpus(args.size, args.keep or folder, lambda line: print(line, flush=True))
         wanted = (TINY,) if args.size == "tiny" else (*PEERS, *OURS)
         # Times are compared, so all sides run now, whatever an earlier run kept.
-        made = [one for side in wanted if (one := make(side, text, folder, given.gensim_python)) is not None]
+        made = [one for side in wanted if (one := make(side, text, folder, args.gensim_python)) is not None]
         load = f"load of the machine {before:.1f} before, {os.getloadavg()[0]:.1f} after"
         versions = (
             f"{date.today().isoformat()}, {jax.devices()[0].device_kind}, jax {jax.__version__}, {os.cpu_count()} cores"

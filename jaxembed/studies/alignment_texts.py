@@ -1,10 +1,8 @@
 """A text of the alignment study: encoded, split, and what its neighbour counts say of its frequent tokens."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -20,6 +18,7 @@ from ..corpus import (
     word_level,
 )
 from ..statistics import TokenPairs, count_neighbours, next_rows, previous_rows
+from .data import pile_files
 
 BUILTIN = "python"
 """The subset that is on every machine: Python's own documentation."""
@@ -113,13 +112,7 @@ def read(subset: str, characters: int | None = None) -> list[Document]:
     """
     if subset == BUILTIN:
         return _up_to(_sections(python_documentation()), characters)
-    folder = os.environ.get("JAXEMBED_DATA")
-    if folder is None:
-        raise ValueError(f"JAXEMBED_DATA: not set; name the folder that holds pile/{subset}.jsonl.gz, or use size tiny")
-    path = Path(folder) / "pile" / f"{subset}.jsonl.gz"
-    if not path.is_file():
-        raise ValueError(f"JAXEMBED_DATA: there is no {path}; name another folder or another subset")
-    return _up_to(list(documents([path])), characters)
+    return _up_to(list(documents(pile_files([subset]))), characters)
 
 
 def pair_scores(rows: Float[np.ndarray, "..."]) -> Pairs:

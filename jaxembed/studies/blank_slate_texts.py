@@ -15,8 +15,9 @@ from ..statistics import TokenPairs, count_neighbours
 from ..words.questions import Questions, read_questions
 from ..words.similarity import SimilarityPairs, read_similarity
 from .blank_slate_levels import SPECIAL, Yardsticks
+from .data import data_path, questions_file
 from .decoders import AMBIGUOUS, Decoders
-from .sense_texts import SenseTask, sense_task, senses_folder
+from .sense_texts import SenseTask, sense_task
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,10 @@ def yardsticks_of(shared: Decoders, sizes: Sizes) -> Yardsticks:
 
 def published(found: Yardsticks, tokenizer: WordTokenizer, sizes: Sizes) -> Yardsticks:
     """With MEN, Google's questions and CoarseWSD-20 of the data folder."""
-    senses = senses_folder()
-    folder = senses.parent
+    senses = data_path("senses")
     tasks = tuple(_sense_task(word, *read_sense_folder(senses / word), tokenizer, sizes) for word in AMBIGUOUS)
-    similarity = read_similarity(folder / "similarity" / "EN-MEN-TR-3k.txt")
-    questions = read_questions(folder / "analogies" / "questions-words.txt")
+    similarity = read_similarity(data_path("similarity", "EN-MEN-TR-3k.txt"))
+    questions = read_questions(questions_file())
     return replace(found, similarity=similarity, questions=questions, senses=tasks)
 
 

@@ -1,6 +1,5 @@
 """The small language models that several studies look into: the same runs, trained once and kept."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -17,23 +16,8 @@ from ..corpus.words import words
 from ..language import Pretraining, memory_estimate, pretrain, read_params, resumable
 from ..models import Decoder, qwen2
 from .check import Size
+from .data import pile_files
 from .measured import silent
-
-DOMAINS = (
-    "enron_emails",
-    "europarl",
-    "hackernews",
-    "nih_exporter",
-    "openwebtext2",
-    "philpapers",
-    "pile_cc",
-    "pubmed_abstracts",
-    "stackexchange",
-    "ubuntu_irc",
-    "uspto_backgrounds",
-    "wikipedia_en",
-)
-"""The domains of The Pile that are mostly sentences: neither github nor dm_mathematics."""
 
 AMBIGUOUS = ("bank", "apple", "java", "seal", "spring", "pitcher")
 """Words whose senses are looked at; they are in the vocabulary however rare they are."""
@@ -151,25 +135,9 @@ def decoders(
     return Decoders(setting, tokenizer, train, held, tuple(runs))
 
 
-def pile_documents(domains: tuple[str, ...] = DOMAINS) -> list[Document]:
-    """Documents of some domains of The Pile.
-
-    Raises:
-        ValueError: where they are not there, naming what to set.
-    """
-    folder = os.environ.get("JAXEMBED_DATA")
-    if folder is None:
-        raise ValueError("JAXEMBED_DATA: not set; name the folder that holds pile/*.jsonl.gz, or use size tiny")
-    paths = [Path(folder) / "pile" / f"{domain}.jsonl.gz" for domain in domains]
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"JAXEMBED_DATA: '{path}' is not there; download it, or use size tiny")
-    return [document for path in paths for document in documents(path)]
-
-
 def _texts(setting: Setting) -> tuple[WordTokenizer, EncodedCorpus, EncodedCorpus]:
     if setting.characters is None:
-        found = pile_documents()
+        found = list(documents(pile_files()))
     else:
         text = python_documentation()[: setting.characters]
         found = [Document(text[at : at + SECTION], "") for at in range(0, len(text), SECTION)]

@@ -16,9 +16,10 @@ from ..words.families import pairs_of
 from ..words.questions import Questions, read_questions
 from ..words.similarity import SimilarityPairs, read_similarity
 from ..words.text import WordText
+from .data import data_path, questions_file
 from .emergence_cells import kept_arrays
 from .measured import silent
-from .word_texts import data_folder, pile_domains
+from .word_texts import pile_domains
 
 NAMES = ("MEN", "WS-353")
 FILES = ("EN-MEN-TR-3k.txt", "EN-WS-353-ALL.txt")
@@ -79,7 +80,6 @@ def corpus(vocab: int, window: int, keep: Path | None, progress: Callable[[str],
     Raises:
         ValueError: where JAXEMBED_DATA names no folder that holds them.
     """
-    folder = data_folder()
     text = pile_domains(keep, progress).cut(None, vocab=vocab)
     convention = Convention(window)
     progress(f"{len(text.ids):,} words of {text.vocab:,}: counting pairs")
@@ -87,8 +87,8 @@ def corpus(vocab: int, window: int, keep: Path | None, progress: Callable[[str],
     mixed = WordText(text.ids[order], text.ends, text.words, text.counts, text.facts)
     return Language(
         _kept_pairs(text, convention, keep), _kept_pairs(mixed, convention, keep),
-        read_questions(folder / "analogies" / "questions-words.txt", form="google"),
-        {name: read_similarity(folder / "similarity" / file) for name, file in zip(NAMES, FILES, strict=True)},
+        read_questions(questions_file(), form="google"),
+        {name: read_similarity(data_path("similarity", file)) for name, file in zip(NAMES, FILES, strict=True)},
         f"twelve domains of The Pile, {len(text.ids):,} words of the {text.vocab:,} most frequent, {convention}",
     )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """One ambiguous word as a task: its sentences in a model's tokens, cut into a fit, a validation and a test part."""
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -130,20 +129,6 @@ def pseudoword_parts(
 ) -> tuple[SenseSentences, SenseSentences]:
     """Training sentences of a pseudo-word from some texts, test sentences from others."""
     return pseudoword_sentences(texts, pair), pseudoword_sentences(held, pair)
-
-
-def senses_folder() -> Path:
-    """Where the data folder keeps the words with their senses.
-
-    Raises:
-        ValueError: where it is not there, naming what to set.
-    """
-    folder = os.environ.get("JAXEMBED_DATA")
-    if folder is None:
-        raise ValueError("JAXEMBED_DATA: not set; name the folder that holds senses/WORD, or use size tiny")
-    if not (Path(folder) / "senses").is_dir():
-        raise ValueError(f"JAXEMBED_DATA: '{folder}/senses' is not there; download it, or use size tiny")
-    return Path(folder) / "senses"
 
 
 def _thinned(

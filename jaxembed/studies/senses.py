@@ -8,19 +8,20 @@ from typing import Any
 import jax
 import numpy as np
 
-from ..corpus import Document, encode, python_documentation, word_level
+from ..corpus import Document, documents, encode, python_documentation, word_level
 from ..corpus.pseudowords import merged_name, merged_texts, pseudoword_sentences
 from ..language import Pretraining, pretrain
 from ..models import qwen2
 from .check import Check, Size
-from .decoders import Decoders, decoders, pile_documents
+from .data import data_path, pile_files
+from .decoders import Decoders, decoders
 from .measured import silent
 from .sense_cells import Cell, Looks, bag_hits, cell, merged_embedding
 from .sense_probes import balanced
 from .sense_result import ATTENTION_HEADER as ATTENTION_HEADER
 from .sense_result import HEADER as HEADER
 from .sense_result import WordResult
-from .sense_texts import SenseTask, pseudoword_parts, read_sense_parts, sense_task, senses_folder
+from .sense_texts import SenseTask, pseudoword_parts, read_sense_parts, sense_task
 
 
 @dataclass(frozen=True)
@@ -220,7 +221,7 @@ def _tiny(setting: Setting, seeds: int) -> _Networks:
 
 
 def _normal(setting: Setting, seeds: int | None, keep: Path | None, progress: Callable[[str], None]) -> _Networks:
-    folder, found = senses_folder(), decoders("normal", seeds, keep, progress)
+    folder, found = data_path("senses"), decoders("normal", seeds, keep, progress)
     sizes = {"most_train": setting.train, "most_test": setting.test, "length": setting.length}
     tasks: list[tuple[SenseTask, list[Callable[[], tuple[Any, Any]]], int | None]] = []
     for word in setting.words:
@@ -249,7 +250,7 @@ def _pseudoword(
 
     Its test sentences are new to the probes but not to the networks: most are of documents that these were trained on.
     """
-    texts = [document.text for document in pile_documents(("pile_cc", "openwebtext2", "wikipedia_en"))]
+    texts = [document.text for document in documents(pile_files(("pile_cc", "openwebtext2", "wikipedia_en")))]
     texts = [texts[k] for k in np.random.default_rng(0).permutation(len(texts))]  # both parts are of all domains
     cut, pair = 2 * len(texts) // 3, setting.pair
     train, test = (pseudoword_sentences(part, pair, name=pair[0]) for part in (texts[:cut], texts[cut:]))

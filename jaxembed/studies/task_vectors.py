@@ -30,9 +30,10 @@ from ..words import (
 )
 from ..words.questions import Questions
 from .check import Check, Size
+from .data import questions_file
 from .emergence_texts import made_language
 from .measured import UNDEFINED, silent
-from .word_texts import data_folder, pile_domains, text_digest
+from .word_texts import pile_domains, text_digest
 
 HEADER = (
     "family", "pairs", "consistency", "shuffled partners", "largest SNR", "at width", "shuffled", "one peak (R2)",
@@ -258,7 +259,7 @@ def _made(setting: Setting) -> tuple[WordVectors, Questions, str]:
 
 
 def _corpus(setting: Setting, keep: Path | None, progress: Callable[[str], None]) -> tuple[WordVectors, Questions, str]:
-    questions = read_questions(data_folder() / "analogies" / "questions-words.txt", form="google")
+    questions = read_questions(questions_file(), form="google")
     convention = Convention()
     described = f"M* of twelve domains of The Pile, {setting.vocab:,} words, {convention}, {setting.width} columns"
     text = pile_domains(keep, progress).cut(None, vocab=setting.vocab)

@@ -1,7 +1,6 @@
 """Documents of the topic study: posts or a stand-in, in a model's tokens, with LDA mixtures as targets."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,9 @@ from jaxtyping import Float, Int
 from ..corpus import Damage, Document
 from ..corpus.newsgroups import newsgroups
 from ..corpus.topics import Topics, fit_topics, topic_words
+from .data import data_path
 
-ARCHIVE = Path("newsgroups20") / "20news_bydate.tar.gz"
+ARCHIVE = ("newsgroups20", "20news_bydate.tar.gz")
 DROPPED = ("footers", "quotes")
 """Besides headers, as in the published runs."""
 
@@ -46,9 +46,7 @@ def newsgroup_texts(archive: Path | None = None) -> Texts:
         ValueError: where there is none.
     """
     if archive is None:
-        if "JAXEMBED_DATA" not in os.environ:
-            raise ValueError(f"natural_topics: set JAXEMBED_DATA to the folder that holds {ARCHIVE}, or take size tiny")
-        archive = Path(os.environ["JAXEMBED_DATA"]) / ARCHIVE
+        archive = data_path(*ARCHIVE)
     damage = Damage()
     train, test = (tuple(newsgroups(archive, part, drop=DROPPED, damage=damage)) for part in ("train", "test"))
     return Texts("20 Newsgroups", train, test, damage)

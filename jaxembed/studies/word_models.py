@@ -12,11 +12,12 @@ from ..latent._folder import kept_json
 from ..observables import summary
 from ..words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
 from .check import Check, Size
+from .data import data_path, questions_file
 from .measured import silent
 from .word_cells import MODELS, NULLS, PMI_LARGE, PMI_SMALL, PPMI, QWEM, SKIP_GRAM, TARGET, TRAINED, Making
 from .word_cells import Cells as Cells
 from .word_scores import ANALOGIES, Items, Score, answers, items, redrawn_difference, score
-from .word_texts import Domains, builtin_domains, data_folder, pile_domains
+from .word_texts import Domains, builtin_domains, pile_domains
 
 FILES = {"WS-353": "EN-WS-353-ALL", "MEN": "EN-MEN-TR-3k", "SimLex": "EN-SIMLEX-999", "RW": "EN-RW-STANFORD"}
 HEADER = ("words", "model", "seconds")
@@ -279,9 +280,8 @@ def _answered(
 def _normal(
     keep: Path | None, progress: Callable[[str], None]
 ) -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
-    data = data_folder()
-    questions = read_questions(data / "analogies" / "questions-words.txt")
-    files = {name: read_similarity(data / "similarity" / f"{file}.txt") for name, file in FILES.items()}
+    questions = read_questions(questions_file())
+    files = {name: read_similarity(data_path("similarity", f"{file}.txt")) for name, file in FILES.items()}
     return pile_domains(keep, progress), questions, files
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from ..corpus import documents, python_documentation
 from ..latent._folder import write_whole
 from ..words import WordText, word_text
 from ..words.text import frequent
-from .decoders import DOMAINS
+from .data import DOMAINS, pile_files
 from .measured import silent
 
 MILLION = 1_000_000
@@ -94,11 +93,7 @@ def pile_domains(keep: Path | None = None, progress: Callable[[str], None] = sil
     Raises:
         ValueError: where JAXEMBED_DATA names no folder that holds them.
     """
-    folder = data_folder() / "pile"
-    files = [folder / f"{name}.jsonl.gz" for name in DOMAINS]
-    missing = [path for path in files if not path.exists()]
-    if missing:
-        raise ValueError(f"JAXEMBED_DATA: there is no {missing[0]}; name the folder that holds pile/, or use size tiny")
+    files = pile_files()
     kept = None if keep is None else keep / f"pile_{sum(path.stat().st_size for path in files)}.npz"
     if kept is not None and kept.exists():
         return _read(kept)
@@ -123,17 +118,6 @@ def builtin_domains() -> Domains:
     whole = python_documentation()
     pieces = [whole[at : at + PIECE] for at in range(0, len(whole), PIECE)]
     return Domains(word_text(pieces, min_count=1), np.zeros(len(pieces), np.int64))
-
-
-def data_folder() -> Path:
-    """The folder that JAXEMBED_DATA names.
-
-    Raises:
-        ValueError: where it is not set.
-    """
-    if "JAXEMBED_DATA" not in os.environ:
-        raise ValueError("JAXEMBED_DATA: not set; name the folder that holds pile/ and analogies/, or use size tiny")
-    return Path(os.environ["JAXEMBED_DATA"]).expanduser()
 
 
 def _write(path: Path, found: Domains) -> None:

@@ -168,7 +168,7 @@ def test_what_is_kept_is_not_computed_again(tmp_path):
 
 def test_without_data_the_study_says_what_it_needs(monkeypatch):
     monkeypatch.delenv("JAXEMBED_DATA", raising=False)
-    with pytest.raises(ValueError, match="set JAXEMBED_DATA to the folder that holds newsgroups20"):
+    with pytest.raises(ValueError, match="JAXEMBED_DATA: not set; name the folder that holds newsgroups20"):
         newsgroup_texts()
 
 

@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 from jaxembed.studies import word_cells, word_texts
 from jaxembed.studies.word_models import ORDER, SizeResult, shown, word_models
 from jaxembed.studies.word_scores import ANALOGIES, Score, answers, bounds, items, score
-from jaxembed.studies.word_texts import Domains, data_folder, pile_domains
+from jaxembed.studies.word_texts import Domains, pile_domains
 from jaxembed.words import Questions, SimilarityPairs, WordVectors, score_analogies, score_similarity, word_text
 
 RNG = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def test_words_of_the_domains_are_kept(tmp_path):
 def test_missing_data_is_one_line(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXEMBED_DATA", raising=False)
     with pytest.raises(ValueError, match="JAXEMBED_DATA: not set"):
-        data_folder()
+        pile_domains()
     monkeypatch.setenv("JAXEMBED_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="JAXEMBED_DATA: there is no"):
         pile_domains()

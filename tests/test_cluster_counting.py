@@ -74,7 +74,8 @@ def test_something_else_that_listens_is_no_scheduler(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_no_integer(folder, tmp_path):
+def test_a_killed_worker_changes_no_integer(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(counting, "PATIENCE", 60.0)  # the second client asks while a worker is being started again
     corpus, killed, seen = open_corpus(folder), [], []
     with cluster(workers=2) as client:
         before = client.run(os.getpid)

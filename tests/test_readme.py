@@ -38,7 +38,7 @@ def test_its_python_runs_and_shows_what_it_says(tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        timeout=300,
+        timeout=1200,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert found.returncode == 0, found.stderr

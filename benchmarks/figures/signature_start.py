@@ -2,20 +2,19 @@
 
 `python benchmarks/figures/signature_start.py` searches form, norm and learning rate, trains every start on
 wikipedia_en (JAXEMBED_DATA names the folder that holds pile/), prints steps saved at equal held-out loss with their
-spread over seeds, and writes figure and tables; about 45 minutes on two cores, `--size tiny` half a minute. Finished
-runs are kept in the temporary folder, so a stopped script goes on where it was. All that is searched is chosen on
-short schedules of 60 steps, by the held-out tokens that the gains are reported on; the tables say so.
+spread over seeds, and writes figure and tables; about 45 minutes on two cores, `--size tiny` half a minute. With
+`--keep FOLDER` a stopped script goes on where it was. All that is searched is chosen on short schedules of 60 steps,
+by the held-out tokens that the gains are reported on; the tables say so.
 """
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import KEEP, arguments, finish, show
 
 from jaxembed.studies.signature_start import ALL, HEADER, RIVALS, Curves, SignatureStart, signature_start
 from jaxembed.studies.start_search import SEARCH_HEADER
@@ -24,11 +23,10 @@ COLOUR_OF = dict(zip((*ALL, "permuted"), (*COLOURS, "goldenrod", "deeppink", "da
 
 
 def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
+    args = arguments(__doc__.splitlines()[0], keep=KEEP)
     if args.size == "normal" and "JAXEMBED_DATA" not in os.environ:
         raise SystemExit("signature start: set JAXEMBED_DATA to the folder that holds pile/, or use --size tiny")
-    cells = Path(tempfile.gettempdir()) / "jaxembed_signature_start"
-    result = signature_start(args.size, progress=lambda line: print(line, flush=True), cells=cells)
+    result = signature_start(args.size, progress=lambda line: print(line, flush=True), cells=args.keep)
     trials = [trial.row() for trial in result.search.trials]
     chosen, gained = result.search.lines(), [*result.ends(), *result.notes()]
     show("search (one seed that is not reported)", SEARCH_HEADER, trials)

@@ -14,7 +14,7 @@ from jaxembed.language.memory import check_memory, memory_parts
 from jaxembed.language.step import advance, start
 from jaxembed.models import gpt2, qwen2
 
-FACTOR = 1.5
+FACTOR = 2.0
 """What the estimate may be off by, either way."""
 BASE = Pretraining(batch=8, length=256)
 FLOW = {"optimizer": "sgd", "clip": 0.0, "weight_decay": 0.0}
@@ -67,7 +67,7 @@ print(memory_estimate(model, settings, 8192) / (taken() - before))
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks /proc what a process took")
 def test_the_estimate_is_what_a_process_takes():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=1200, check=True)
     assert 1 / FACTOR < float(done.stdout) < FACTOR
 
 

@@ -24,7 +24,7 @@ def launch(out, *hosts):
 
 
 def finish(*processes):
-    errors = [process.communicate(timeout=300)[1] for process in processes]
+    errors = [process.communicate(timeout=1200)[1] for process in processes]
     assert not any(process.returncode for process in processes), "".join(errors)[-3000:]
 
 

@@ -143,7 +143,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
     victim.wait()
     assert not (tmp_path / "killed" / "step_4000.npz").exists()
     for command in runs.values():
-        subprocess.run(command, env=env, check=True, timeout=300)
+        subprocess.run(command, env=env, check=True, timeout=1200)
     states = [arrays(tmp_path / name / "state.npz") for name in runs]
     assert all(np.array_equal(one, other) for one, other in zip(*states, strict=True))
 

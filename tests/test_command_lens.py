@@ -61,6 +61,7 @@ def test_what_is_written_is_what_the_model_says(folders, tmp_path, capsys):
     assert found["positions"][-1]["next"] is None and found["positions"][-1]["layers"][0]["rank"] is None
 
 
+@pytest.mark.slow
 def test_a_lens_is_learned_kept_and_used_again(folders, tmp_path, capsys):
     model, corpus, _, _ = folders
     kept, written = tmp_path / "lens.npz", [tmp_path / name for name in ("plain.json", "now.json", "again.json")]

@@ -25,6 +25,8 @@ BLOCKS = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.float64_only("examples show numbers of float64")
 @pytest.mark.parametrize("name", ["jaxembed", *MODULES])
 def test_docstring_examples(name):
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)

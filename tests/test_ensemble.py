@@ -99,6 +99,7 @@ ON_EIGHT_DEVICES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.float64_only("the subprocess chooses its own dtype; once is enough")
 def test_eight_devices_give_the_same_numbers():
     env = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}

@@ -32,6 +32,7 @@ def test_it_opens_with_a_picture_a_paragraph_and_the_two_commands():
     assert second == f'```\n{install} ".[dev]" && .venv/bin/pytest\n```'
 
 
+@pytest.mark.slow
 def test_its_python_runs_and_shows_what_it_says(tmp_path):
     found = subprocess.run(
         [sys.executable, "-c", "\n".join(blocks("python"))],

@@ -3,7 +3,7 @@
 `python benchmarks/figures/gensim_parity.py --keep FOLDER` trains both on twelve domains of The Pile (6.8 M lower-cased
 words, those seen 5 times or more), with three seeds each, at gensim's defaults for skip-gram (d 100, window 5) and at
 d 200, window 10; 5 epochs, 5 negatives, frequent words thinned at 1e-3, rate from 0.025 down, two threads each. About
-35 minutes on two idle cores; with `--keep` a killed run goes on. Needs JAXEMBED_DATA and gensim
+20 minutes on two idle cores; with `--keep` a killed run goes on. Needs JAXEMBED_DATA and gensim
 (`pip install 'jaxembed[peers,text]'`, or `--gensim-python` of an environment that has it). `--size tiny` runs our side
 on Python's documentation in seconds, without gensim and without data.
 """

@@ -220,7 +220,7 @@ def word_models(
 
     Args:
         size: "tiny" (Python's documentation, seconds) or "normal" (twelve domains of The Pile, 6.8 M words; needs
-            JAXEMBED_DATA; about two hours on one core).
+            JAXEMBED_DATA; about half an hour on two cores).
         seeds: trainings of each trained model; None takes those of the setting.
         words: sizes of the text, ascending, None in it for all; None takes those of the setting.
         keep: folder of the vectors and of their answers: a killed run goes on.

@@ -1,10 +1,10 @@
 """Five word models on twelve domains of The Pile, from half a million words to all: scores, and the published order.
 
 `JAXEMBED_DATA=... python benchmarks/figures/word_models.py --keep FOLDER` prints the table, every relation of the
-published order with its paired interval, and the checks, and exits non-zero where one falls short. About half an hour on
-two cores; what is kept in FOLDER is not made again. `--seeds 1` trains once, `--words 500000 1000000` takes these sizes
-only. `--size tiny` takes ten seconds. Rows called svd(..), as published, are eigenpairs of largest value; negative
-eigenvalues are dropped.
+published order with its paired interval, and the checks, and exits non-zero where one falls short. About half an hour
+on two cores; what is kept in FOLDER is not made again. `--seeds 1` trains once, `--words 500000 1000000` takes these
+sizes only. `--size tiny` takes ten seconds. Rows called svd(..), as published, are eigenpairs of largest value;
+negative eigenvalues are dropped.
 """
 
 import sys

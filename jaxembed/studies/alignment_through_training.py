@@ -65,7 +65,7 @@ SETTINGS = {
             quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64, characters=800_000,
         ),
         asked=(("embed", 0.2), ("unembed", 0.4)),
-        times_cross=1.0,
+        times_cross=1.2,
     ),
     "normal": Setting(tuple(product(SUBSETS, ("bytes", "words"), ("qwen2", "llama"))), Shape(), tied=True),
 }  # fmt: skip

@@ -201,9 +201,7 @@ class EarlyFlow:
 
     def _usual(self, prediction: str, side: str) -> Check:
         scale = max(self.setting.scales)
-        # On a short text the shared direction, which shuffling keeps, is most of the motion: ask what is left then.
-        observed = "unshared" if self.size == "tiny" else "whole"
-        line, control = (self.line("sgd", scale, side, observed, x) for x in (prediction, "shuffled corpus"))
+        line, control = (self.line("sgd", scale, side, "whole", x) for x in (prediction, "shuffled corpus"))
         skill, null = line.skill[:, 0], control.skill[:, 0]
         asked = "skill at the first save above 0 and above the shuffled corpus's, every seed"
         ahead, horizon = mean_and_interval(skill - null), _times(line.horizon, self.times["sgd"])

@@ -124,7 +124,7 @@ def kalman(
         )
         depths[head] = decode(setting.process, setting.recipe, trained, _everywhere(setting.probing), keep=place)
         correlated = _beyond_independent(setting.process, trained, setting.recipe.length)
-    return Kalman(size, 0.95 if size != "tiny" else 0.75, results, shifted, depths, correlated)
+    return Kalman(size, 0.95 if size != "tiny" else 0.8, results, shifted, depths, correlated)
 
 
 def _everywhere(probing: Probing) -> Probing:

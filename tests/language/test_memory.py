@@ -14,7 +14,7 @@ from jaxembed.language.memory import check_memory, memory_parts
 from jaxembed.language.step import advance, start
 from jaxembed.models import gpt2, qwen2
 
-FACTOR = 2.0
+FACTOR = 1.5
 """What the estimate may be off by, either way."""
 BASE = Pretraining(batch=8, length=256)
 FLOW = {"optimizer": "sgd", "clip": 0.0, "weight_decay": 0.0}

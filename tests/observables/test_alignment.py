@@ -309,5 +309,5 @@ print(peak() - before, found.r_cos)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=True)
     taken, r = map(float, done.stdout.split())
-    assert taken < 2 * 2**27
+    assert taken < 1.5 * 2**27
     assert r > 0.2

@@ -1,15 +1,28 @@
-"""What every figure and speed script shares: its arguments, its table of asked against got, its exit code."""
+"""What every figure and speed script shares.
+
+A figure script is its docstring, a draw function and `main(STUDY, draw)`: arguments, tables, figure, evidence and exit
+code are here. A speed script prints its own figures with `arguments`, `show` and `finish`.
+"""
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import jax
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
 from rich.console import Console
 from rich.table import Table
 
+from jaxembed.studies import Study, evidence_table, short
 from jaxembed.studies.check import Check
 
 FIGURES = Path(__file__).parent / "results"
@@ -59,3 +72,108 @@ def finish(title: str, checks: Sequence[Check]) -> None:
     if short:
         print(f"{len(short)} of {len(checks)} figures fall short: {'; '.join(short)}", file=sys.stderr)
     raise SystemExit(1 if short else 0)
+
+
+COLOURS = ("#0b6fa4", "#d9541e", "#3a8f3a", "#7b52ab", "#555555")
+OLD_SIZES = {"normal": "default", "full": "published"}
+"""Sizes as they were called before; still taken, with a line that says so."""
+Draw = Callable[[Any, Figure], None]
+
+
+def main(study: Study, *draws: Draw) -> None:
+    """Run a study at the asked size, print and write its tables and figures, and leave with 1 where machinery fails.
+
+    Args:
+        study: what to run.
+        draws: each draws the result onto an empty figure of its own; the first is named after the study, the others
+            after what follows `draw_` in their name.
+    """
+    args = study_arguments(study)
+    result = study.result(args.size, seeds=args.seeds, keep=args.keep, progress=_say)
+    console = Console(width=160)
+    suffix = "" if args.size in ("tiny", study.default) else f"_{args.size}"
+    seeds = study.seeds[args.size] if args.seeds is None else args.seeds
+    stamp = f"{date.today().isoformat()}, {jax.devices()[0].device_kind}, jax {jax.__version__}, `{args.command}`"
+    sizes = f"size {args.size}, {seeds} seeds"
+    args.out.mkdir(parents=True, exist_ok=True)
+    for table in study.tables(result):
+        console.print(table.rich())
+        path = args.out / f"{study.name}{_part(table.name)}{suffix}.md"
+        note = f"; {table.note}" if table.note else ""
+        path.write_text(f"{stamp}; {sizes}{note}\n\n{table.markdown()}", encoding="utf-8")
+        print(f"table: {path}")
+    for draw in draws or ([study.draw] if study.draw else []):
+        name = draw.__name__.removeprefix("draw").strip("_")
+        save(draw, result, args.out / f"{study.name}{_part(name)}{suffix}.png", f"{study.caption(result)} {sizes}.")
+    rows = study.evidence(result)
+    title = f"{study.name}, {sizes} (jax {jax.__version__}, {jax.devices()[0].device_kind})"
+    console.print(evidence_table(title, rows, args.size).rich())
+    failed = short(rows)
+    if failed:
+        print(f"{len(failed)} checks of the machinery fail: {'; '.join(failed)}", file=sys.stderr)
+    raise SystemExit(1 if failed else 0)
+
+
+def study_arguments(study: Study) -> argparse.Namespace:
+    """`--size`, `--seeds`, `--out`, `--keep`; `command` is how it was called, but for folders."""
+    parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__, formatter_class=_Help)
+    takes = ", ".join(f"{size} {study.takes[size]}" for size in study.settings)
+    parser.add_argument("--size", default=study.default, choices=[*study.settings, *OLD_SIZES], help=takes)
+    parser.add_argument("--seeds", type=int, help="how many; unless given, what the study takes at that size")
+    parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
+    parser.add_argument("--keep", **KEEP)
+    args = parser.parse_args()
+    if args.size in OLD_SIZES:
+        new = study.default if OLD_SIZES[args.size] == "default" else study.largest
+        print(f"size {args.size} is called {new} now", file=sys.stderr)
+        args.size = new
+    seeds = "" if args.seeds is None else f" --seeds {args.seeds}"
+    args.command = f"python benchmarks/figures/{Path(sys.argv[0]).name} --size {args.size}{seeds}"
+    jax.config.update("jax_enable_x64", True)
+    return args
+
+
+def save(draw: Draw, result: Any, path: Path, caption: str) -> None:
+    """Draw a result and write the figure over a caption that says what was computed with what."""
+    with matplotlib.rc_context():
+        figure = Figure(layout="constrained")
+        draw(result, figure)
+        told = f"{caption} jax {jax.__version__}, {jax.devices()[0].device_kind}."
+        figure.supxlabel(_wrapped(told, int(17 * figure.get_figwidth())), fontsize=8)
+        figure.savefig(path, dpi=150)
+    print(f"figure: {path}")
+
+
+def cosine_panel(axes: Axes, cosines: np.ndarray, title: str, first: int = 1) -> AxesImage:
+    """A cosine matrix with its token numbers, on the scale -1 .. 1."""
+    last = first + len(cosines) - 1
+    image = axes.imshow(
+        cosines, vmin=-1, vmax=1, cmap="RdBu_r", extent=(first - 0.5, last + 0.5, last + 0.5, first - 0.5)
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(title, fontsize=9)
+    axes.tick_params(labelsize=7)
+    return image
+
+
+def band(axes: Axes, x: np.ndarray, values: np.ndarray, label: str, colour: str, style: str = "-") -> None:
+    """Mean over seeds `[seed, time]` as a line, smallest to largest as a band."""
+    axes.plot(x, values.mean(axis=0), style, color=colour, label=label, linewidth=1.5)
+    axes.fill_between(x, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+
+
+class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """The script's docstring as it stands, and defaults."""
+
+
+def _say(text: str, share: float | None = None, /) -> None:
+    print(text if share is None else f"{text}: {share:.0%}", flush=True)
+
+
+def _part(name: str) -> str:
+    return f"_{name}" if name else ""
+
+
+def _wrapped(text: str, width: int) -> str:
+    return "\n".join("\n".join(textwrap.wrap(line, width)) for line in text.splitlines())

@@ -13,7 +13,7 @@ from typing import Any
 from common import KEEP
 
 from jaxembed.studies.data import data_path, questions_file
-from jaxembed.studies.word_texts import Domains, builtin_domains, pile_domains
+from jaxembed.studies.words.word_texts import Domains, builtin_domains, pile_domains
 from jaxembed.words import (
     AnalogyReport,
     SimilarityScore,

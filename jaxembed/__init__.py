@@ -1,7 +1,7 @@
 """jaxembed: how embeddings form, theory and simulation on one clock."""
 
 from . import corpus as corpus
-from . import latent as latent
+from . import decoding as decoding
 from . import models as models
 from . import observables as observables
 from . import probes as probes
@@ -21,7 +21,7 @@ from .losses import accuracy as accuracy
 from .losses import decayed as decayed
 from .losses import minibatch_loss as minibatch_loss
 from .losses import population_loss as population_loss
-from .sequence_loss import sequence_loss as sequence_loss
+from .losses import sequence_loss as sequence_loss
 from .statistics import Counts as Counts
 from .statistics import PositionSignatures as PositionSignatures
 from .statistics import Signatures as Signatures

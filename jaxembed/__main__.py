@@ -12,8 +12,8 @@ import tyro
 from .commands.flags import known_word, parse
 
 if TYPE_CHECKING:
-    from .experiment import AnyExperiment
-    from .results import Result
+    from .runs import AnyExperiment
+    from .runs.results import Result
 
 
 ON_TEXT = {
@@ -112,7 +112,7 @@ def _list(arguments: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .presets import GENERATED, PRESETS
+    from .runs.presets.named import GENERATED, PRESETS
 
     parse(_Nothing, arguments, prog="jaxembed list", description="List the named experiments.")
     table = Table("name", "task", "model", "what to expect")
@@ -124,7 +124,7 @@ def _list(arguments: list[str]) -> None:
 
 
 def _subject(experiment: "AnyExperiment") -> tuple[str, str]:
-    from .experiment import Solved
+    from .runs import Solved
 
     if isinstance(experiment, Solved):
         return type(experiment.setting).__name__, "closed form"
@@ -132,7 +132,7 @@ def _subject(experiment: "AnyExperiment") -> tuple[str, str]:
 
 
 def _run(arguments: list[str]) -> None:
-    from .presets import GENERATED, PRESETS
+    from .runs.presets.named import GENERATED, PRESETS
 
     names = [*PRESETS, *GENERATED]
     if not arguments:
@@ -143,9 +143,9 @@ def _run(arguments: list[str]) -> None:
     name = known_word(arguments[0], names, "experiment")
     _in_dtype("float64")  # settings are checked in full precision, whatever the run computes in
     if name in GENERATED:  # networks train in float32 all the same; posteriors are exact
-        from .commands import latent
+        from .commands import generated
 
-        latent.run(name, arguments[1:], Output)
+        generated.run(name, arguments[1:], Output)
         return
     experiment, output = _parsed(name, arguments[1:])
     _in_dtype(experiment.dtype)
@@ -154,7 +154,7 @@ def _run(arguments: list[str]) -> None:
 
 def _parsed(name: str, arguments: list[str]) -> "tuple[AnyExperiment, Output]":
     """The preset's experiment with the flags' changes; unknown flags are refused with a suggestion."""
-    from .presets import PRESETS
+    from .runs.presets.named import PRESETS
 
     preset = PRESETS[name]
     kind = type(preset.experiment)
@@ -192,9 +192,9 @@ def _carry_out(name: str, experiment: "AnyExperiment", output: Output) -> None:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    from . import record
-    from .base import GIB
-    from .experiment import data_of, memory_estimate, run, stage_count
+    from .machine import GIB
+    from .runs import data_of, memory_estimate, run, stage_count
+    from .runs import folder as record
 
     console = Console()
     out = output.out or Path("runs") / name
@@ -221,7 +221,7 @@ def _carry_out(name: str, experiment: "AnyExperiment", output: Output) -> None:
 
 
 def _refuse_too_large(memory: float) -> None:
-    from .base import GIB, device_memory
+    from .machine import GIB, device_memory
 
     there = device_memory() / GIB
     if memory > there:
@@ -231,7 +231,7 @@ def _refuse_too_large(memory: float) -> None:
 
 
 def _report(result: "Result", out: Path, animate: bool, console) -> None:
-    from . import report
+    from .runs import report
 
     for table in report.tables(result):
         console.print(table)
@@ -246,9 +246,9 @@ def _report(result: "Result", out: Path, animate: bool, console) -> None:
 def _compare(arguments: list[str]) -> None:
     import jax
 
-    from . import record
     from .compare import compare
     from .observables import cosine
+    from .runs import folder as record
 
     command = parse(Compare, arguments, prog="jaxembed compare")
     jax.config.update("jax_enable_x64", True)

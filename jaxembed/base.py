@@ -1,13 +1,8 @@
 """The nouns every room shares. This file imports nothing of ours."""
 
-import logging
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -16,12 +11,6 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 from scipy.sparse import csr_array
-
-GIB = 2.0**30
-"""Bytes in a GiB, the unit of memory limits."""
-
-_CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-"""What a container may take, on Linux."""
 
 State = PyTree[Array]
 """What evolves: nested dicts of arrays; a model's parameters or a reduction of them."""
@@ -98,35 +87,6 @@ def checked_dataset(tokens: Any, targets: Any, weights: Any, vocab: int, samples
     return Dataset(tokens, targets, weights / weights.sum(), int(vocab), samples)
 
 
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def quiet(logger: str, level: int) -> Iterator[None]:
-    """Hold back what a library logs below a level: its failures raise anyway."""
-    log = logging.getLogger(logger)
-    before = log.level
-    log.setLevel(level)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
-def optional(module: str, extra: str) -> Any:
-    """A module that only an extra installs.
-
-    Raises:
-        ValueError: where it is missing, naming the extra.
-    """
-    try:
-        return import_module(module)
-    except ImportError:
-        raise ValueError(f"{module}: not installed; pip install 'jaxembed[{extra}]'") from None
-
-
 @dataclass(frozen=True)
 class SparseRows:
     """Rows of a wide table that are sparse up to one common row: what a signature of a whole vocabulary is.
@@ -201,19 +161,12 @@ class Field(Protocol):
     def __call__(self, t: Any, state: Any, sig: Any, /) -> Any: ...
 
 
-def device_memory() -> float:
-    """Bytes of the default device, or of this machine and what its container leaves of it; infinite where unknown."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return float(stats["bytes_limit"])
-    found = [float(text) for path in _CGROUP if (text := _content(path)).isdigit()]
-    with suppress(AttributeError, OSError, ValueError):  # not every system tells
-        found.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
-    return min(found, default=float("inf"))
+@runtime_checkable
+class Progress(Protocol):
+    """Takes what long work says of itself: a line, and the share done where it is known."""
+
+    def __call__(self, text: str, share: float | None = None, /) -> None: ...
 
 
-def _content(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
+def silent(text: str, share: float | None = None, /) -> None:
+    """The progress of work that nobody watches."""

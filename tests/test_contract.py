@@ -12,8 +12,8 @@ import pytest
 import jaxembed as je
 from jaxembed import theory
 from jaxembed.base import Dataset, Field, Model, Task, Trajectory, checked_dataset
+from jaxembed.losses.sequences import SequenceModel
 from jaxembed.models import ACTIVATIONS, AttentionOnly, Decoder, Feedforward, Linear, TwoPosition, gpt2
-from jaxembed.sequence_loss import SequenceModel
 
 ROOT = Path(__file__).parents[1]
 TEXT = "the cat sat on the mat and the dog sat on the log and the cat saw the dog " * 4

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jaxembed.__main__ import Output, _parsed
-from jaxembed.commands import latent
-from jaxembed.presets import GENERATED
+from jaxembed.commands import generated
+from jaxembed.runs.presets.named import GENERATED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,7 +56,7 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if l
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "--help" not in line])
 def test_its_run_commands_are_understood(command):
     name, *flags = shlex.split(command)[2:]
-    experiment, output = latent._parsed(name, flags, Output) if name in GENERATED else _parsed(name, flags)
+    experiment, output = generated._parsed(name, flags, Output) if name in GENERATED else _parsed(name, flags)
     if "--out" in flags:
         assert str(output.out) in command
     if "--text" in flags:

@@ -17,8 +17,8 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import KEEP, arguments, finish, show
 
-from jaxembed.studies.alignment_cells import CROSS, OWN, TABLES, Cell
-from jaxembed.studies.alignment_through_training import (
+from jaxembed.studies.language.alignment_cells import CROSS, OWN, TABLES, Cell
+from jaxembed.studies.language.alignment_through_training import (
     HEADER,
     LAYER_HEADER,
     NAMES,

@@ -15,7 +15,7 @@ from _drawing import COLOURS, band, markdown, plt, save
 from common import KEEP, arguments, finish, show
 from matplotlib.animation import FuncAnimation, PillowWriter
 
-from jaxembed.studies.analogy_emergence import HEADER, Emergence, analogy_emergence
+from jaxembed.studies.words.analogy_emergence import HEADER, Emergence, analogy_emergence
 
 PALETTE = plt.get_cmap("tab10").colors
 SIMILARITY = ("similarity file", "trained", "modes alone", "shuffled text")

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.analogy_moment import HEADER, KINDS, RUNS, AnalogyMoment, analogy_moment
+from jaxembed.studies.words.analogy_moment import HEADER, KINDS, RUNS, AnalogyMoment, analogy_moment
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.attention_only import HEADER, MATRICES, Course, FirstSteps, attention_only
+from jaxembed.studies.small.attention_only import HEADER, MATRICES, Course, FirstSteps, attention_only
 
 NAMES = dict(zip(MATRICES, ("W_O", "V", "W", "P"), strict=True))
 

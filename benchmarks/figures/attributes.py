@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.attributes import HEADER, RUNS, AttributesResult, attributes_study
+from jaxembed.studies.words.attributes import HEADER, RUNS, AttributesResult, attributes_study
 
 
 def main() -> None:

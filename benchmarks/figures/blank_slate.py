@@ -17,9 +17,9 @@ from _drawing import COLOURS, markdown, plt, save
 from common import KEEP, arguments, finish, show
 from matplotlib.animation import FuncAnimation, PillowWriter
 
-from jaxembed.studies.blank_slate import CLOCK, HEADER, MODES, BlankSlate, blank_slate
-from jaxembed.studies.blank_slate_flow import FlowRun
-from jaxembed.studies.blank_slate_levels import LEVELS, Level
+from jaxembed.studies.language.blank_slate import CLOCK, HEADER, MODES, BlankSlate, blank_slate
+from jaxembed.studies.language.blank_slate_flow import FlowRun
+from jaxembed.studies.language.blank_slate_levels import LEVELS, Level
 
 PLAIN = {
     "unigram": "how often words occur",

@@ -14,8 +14,8 @@ from common import arguments, finish
 from rich.console import Console
 from rich.table import Table
 
-from jaxembed.studies.composite import HEADER, MODELS, TASKS, Cell, CompositeTable, composite_table
-from jaxembed.studies.composite_checks import ACTING
+from jaxembed.studies.small.composite import HEADER, MODELS, TASKS, Cell, CompositeTable, composite_table
+from jaxembed.studies.small.composite_checks import ACTING
 
 
 def main() -> None:

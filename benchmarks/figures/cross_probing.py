@@ -15,7 +15,7 @@ from _drawing import plt, save
 from _generated import note_on, stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.cross_probing import READINGS, SHOWN, CrossProbingStudy, cross_probing
+from jaxembed.studies.sequences.cross_probing import READINGS, SHOWN, CrossProbingStudy, cross_probing
 
 
 def main() -> None:

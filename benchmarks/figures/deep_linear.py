@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.deep_linear import DEEP, HEADER, SHALLOW, DeepLinearStudy, deep_linear
+from jaxembed.studies.small.deep_linear import DEEP, HEADER, SHALLOW, DeepLinearStudy, deep_linear
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.early_flow import (
+from jaxembed.studies.language.early_flow import (
     CONTROLS,
     EFFECTIVE,
     HEADER,

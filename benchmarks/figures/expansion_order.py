@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.expansion_order import HEADER, ExpansionOrder, Slopes, expansion_order
+from jaxembed.studies.small.expansion_order import HEADER, ExpansionOrder, Slopes, expansion_order
 
 
 def main() -> None:

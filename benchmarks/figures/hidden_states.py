@@ -16,10 +16,10 @@ from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.latent.cells import CEILING, MODEL, UNTRAINED
-from jaxembed.studies.hidden_state_cells import EMBEDDINGS, OWN_PRIOR, STATISTIC, TARGETS, TRANSFER
-from jaxembed.studies.hidden_states import HEADER, MAIN, METRICS, NETWORKS, HiddenStates, hidden_states
+from jaxembed.decoding.scores import CEILING, MODEL, UNTRAINED
 from jaxembed.studies.measured import mean_and_interval
+from jaxembed.studies.sequences.hidden_state_cells import EMBEDDINGS, OWN_PRIOR, STATISTIC, TARGETS, TRANSFER
+from jaxembed.studies.sequences.hidden_states import HEADER, MAIN, METRICS, NETWORKS, HiddenStates, hidden_states
 
 LOSS_HEADER = ("emission", "network", "trained", "untrained", "exact", "excess, nats a token")
 SHIFTED_HEADER = ("emission", "network", "belief of", "metric", "probe fitted anew", TRANSFER, OWN_PRIOR, "best null")

@@ -14,8 +14,8 @@ import numpy as np
 from _drawing import COLOURS, markdown, plt, save
 from common import arguments, finish
 
-from jaxembed.studies.horizon import SETTINGS, horizons
-from jaxembed.studies.horizon_cells import FACTOR, HEADER, SHARP, Cell, Horizons, within
+from jaxembed.studies.small.horizon import SETTINGS, horizons
+from jaxembed.studies.small.horizon_cells import FACTOR, HEADER, SHARP, Cell, Horizons, within
 
 MARKERS = {1: "o", 2: "s", 3: "^", 4: "D"}
 

@@ -17,8 +17,8 @@ from _drawing import COLOURS, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.hypotheses import HEADER, OWN, HypothesesStudy, hypotheses
-from jaxembed.studies.hypothesis_cells import CEILING, MODEL, SOURCES, UNTRAINED
+from jaxembed.studies.sequences.hypotheses import HEADER, OWN, HypothesesStudy, hypotheses
+from jaxembed.studies.sequences.hypothesis_cells import CEILING, MODEL, SOURCES, UNTRAINED
 
 COLOUR_OF = dict(zip(SOURCES, (*COLOURS, "black"), strict=True))
 SEEDS = {"tiny": 1, "quick": 3, "full": 5}

@@ -14,7 +14,7 @@ from _drawing import plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.hypothesis_map import HEADER, HypothesisMap, hypothesis_map
+from jaxembed.studies.sequences.hypothesis_map import HEADER, HypothesisMap, hypothesis_map
 
 COLOURED = (
     ("mean coordinate of the centre", lambda box: box[:, :2].mean(axis=1)),

@@ -15,9 +15,9 @@ from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.latent import find_setting
-from jaxembed.latent.cells import CEILING, MODEL, NULLS, UNTRAINED
-from jaxembed.studies.kalman import DATA, HEADER, LOSS_HEADER, MEAN, Kalman, kalman
+from jaxembed.decoding.scores import CEILING, MODEL, NULLS, UNTRAINED
+from jaxembed.runs.presets.catalogue import find_setting
+from jaxembed.studies.sequences.kalman import DATA, HEADER, LOSS_HEADER, MEAN, Kalman, kalman
 
 SEEDS = {"tiny": 1, "quick": 3, "full": 5}
 

@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.label_noise import HEADER, LabelNoise, label_noise
+from jaxembed.studies.pairs.label_noise import HEADER, LabelNoise, label_noise
 
 
 def main() -> None:

@@ -1,8 +1,7 @@
 """The ladder of theories: error of each rung against the exact flow, and how long each holds.
 
 `python benchmarks/figures/ladder.py` prints the errors of the linear model's rungs on the addition task and their
-horizons over initial scales, writes the figure, and exits non-zero where a figure falls short; about 5 minutes on two
-cores, `--size tiny` half a minute.
+horizons over initial scales, and writes table and figure; about 5 minutes on two cores, `--size tiny` half a minute.
 """
 
 import sys
@@ -11,41 +10,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.ladder import HEADER, RUNGS, Ladder, ladder
-
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = ladder(args.size, progress=lambda line: print(line, flush=True))
-    show_table(result)
-    markdown(args.out / "ladder.md", HEADER, result.rows())
-    draw(result, args.out / "ladder.png")
-    finish("ladder of theories", result.checks())
+from jaxembed.studies.small.ladder import RUNGS, STUDY, Ladder
 
 
-def show_table(result: Ladder) -> None:
-    show(f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64", HEADER, result.rows())
-
-
-def draw(result: Ladder, path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+def draw(result: Ladder, figure: Figure) -> None:
+    figure.set_size_inches(12, 5)
+    left, right = figure.subplots(1, 2)
     errors_panel(left, result)
     horizon_panel(right, result)
-    setting = result.setting
-    caption = (
-        f"addition, {setting.anchors} anchors, {setting.keys} keys ({result.vocab} tokens), linear model, width "
-        f"{setting.width}, float64; left: init scale {setting.init_scale:g}, {result.seeds} init seeds (band: smallest "
-        f"to largest), solver rtol {setting.rtol:g};\nright: {setting.horizon_seeds} init seeds, "
-        f"rtol {setting.horizon_rtol:g}, window {setting.window:g} t1. "
-    )
-    save(figure, path, caption)
 
 
-def errors_panel(axes: plt.Axes, result: Ladder) -> None:
+def errors_panel(axes: Axes, result: Ladder) -> None:
     for number, (curve, errors) in enumerate(result.errors.items()):
         style = "-" if curve in RUNGS else "--"
         band(axes, result.times[1:], errors[:, 1:], curve, COLOURS[number % len(COLOURS)], style)
@@ -55,7 +34,7 @@ def errors_panel(axes: plt.Axes, result: Ladder) -> None:
     axes.grid(alpha=0.3)
 
 
-def horizon_panel(axes: plt.Axes, result: Ladder) -> None:
+def horizon_panel(axes: Axes, result: Ladder) -> None:
     for colour, (rung, found) in zip(COLOURS, result.horizons.items(), strict=False):
         scales = np.array(list(found))
         values = np.minimum(np.array(list(found.values())), result.setting.window).T
@@ -69,4 +48,4 @@ def horizon_panel(axes: plt.Axes, result: Ladder) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

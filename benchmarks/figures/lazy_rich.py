@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish
 
-from jaxembed.studies.lazy_rich import HEADER, ORIGIN, THEORIES, LazyRich, lazy_rich
+from jaxembed.studies.small.lazy_rich import HEADER, ORIGIN, THEORIES, LazyRich, lazy_rich
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from _generated import stamped_markdown
 from common import KEEP, arguments, finish, show
 from matplotlib import colormaps
 
-from jaxembed.studies.lens import (
+from jaxembed.studies.language.lens import (
     EVENT_HEADER,
     HEADER,
     MOTION_HEADER,
@@ -26,8 +26,8 @@ from jaxembed.studies.lens import (
     layer_name,
     lens_study,
 )
-from jaxembed.studies.lens_cells import REFERENCES
-from jaxembed.studies.lens_early import GUESSES, SHUFFLED, THEORIES
+from jaxembed.studies.language.lens_cells import REFERENCES
+from jaxembed.studies.language.lens_early import GUESSES, SHUFFLED, THEORIES
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from _drawing import COLOURS, band, plt, save
 from _generated import notes_on, stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.latent import find_setting
-from jaxembed.studies.memorisation import HEADER, ITEMS, NOISE_HEADER, NOISES, Memorisation, memorisation
+from jaxembed.runs.presets.catalogue import find_setting
+from jaxembed.studies.sequences.memorisation import HEADER, ITEMS, NOISE_HEADER, NOISES, Memorisation, memorisation
 
 
 def main() -> None:

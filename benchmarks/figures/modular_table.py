@@ -15,7 +15,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.modular_table import HEADER, ModularTable, modular_table
+from jaxembed.studies.pairs.modular_table import HEADER, ModularTable, modular_table
 
 
 def main() -> None:

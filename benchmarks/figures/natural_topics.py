@@ -17,8 +17,8 @@ from _drawing import COLOURS, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.natural_topics import OTHERS, NaturalTopics, natural_topics
-from jaxembed.studies.topic_scores import READ, REFERENCES
+from jaxembed.analysis.topics.scores import READ, REFERENCES
+from jaxembed.studies.language.natural_topics import OTHERS, NaturalTopics, natural_topics
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from _drawing import COLOURS, band, cosine_panel, markdown, plt, save
 from common import arguments, finish
 
 from jaxembed.studies.measured import Measured, spread
-from jaxembed.studies.reasoning_bias import PARTS, ReasoningBias, reasoning_bias
+from jaxembed.studies.small.reasoning_bias import PARTS, ReasoningBias, reasoning_bias
 
 HEADER = ("gamma", "step", *(f"{part} loss" for part in PARTS), "memory cosine, order", "reasoning cosine, order")
 

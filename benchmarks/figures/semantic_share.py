@@ -15,7 +15,7 @@ from _drawing import COLOURS, plt, save
 from _generated import note_on, stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.semantic_share import HEADER, PUBLISHED, SemanticShareStudy, semantic_share
+from jaxembed.studies.sequences.semantic_share import HEADER, PUBLISHED, SemanticShareStudy, semantic_share
 
 CURVES = {
     "ceiling": ("black", "ceiling: posterior mean, parameters known"),

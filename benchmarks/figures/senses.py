@@ -17,8 +17,8 @@ from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown
 from common import KEEP, arguments, finish, show
 
-from jaxembed.studies.sense_probes import balanced
-from jaxembed.studies.senses import ATTENTION_HEADER, HEADER, SensesResult, WordResult, senses
+from jaxembed.analysis.senses.probes import balanced
+from jaxembed.studies.language.senses import ATTENTION_HEADER, HEADER, SensesResult, WordResult, senses
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from _drawing import COLOURS, band, markdown, plt, save
 from common import KEEP, arguments, finish, show
 
-from jaxembed.studies.signature_start import ALL, HEADER, RIVALS, Curves, SignatureStart, signature_start
-from jaxembed.studies.start_search import SEARCH_HEADER
+from jaxembed.studies.language.signature_start import ALL, HEADER, RIVALS, Curves, SignatureStart, signature_start
+from jaxembed.studies.language.start_search import SEARCH_HEADER
 
 COLOUR_OF = dict(zip((*ALL, "permuted"), (*COLOURS, "goldenrod", "deeppink", "darkcyan"), strict=False))
 

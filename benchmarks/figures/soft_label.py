@@ -16,7 +16,7 @@ from common import arguments, finish
 from rich.console import Console
 from rich.table import Table
 
-from jaxembed.studies.soft_label import LOSSES, SoftLabelStudy, soft_label
+from jaxembed.studies.small.soft_label import LOSSES, SoftLabelStudy, soft_label
 from jaxembed.theory import soft_label as theory
 
 

@@ -18,9 +18,9 @@ from _generated import notes_on, stamped_markdown, study_arguments
 from common import finish, show
 from rich.markup import escape
 
-from jaxembed.latent import find_setting
-from jaxembed.studies.parsimony import SOURCES as EXPLAINED
-from jaxembed.studies.sufficient_statistics import (
+from jaxembed.runs.presets.catalogue import find_setting
+from jaxembed.studies.sequences.parsimony import SOURCES as EXPLAINED
+from jaxembed.studies.sequences.sufficient_statistics import (
     COIN,
     GAUSS,
     HEADER,

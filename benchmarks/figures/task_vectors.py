@@ -17,7 +17,7 @@ from _drawing import COLOURS, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.task_vectors import HEADER, ORDER_HEADER, Family, TaskVectorsResult, task_vectors_study
+from jaxembed.studies.words.task_vectors import HEADER, ORDER_HEADER, Family, TaskVectorsResult, task_vectors_study
 from jaxembed.theory import task_vectors as theory
 
 

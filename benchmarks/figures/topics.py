@@ -15,7 +15,7 @@ from _drawing import COLOURS, plt, save
 from _generated import note_on, stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.studies.topics import HEADER, TopicsStudy, topics
+from jaxembed.studies.sequences.topics import HEADER, TopicsStudy, topics
 
 STYLES = {
     "ceiling": ("#000000", "ceiling: posterior mean, topics known"),

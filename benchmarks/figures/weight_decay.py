@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, band, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.weight_decay import HEADER, PARTS, WeightDecay, weight_decay
+from jaxembed.studies.pairs.weight_decay import HEADER, PARTS, WeightDecay, weight_decay
 
 
 def main() -> None:

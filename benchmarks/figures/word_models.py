@@ -16,9 +16,9 @@ import numpy as np
 from _drawing import COLOURS, markdown, plt, save
 from common import KEEP, arguments, finish, show
 
-from jaxembed.studies.word_cells import FACTORISED, NULLS, TRAINED
-from jaxembed.studies.word_models import EQUAL, ORDER, ORDER_HEADER, WordModels, word_models
-from jaxembed.studies.word_scores import ANALOGIES
+from jaxembed.studies.words.word_cells import FACTORISED, NULLS, TRAINED
+from jaxembed.studies.words.word_models import EQUAL, ORDER, ORDER_HEADER, WordModels, word_models
+from jaxembed.studies.words.word_scores import ANALOGIES
 
 SVD = "svd(..): eigenpairs of largest value, negative ones dropped"
 SUMMARY = ("words", "measure", "as published", "reversed", "open")

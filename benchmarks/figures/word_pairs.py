@@ -13,7 +13,7 @@ import numpy as np
 from _drawing import COLOURS, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.word_pairs import HEADER, QR, WordPairsResult, word_pairs_study
+from jaxembed.studies.words.word_pairs import HEADER, QR, WordPairsResult, word_pairs_study
 from jaxembed.theory.word_pairs import STARTS
 
 

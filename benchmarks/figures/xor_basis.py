@@ -14,7 +14,7 @@ import numpy as np
 from _drawing import COLOURS, markdown, plt, save
 from common import arguments, finish, show
 
-from jaxembed.studies.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_basis
+from jaxembed.studies.pairs.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_basis
 
 
 def main() -> None:

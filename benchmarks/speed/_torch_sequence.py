@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from jaxembed.latent import Recipe
+from jaxembed.decoding import Recipe
 
 
 class TorchSequence:

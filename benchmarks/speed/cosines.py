@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxembed.base import cores
+from jaxembed.machine import cores
 from jaxembed.observables import blockwise_r_cos
-from jaxembed.observables._bands import BINS
-from jaxembed.observables._identities import Similarity, pair_product, similarity
-from jaxembed.observables._scan import Plan, block_size, scan
-from jaxembed.observables.alignment import GROUPS
-from jaxembed.observables.blockwise import BUDGET, correlation, deviations, floors, units_of_same_tokens
+from jaxembed.observables.at_scale._bands import BINS
+from jaxembed.observables.at_scale._identities import Similarity, pair_product, similarity
+from jaxembed.observables.at_scale._scan import Plan, block_size, scan
+from jaxembed.observables.at_scale.alignment import GROUPS
+from jaxembed.observables.at_scale.blockwise import BUDGET, correlation, deviations, floors, units_of_same_tokens
 from jaxembed.studies.check import Check
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -21,8 +21,8 @@ import numpy as np
 import optax
 
 import jaxembed as je
-from jaxembed.base import cores
 from jaxembed.ensemble import choose_mapping, ensemble
+from jaxembed.machine import cores
 from jaxembed.studies.check import Check
 from jaxembed.train import advance, start
 

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxembed.base import cores
+from jaxembed.decoding import Recipe
 from jaxembed.ensemble import ensemble
-from jaxembed.latent import Recipe
+from jaxembed.machine import cores
 from jaxembed.models import Categorical, SequenceTransformer
 from jaxembed.models._sequence_module import sinusoids
 from jaxembed.processes import HiddenMarkov

@@ -19,11 +19,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxembed.base import cores
 from jaxembed.language import Pretraining, data_mesh, on_host, peak_flops
 from jaxembed.language.placement import Placement
 from jaxembed.language.pretrain import initial_params
 from jaxembed.language.step import advance, start
+from jaxembed.machine import cores
 from jaxembed.models import Decoder, qwen2
 from jaxembed.models.hugging_face import write_model
 from jaxembed.studies.check import Check

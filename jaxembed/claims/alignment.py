@@ -13,8 +13,8 @@ def _alignment(full: bool) -> Any:
     """Quick: the small cells on Python's documentation. Full: the first published cell, on it too without The Pile."""
     import os
 
-    from ..studies.alignment_texts import BUILTIN
-    from ..studies.alignment_through_training import SETTINGS, carried_out
+    from ..studies.language.alignment_texts import BUILTIN
+    from ..studies.language.alignment_through_training import SETTINGS, carried_out
 
     if not full:  # whole words: they need no library of tokenisers
         return carried_out("tiny", replace(SETTINGS["tiny"], cells=((BUILTIN, "words", "qwen2"),)), seeds=3)

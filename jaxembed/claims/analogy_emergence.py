@@ -9,13 +9,13 @@ from .evidence import Claim, Evidence
 
 
 def _text(full: bool) -> Any:
-    from ..studies.analogy_emergence import analogy_emergence
+    from ..studies.words.analogy_emergence import analogy_emergence
 
     return analogy_emergence("normal", seeds=3)
 
 
 def _moment(full: bool) -> Any:
-    from ..studies.analogy_moment import analogy_moment
+    from ..studies.words.analogy_moment import analogy_moment
 
     return analogy_moment("normal", seeds=5) if full else analogy_moment("tiny", seeds=3)
 

@@ -9,13 +9,13 @@ from .evidence import Claim, Evidence
 
 
 def _markov(full: bool) -> Any:
-    from ..studies.attention_only import attention_only
+    from ..studies.small.attention_only import attention_only
 
     return attention_only("normal", seeds=5 if full else 3, corpora=("markov",)).courses["markov"]
 
 
 def _text(full: bool) -> Any:
-    from ..studies.attention_only import attention_only
+    from ..studies.small.attention_only import attention_only
 
     return attention_only("normal", seeds=3, corpora=("text",)).courses["text"]
 

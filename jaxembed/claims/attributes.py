@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _attributes(full: bool) -> Any:
-    from ..studies.attributes import attributes_study
+    from ..studies.words.attributes import attributes_study
 
     return attributes_study("normal", seeds=5 if full else 3)
 

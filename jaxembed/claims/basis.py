@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _basis(full: bool) -> Any:
-    from ..studies.xor_basis import xor_basis
+    from ..studies.pairs.xor_basis import xor_basis
 
     return xor_basis("normal" if full else "tiny", seeds=5 if full else 3)
 
@@ -19,7 +19,7 @@ STUDIES: dict[str, Callable[[bool], Any]] = {"basis": _basis}
 
 def _overlap(name: str) -> Callable[[Any], Evidence]:
     def measure(result: Any) -> Evidence:
-        from ..studies.xor_basis import fourier, worst_overlap
+        from ..studies.pairs.xor_basis import fourier, worst_overlap
 
         operation = getattr(result, name)
         other = (fourier if name == "xor" else _random)(operation.size)

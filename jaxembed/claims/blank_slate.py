@@ -10,7 +10,7 @@ from .evidence import Claim, Evidence
 
 
 def _blank_slate(full: bool) -> Any:
-    from ..studies.blank_slate import blank_slate
+    from ..studies.language.blank_slate import blank_slate
 
     return blank_slate("normal" if full and os.environ.get("JAXEMBED_DATA") else "tiny")
 

@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _study(full: bool) -> Any:
-    from ..studies.deep_linear import deep_linear
+    from ..studies.small.deep_linear import deep_linear
 
     return deep_linear("normal" if full else "tiny", seeds=5 if full else 3)
 
@@ -26,7 +26,7 @@ def _crosstalk(result: Any) -> Evidence:
 
 
 def _spectrum(result: Any) -> Evidence:
-    from ..studies.deep_linear import PUBLISHED
+    from ..studies.small.deep_linear import PUBLISHED
 
     gap = np.max(np.abs(np.round(result.eigenvalues, 4) - np.array(PUBLISHED["eigenvalues"])))
     counts = np.max(np.abs(result.multiplicities - np.array(PUBLISHED["multiplicities"])))

@@ -9,13 +9,13 @@ from .evidence import Claim, Evidence
 
 
 def _chains(full: bool) -> Any:
-    from ..studies.hidden_states import hidden_states
+    from ..studies.sequences.hidden_states import hidden_states
 
     return hidden_states("quick" if full else "tiny", seeds=3)
 
 
 def _vectors(full: bool) -> Any:
-    from ..studies.kalman import kalman
+    from ..studies.sequences.kalman import kalman
 
     return kalman("quick" if full else "tiny", seeds=3)
 
@@ -34,7 +34,7 @@ def _least(result: Any) -> float:
 
 def _belief(result: Any) -> Evidence:
     """L2 over that of the last token's belief, in the same world."""
-    from ..studies.hidden_states import MAIN
+    from ..studies.sequences.hidden_states import MAIN
 
     cells = result.of(result.setting.emissions[0])
     null = cells.values(MAIN, "L2", "last item")

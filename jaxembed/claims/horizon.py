@@ -9,13 +9,13 @@ from .evidence import Claim, Evidence
 
 
 def _horizon(full: bool) -> Any:
-    from ..studies.horizon import horizons
+    from ..studies.small.horizon import horizons
 
     return horizons("normal" if full else "tiny", seeds=2 if full else 3)
 
 
 def _lazy_rich(full: bool) -> Any:
-    from ..studies.lazy_rich import lazy_rich
+    from ..studies.small.lazy_rich import lazy_rich
 
     return lazy_rich("normal" if full else "tiny", seeds=5 if full else 3)
 
@@ -24,7 +24,7 @@ STUDIES: dict[str, Callable[[bool], Any]] = {"horizon": _horizon, "lazy_rich": _
 
 
 def _share(result: Any) -> Evidence:
-    from ..studies.horizon_cells import SHARE, within
+    from ..studies.small.horizon_cells import SHARE, within
 
     return Evidence(result.share(), within(result.constant()), "1", least=SHARE)
 
@@ -38,7 +38,7 @@ def _lead(model: str, rich: bool) -> Callable[[Any], Evidence]:
     """ln of the better family's horizon over the other's, at the smallest or the largest scale."""
 
     def measure(result: Any) -> Evidence:
-        from ..studies.lazy_rich import INIT, ORIGIN
+        from ..studies.small.lazy_rich import INIT, ORIGIN
 
         at, first, second = (0, ORIGIN, INIT) if rich else (-1, INIT, ORIGIN)
         lead = np.log(result.best(model, first)[at] / result.best(model, second)[at])

@@ -7,19 +7,19 @@ from .evidence import Claim, Evidence
 
 
 def _recovered(full: bool) -> Any:
-    from ..studies.hypotheses import recovered
+    from ..studies.sequences.hypotheses import recovered
 
     return recovered(5 if full else 3, 4000 if full else 1000)
 
 
 def _hypotheses(full: bool) -> Any:
-    from ..studies.hypotheses import hypotheses
+    from ..studies.sequences.hypotheses import hypotheses
 
     return hypotheses("quick" if full else "tiny")
 
 
 def _map(full: bool) -> Any:
-    from ..studies.hypothesis_map import hypothesis_map
+    from ..studies.sequences.hypothesis_map import hypothesis_map
 
     return hypothesis_map("quick" if full else "tiny")
 

@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _noise(full: bool) -> Any:
-    from ..studies.label_noise import label_noise
+    from ..studies.pairs.label_noise import label_noise
 
     return label_noise("normal" if full else "tiny", seeds=5)
 

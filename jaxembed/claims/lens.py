@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _lens(full: bool) -> Any:
-    from ..studies.lens import lens_study
+    from ..studies.language.lens import lens_study
 
     return lens_study("normal", seeds=3) if full else lens_study("tiny", seeds=3)
 

@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _modular_table(full: bool) -> Any:
-    from ..studies.modular_table import modular_table
+    from ..studies.pairs.modular_table import modular_table
 
     return modular_table("normal", seeds=5)
 

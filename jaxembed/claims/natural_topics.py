@@ -16,14 +16,14 @@ from .evidence import Claim, Evidence
 
 def _made_up(full: bool) -> Any:
     """Text of a topic model in made-up words, in the full ledger too."""
-    from ..studies.natural_topics import natural_topics
+    from ..studies.language.natural_topics import natural_topics
 
     return natural_topics("tiny", seeds=3)
 
 
 def _newsgroups(full: bool) -> Any:
     """20 Newsgroups, or nothing where JAXEMBED_DATA does not name it."""
-    from ..studies.natural_topics import natural_topics
+    from ..studies.language.natural_topics import natural_topics
 
     return natural_topics("quick", seeds=3) if "JAXEMBED_DATA" in os.environ else None
 

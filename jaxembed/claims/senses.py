@@ -14,14 +14,14 @@ SEEDS = "networks (not run: JAXEMBED_DATA is not set)" if WITHOUT else "networks
 
 def _pseudoword(full: bool) -> Any:
     """Two words of the built-in text in one spelling."""
-    from ..studies.senses import senses
+    from ..studies.language.senses import senses
 
     return senses("tiny", seeds=3)
 
 
 def _words(full: bool) -> Any:
     """Six words of CoarseWSD-20 and a pseudo-word, or nothing where the data are not there."""
-    from ..studies.senses import senses
+    from ..studies.language.senses import senses
 
     return None if WITHOUT else senses("normal", seeds=3)
 
@@ -33,7 +33,7 @@ def _gain(over: str) -> Callable[[Any], Evidence]:
     """Of the best depth at the word, over a null; the mean over words."""
 
     def measure(result: Any) -> Evidence:
-        from ..studies.sense_probes import balanced
+        from ..analysis.senses.probes import balanced
 
         if result is None:
             return Evidence(np.array([np.nan]), None, "1 - 1 / senses", varied=SEEDS)

@@ -9,13 +9,13 @@ from .evidence import Claim, Evidence
 
 
 def _starts(full: bool) -> Any:
-    from ..studies.signature_start import signature_start
+    from ..studies.language.signature_start import signature_start
 
     return signature_start("normal", seeds=5) if full else signature_start("tiny", seeds=3)
 
 
 def _flow(full: bool) -> Any:
-    from ..studies.early_flow import early_flow
+    from ..studies.language.early_flow import early_flow
 
     return early_flow("normal") if full else early_flow("tiny", seeds=3)
 

@@ -7,19 +7,19 @@ from .evidence import Claim, Evidence
 
 
 def _composite(full: bool) -> Any:
-    from ..studies.composite import composite_table
+    from ..studies.small.composite import composite_table
 
     return composite_table("normal", seeds=5 if full else 3)
 
 
 def _ladder(full: bool) -> Any:
-    from ..studies.ladder import ladder
+    from ..studies.small.ladder import ladder
 
     return ladder("normal", seeds=5 if full else 3)
 
 
 def _reasoning(full: bool) -> Any:
-    from ..studies.reasoning_bias import reasoning_bias
+    from ..studies.small.reasoning_bias import reasoning_bias
 
     return reasoning_bias("normal", seeds=5 if full else 3, gammas=(0.3, 0.8))
 

@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _study(full: bool) -> Any:
-    from ..studies.soft_label import soft_label
+    from ..studies.small.soft_label import soft_label
 
     return soft_label("normal" if full else "tiny", seeds=5 if full else 3)
 

@@ -14,13 +14,13 @@ from .evidence import Claim, Evidence
 
 
 def _statistics(full: bool) -> Any:
-    from ..studies.sufficient_statistics import sufficient_statistics
+    from ..studies.sequences.sufficient_statistics import sufficient_statistics
 
     return sufficient_statistics("quick" if full else "tiny", seeds=3)
 
 
 def _memorisation(full: bool) -> Any:
-    from ..studies.memorisation import memorisation
+    from ..studies.sequences.memorisation import memorisation
 
     return memorisation("quick", seeds=3)
 
@@ -66,7 +66,7 @@ def _loss(result: Any) -> Evidence:
 
 def _explained(result: Any) -> Evidence:
     """Beyond what is explained of the network before training, which is more than half already."""
-    from ..studies.parsimony import COUNT, STATISTICS, UNTRAINED
+    from ..studies.sequences.parsimony import COUNT, STATISTICS, UNTRAINED
 
     explained = result.settings[GAUSS].explained
     after, before = explained[STATISTICS], explained[UNTRAINED]

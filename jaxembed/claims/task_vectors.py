@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _study(full: bool) -> Any:
-    from ..studies.task_vectors import task_vectors_study
+    from ..studies.words.task_vectors import task_vectors_study
 
     return task_vectors_study("normal" if full else "tiny")
 

@@ -9,26 +9,26 @@ from .evidence import Claim, Evidence
 
 
 def _topics(full: bool) -> Any:
-    from ..studies.topics import topics
+    from ..studies.sequences.topics import topics
 
     return topics("quick" if full else "tiny")
 
 
 def _cross_probing(full: bool) -> Any:
-    from ..studies.cross_probing import cross_probing
+    from ..studies.sequences.cross_probing import cross_probing
 
     return cross_probing("quick", 5) if full else cross_probing("tiny", 3)
 
 
 def _semantic_share(full: bool) -> Any:
-    from ..studies.semantic_share import semantic_share
+    from ..studies.sequences.semantic_share import semantic_share
 
     return semantic_share("quick" if full else "tiny")
 
 
 def _ceiling(full: bool) -> Any:
     from ..processes import LatentDirichlet
-    from ..studies.topics import ceiling
+    from ..studies.sequences.topics import ceiling
 
     return ceiling(LatentDirichlet(sweeps=200 if full else 100), 10, 500 if full else 100)
 

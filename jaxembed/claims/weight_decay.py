@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _weight_decay(full: bool) -> Any:
-    from ..studies.weight_decay import weight_decay
+    from ..studies.pairs.weight_decay import weight_decay
 
     return weight_decay("normal", seeds=3)
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..studies.word_cells import NULLS, PMI_LARGE, PMI_SMALL, PPMI, QWEM, SKIP_GRAM, TARGET
-from ..studies.word_scores import ANALOGIES
+from ..studies.words.word_cells import NULLS, PMI_LARGE, PMI_SMALL, PPMI, QWEM, SKIP_GRAM, TARGET
+from ..studies.words.word_scores import ANALOGIES
 from .evidence import Claim, Evidence
 
 
@@ -14,7 +14,7 @@ def _word_models(full: bool) -> Any:
     """Quick: Python's documentation. Full: a million words of The Pile, on that documentation too without it."""
     import os
 
-    from ..studies.word_models import word_models
+    from ..studies.words.word_models import word_models
 
     if full and "JAXEMBED_DATA" in os.environ:
         return word_models("normal", words=(1_000_000,))

@@ -9,7 +9,7 @@ from .evidence import Claim, Evidence
 
 
 def _word_pairs(full: bool) -> Any:
-    from ..studies.word_pairs import word_pairs_study
+    from ..studies.words.word_pairs import word_pairs_study
 
     return word_pairs_study("normal" if full else "tiny", seeds=10 if full else 3)
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..base import GIB, cores
+from ..machine import GIB, cores
 from .flags import parse
 
 if TYPE_CHECKING:
+    from ..analysis.alignment import ModelAlignment
+    from ..analysis.foreign import Progress, Signatures, Tables
     from ..corpus import EncodedCorpus, Tokenizer
-    from ..studies.foreign_model import Progress, Signatures, Tables
-    from ..studies.model_alignment import ModelAlignment
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Align, arguments, prog="jaxembed align")
     check_flags(command, ("window", "permutations", "top"))
-    from ..studies.model_alignment import align_model
+    from ..analysis.alignment import align_model
 
     console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
@@ -70,7 +70,7 @@ def run(arguments: list[str]) -> None:
 
 def opened(model: str, corpus: Path, subset: str | None, console: Any) -> "tuple[Tables, EncodedCorpus, Tokenizer]":
     """The model's tables and the text in its tokens, said in two lines."""
-    from ..studies.foreign_model import read_tables, text_in_tokens_of
+    from ..analysis.foreign import read_tables, text_in_tokens_of
 
     tables = read_tables(model)
     rows, width = tables.embed.shape
@@ -87,7 +87,7 @@ def counted(
     text: "EncodedCorpus", tokens: int | None, window: int, progress: "Progress", also: int | None = None
 ) -> "Signatures":
     """The signatures of the text's most frequent tokens, counted on all cores."""
-    from ..studies.foreign_model import signatures_of
+    from ..analysis.foreign import signatures_of
 
     return signatures_of(text, tokens, window=window, also=also, workers=cores(), progress=progress)
 
@@ -161,7 +161,7 @@ def write_out(out: Path | None, record: Callable[[], Any], parts: list[str], con
 
 
 def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "ModelAlignment", console: Any) -> None:
-    from ..studies.model_alignment import BAND_HEADER, HEADER, band_table, verdict
+    from ..analysis.alignment import BAND_HEADER, HEADER, band_table, verdict
 
     fewest = int(sig.counts.min())
     title = f"{found.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {command.window}"

@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Analogy, arguments, prog="jaxembed analogy")
     _check(command)
-    from ..studies.model_alignment import plain
+    from ..analysis.alignment import plain
     from ..words import read_vectors
 
     console = Console(soft_wrap=True)

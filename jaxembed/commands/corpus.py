@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import tyro
 
-from ..base import GIB
 from ..corpus import (
     Damage,
     Document,
@@ -26,6 +25,7 @@ from ..corpus.documents import sources_of
 from ..corpus.encode import check_folder
 from ..corpus.formats import is_text
 from ..corpus.hub import PREFIX
+from ..machine import GIB
 from .flags import parse
 
 PACKED = 3.0

@@ -9,9 +9,9 @@ from typing import Any
 
 import tyro
 
-from ..base import GIB, cores
 from ..corpus import EncodedCorpus, open_corpus
 from ..language.counting import cluster, count_corpus, count_on_cluster
+from ..machine import GIB, cores
 from ..statistics import TokenPairs, counting_memory
 from ..statistics.token_pairs import BUDGET
 from .flags import parse

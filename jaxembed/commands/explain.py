@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..base import GIB
+from ..machine import GIB
 from .align import check_flags, counted, markdown_table, opened, print_table, say, shown_progress, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
+    from ..analysis.explain import Explanation, Neighbour
     from ..corpus import EncodedCorpus, Tokenizer
-    from ..studies.explain import Explanation, Neighbour
 
 HEADER = ("token", "cosine of rows", "of signatures", "residual", "reliability", "carried by")
 NAMES = {
@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Explain, arguments, prog="jaxembed explain")
     check_flags(command, ("window", "contexts", "top"))
-    from ..studies.explain import explain
+    from ..analysis.explain import explain
 
     console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
@@ -90,7 +90,7 @@ def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int
 def _report(
     command: Explain, found: "dict[str, Explanation]", tokenizer: "Tokenizer", tokens: int, console: Any
 ) -> None:
-    from ..studies.model_alignment import plain
+    from ..analysis.alignment import plain
 
     parts = [f"# {command.token!r} in {command.model} and {command.corpus}"]
     for kind, explanation in found.items():
@@ -107,7 +107,7 @@ def _report(
 def _side(
     kind: str, found: "Explanation", tokenizer: "Tokenizer", tokens: int
 ) -> tuple[str, list[tuple[str, list[tuple[str, ...]]]], list[str]]:
-    from ..studies.model_alignment import number
+    from ..analysis.alignment import number
 
     table, signature, contexts = NAMES[kind]
     shown = repr(tokenizer.token(found.token))
@@ -132,7 +132,7 @@ def _side(
 
 
 def _row(neighbour: "Neighbour", tokenizer: "Tokenizer") -> tuple[str, ...]:
-    from ..studies.model_alignment import number
+    from ..analysis.alignment import number
 
     carried = zip(neighbour.contexts, neighbour.parts, strict=True)
     return (

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..base import GIB
+from ..machine import GIB
 from .align import check_flags, markdown_table, print_table, say, shown_progress, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
+    from ..analysis.foreign import Progress
+    from ..analysis.lens import Lens as LearnedLens
     from ..corpus import Tokenizer
-    from ..language import Lens as LearnedLens
     from ..models import Decoder
     from ..observables import Readings
-    from ..studies.foreign_model import Progress
 
 HEADER = ("layer", "most probable next tokens", "entropy", "KL(final || layer)", "rank of the next token")
 MEANS = ("layer", "entropy", "KL(final || layer)", "median rank", "surprisal")
@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Lens, arguments, prog="jaxembed lens")
     _check(command)
-    from ..studies.foreign_model import read_decoder
+    from ..analysis.foreign import read_decoder
 
     console = Console(soft_wrap=True)
     model, params, tokenizer = read_decoder(command.model)
@@ -112,9 +112,9 @@ def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Pr
     """The lens that was asked for; None is the plain one."""
     import jax
 
-    from ..language import LensFit, fit_lens, read_lens, write_lens
+    from ..analysis.foreign import read_tables, text_in_tokens_of
+    from ..analysis.lens import LensFit, fit_lens, read_lens, write_lens
     from ..observables.next_token import rows_within
-    from ..studies.foreign_model import read_tables, text_in_tokens_of
 
     if command.learned is not None:
         return read_lens(command.learned.expanduser(), params)
@@ -144,7 +144,7 @@ def _found(
     """All that is printed and written, as JSON data."""
     import jax.numpy as jnp
 
-    from ..language.lens import lens_readings, lens_top
+    from ..analysis.lens.lens import lens_readings, lens_top
 
     budget = int(command.budget * GIB)
     text = jnp.asarray([ids])

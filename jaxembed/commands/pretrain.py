@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..base import GIB
 from ..language.settings import Pretraining
+from ..machine import GIB
 from .flags import parse
 
 if TYPE_CHECKING:

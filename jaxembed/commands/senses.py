@@ -10,7 +10,7 @@ from .align import check_out, markdown_table, print_table, say, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
-    from ..studies.sense_result import WordResult
+    from ..analysis.senses.result import WordResult
 
 NETWORKS = ("trained", "untrained")
 
@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> None:
     for name, least in (("length", 8), ("train", 16), ("test", 8)):
         if getattr(command, name) < least:
             raise ValueError(f"--{name}: need at least {least}, got {getattr(command, name)}")
-    from ..studies.sense_model import senses_of_model
+    from ..analysis.senses.model import senses_of_model
 
     console = Console(soft_wrap=True)
     options = {name: getattr(command, name) for name in ("length", "train", "test", "attention", "on_error", "seed")}
@@ -67,8 +67,8 @@ def run(arguments: list[str]) -> None:
 
 
 def _report(command: Senses, found: "WordResult", console: Any) -> None:
-    from ..studies.model_alignment import plain
-    from ..studies.sense_result import ATTENTION_HEADER, HEADER
+    from ..analysis.alignment import plain
+    from ..analysis.senses.result import ATTENTION_HEADER, HEADER
 
     task = found.task
     say(console, f"{command.file}: fit {task.counts(task.fit)}, validation {task.counts(task.validation)}, test "

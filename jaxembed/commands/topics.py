@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from ..base import GIB
+from ..machine import GIB
 from .align import check_flags, markdown_table, print_table, say, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
-    from ..studies.natural_topics import NaturalTopics
-    from ..studies.topic_cells import Setting
+    from ..analysis.topics.decoders import Setting
+    from ..studies.language.natural_topics import NaturalTopics
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Topics, arguments, prog="jaxembed topics")
     _check(command)
-    from ..studies.natural_topics import topics_of_model
-    from ..studies.topic_texts import newsgroup_texts
+    from ..analysis.topics.texts import newsgroup_texts
+    from ..studies.language.natural_topics import topics_of_model
 
     console = Console(soft_wrap=True)
     texts = newsgroup_texts(command.newsgroups)
@@ -78,7 +78,7 @@ def _check(command: Topics) -> None:
 def _setting(command: Topics) -> "Setting":
     from dataclasses import replace
 
-    from ..studies.topic_cells import SETTINGS
+    from ..analysis.topics.decoders import SETTINGS
 
     return replace(
         SETTINGS["quick"],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from ..base import GIB, cores, device_memory
+from ..machine import GIB, cores, device_memory
 from .align import print_table, say, shown_progress
 from .flags import parse
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..base import optional
+from ..machine import optional
 from .readers import plain_text, utf8
 
 PARQUET, JSON = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json")

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from ..base import optional, quiet
+from ..machine import optional, quiet
 from .formats import Row, fields
 
 PREFIX = "hub:"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Integer
 
-from ..base import optional
+from ..machine import optional
 from .readers import read_text
 from .words import Vocabulary, words
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
-from ..base import optional
+from ..machine import optional
 
 WORD = re.compile(r"[^\W\d_]{2,}")
 """At least two letters in a row: no digits, no punctuation."""

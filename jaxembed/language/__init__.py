@@ -6,16 +6,6 @@ from .checkpoints import resumable as resumable
 from .checkpoints import saved_steps as saved_steps
 from .checkpoints import verify as verify
 from .held_out import held_out_loss as held_out_loss
-from .lens import Lens as Lens
-from .lens import lens_logits as lens_logits
-from .lens import lens_readings as lens_readings
-from .lens import lens_states as lens_states
-from .lens import plain_lens as plain_lens
-from .lens import read_lens as read_lens
-from .lens import write_lens as write_lens
-from .lens_fit import LensFit as LensFit
-from .lens_fit import fit_lens as fit_lens
-from .loss import mean_loss as mean_loss
 from .memory import memory_estimate as memory_estimate
 from .meter import Progress as Progress
 from .meter import peak_flops as peak_flops
@@ -23,7 +13,4 @@ from .placement import data_mesh as data_mesh
 from .pretrain import Pretrained as Pretrained
 from .pretrain import pretrain as pretrain
 from .run import on_host as on_host
-from .senses import SenseTokens as SenseTokens
-from .senses import sense_states as sense_states
-from .senses import sense_tokens as sense_tokens
 from .settings import Pretraining as Pretraining

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..base import optional, quiet
 from ..corpus import EncodedCorpus, open_corpus
+from ..machine import optional, quiet
 from ..statistics import TokenPairs, count_neighbours
 from ..statistics.token_pairs import BUDGET
 

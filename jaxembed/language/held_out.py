@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ..corpus.encoded import EncodedCorpus
-from .loss import LanguageModel, mean_loss
+from ..losses.language import LanguageModel, mean_loss
 from .placement import Placement
 from .step import computing
 

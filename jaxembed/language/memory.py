@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 
-from ..base import GIB, device_memory
+from ..losses.language import pieces_for
+from ..machine import GIB, device_memory
 from ..models import Decoder
-from .loss import pieces_for
 from .settings import Pretraining
 
 SCORES_ON = {"cpu": 1.0}

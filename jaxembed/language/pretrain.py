@@ -14,9 +14,9 @@ from jaxtyping import Float
 
 from ..base import Trajectory
 from ..corpus.encoded import EncodedCorpus
+from ..losses.language import LanguageModel, head_of
 from ..models import Decoder
 from .checkpoints import RunFolder, parameter_hash
-from .loss import LanguageModel, head_of
 from .memory import check_memory, memory_estimate
 from .meter import Progress
 from .order import Order

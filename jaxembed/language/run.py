@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 
 from ..base import Trajectory
 from ..corpus.encoded import EncodedCorpus
+from ..losses.language import LanguageModel
 from .checkpoints import RunFolder, parameter_hash
 from .held_out import held_out_loss
-from .loss import LanguageModel
 from .meter import Meter, Progress, peak_of_all
 from .order import Order, cut
 from .placement import Placement

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from .loss import LanguageModel, mean_loss
+from ..losses.language import LanguageModel, mean_loss
 from .settings import Update
 
 

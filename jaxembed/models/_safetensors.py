@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base import optional
+from ..machine import optional
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..base import optional
+from ..machine import optional
 from ._hugging_face_config import Family, config_of, family_of, family_of_config
 from ._hugging_face_config import decoder_of as decoder_of
 from ._hugging_face_names import BUFFERS, PREFIX, Entry, entries, flat, nested, shapes_of

@@ -4,8 +4,6 @@ from .agreement import mantel as mantel
 from .agreement import r_cos as r_cos
 from .agreement import relative_error as relative_error
 from .agreement import scale_free_error as scale_free_error
-from .alignment import Alignment as Alignment
-from .alignment import alignment as alignment
 from .analogies import AnalogyAnswers as AnalogyAnswers
 from .analogies import AnalogyScore as AnalogyScore
 from .analogies import analogies as analogies
@@ -14,9 +12,11 @@ from .analogies import answer_analogies as answer_analogies
 from .arrival import Arrival as Arrival
 from .arrival import arrival as arrival
 from .arrival import before as before
-from .blockwise import PairMoments as PairMoments
-from .blockwise import blockwise_r_cos as blockwise_r_cos
-from .blockwise import pair_moments as pair_moments
+from .at_scale.alignment import Alignment as Alignment
+from .at_scale.alignment import alignment as alignment
+from .at_scale.blockwise import PairMoments as PairMoments
+from .at_scale.blockwise import blockwise_r_cos as blockwise_r_cos
+from .at_scale.blockwise import pair_moments as pair_moments
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
 from .cosine import centred as centred

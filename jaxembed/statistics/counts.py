@@ -11,7 +11,8 @@ import numpy as np
 import scipy.sparse as sparse
 from jaxtyping import Float, Int
 
-from ..base import GIB, Dataset
+from ..base import Dataset
+from ..machine import GIB
 
 
 @dataclass(frozen=True)

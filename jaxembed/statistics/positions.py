@@ -8,7 +8,8 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from ..base import GIB, Dataset
+from ..base import Dataset
+from ..machine import GIB
 from .signatures import WeightedCells
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
-from ..base import GIB
+from ..machine import GIB
 from .counts import Counts
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 from scipy.sparse import csr_array
 
-from ..base import GIB
+from ..machine import GIB
 from ._pair_sort import Spans, Table, count_table
 
 BUDGET = 0.375 * GIB

@@ -1,1 +1,31 @@
-"""Published settings carried out: one file each, called by figure scripts, notebooks and the ledger alike."""
+"""Published settings in one shape (see `Study`), in groups. A leaf: nothing below the command line imports it."""
+
+from importlib import import_module
+from typing import Any
+
+from .evidence import Bound as Bound
+from .evidence import Evidence as Evidence
+from .evidence import Size as Size
+from .evidence import evidence_table as evidence_table
+from .evidence import short as short
+from .evidence import verdict as verdict
+from .study import Run as Run
+from .study import Study as Study
+
+REGISTRY: tuple[str, ...] = ("small.ladder",)
+"""Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
+
+
+def study(name: str) -> Study[Any, Any]:
+    """A study by the name of its module, with or without its group.
+
+    Raises:
+        ValueError: for an unknown name.
+
+    >>> study("ladder").source
+    'nguyen2026probability'
+    """
+    found = [place for place in REGISTRY if name in (place, place.rsplit(".", 1)[-1])]
+    if not found:
+        raise ValueError(f"study: unknown {name!r}; known: {', '.join(REGISTRY)}")
+    return import_module(f".{found[0]}", __name__).STUDY

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..latent import silent as silent
+from ..decoding import silent as silent
 from ..observables import summary
 
 UNDEFINED = "undefined"

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
-from ..base import GIB, Dataset, checked_dataset
+from ..base import Dataset, checked_dataset
+from ..machine import GIB
 
 MEMORY_LIMIT = 2.0
 BLOCK = 2**18

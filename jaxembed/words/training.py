@@ -12,7 +12,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ..base import GIB, Trajectory, device_memory
+from ..base import Trajectory
+from ..machine import GIB, device_memory
 from ..train import Progress, advance, start
 from ._glove_steps import GloveSteps
 from ._passes import digest, run_passes

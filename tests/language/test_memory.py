@@ -8,10 +8,10 @@ import jax
 import numpy as np
 import pytest
 
-from jaxembed.base import device_memory
 from jaxembed.language import Pretraining, memory_estimate, pretrain
 from jaxembed.language.memory import check_memory, memory_parts
 from jaxembed.language.step import advance, start
+from jaxembed.machine import device_memory
 from jaxembed.models import gpt2, qwen2
 
 FACTOR = 1.5

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from jaxembed.corpus import corpus_of
-from jaxembed.language import Pretraining, held_out_loss, mean_loss, memory_estimate, pretrain
+from jaxembed.language import Pretraining, held_out_loss, memory_estimate, pretrain
 from jaxembed.language.order import Order, cut
+from jaxembed.losses.language import mean_loss
 
 SHORT = Pretraining(steps=12, batch=8, length=16, learning_rate=1e-2, warmup=3, save_steps=(0, 1, 5, 12))
 FLOW = dict(optimizer="sgd", weight_decay=0.0, clip=0.0, final_ratio=1.0, warmup=0)

@@ -14,12 +14,12 @@ from jaxembed.corpus import corpus_of
 from jaxembed.models import qwen2
 from jaxembed.observables import r_cos
 from jaxembed.statistics import count_neighbours
-from jaxembed.studies import alignment_texts
-from jaxembed.studies import alignment_through_training as study
-from jaxembed.studies.alignment_cells import Cell, Shape, Training, stored, sum_over_contexts
-from jaxembed.studies.alignment_strength import slope, strength, with_interval
-from jaxembed.studies.alignment_texts import BUILTIN, agreement, neighboured, pair_scores, read, text_of
-from jaxembed.studies.alignment_through_training import HEADER, LAYER_HEADER, SETTINGS, carried_out
+from jaxembed.studies.language import alignment_texts
+from jaxembed.studies.language import alignment_through_training as study
+from jaxembed.studies.language.alignment_cells import Cell, Shape, Training, stored, sum_over_contexts
+from jaxembed.studies.language.alignment_strength import slope, strength, with_interval
+from jaxembed.studies.language.alignment_texts import BUILTIN, agreement, neighboured, pair_scores, read, text_of
+from jaxembed.studies.language.alignment_through_training import HEADER, LAYER_HEADER, SETTINGS, carried_out
 
 
 def normal(*shape, seed=0):

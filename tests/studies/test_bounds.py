@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from jaxembed.studies.composite import accuracy_bounds
 from jaxembed.studies.measured import UNDEFINED, Measured, spread
-from jaxembed.studies.reasoning_bias import published_kernel
-from jaxembed.studies.series import Series
+from jaxembed.studies.small.composite import accuracy_bounds
+from jaxembed.studies.small.reasoning_bias import published_kernel
+from jaxembed.studies.small.series import Series
 from jaxembed.tasks import Memory, Modular
 
 

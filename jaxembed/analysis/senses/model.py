@@ -1,0 +1,51 @@
+"""The senses of a word in a model that somebody trained, beside one of its shape that nobody did."""
+
+from pathlib import Path
+
+import jax
+
+from ...corpus.senses import OnError
+from ..foreign import read_decoder
+from .result import WordResult
+from .scores import Looks, bag_hits, cell
+from .texts import read_sense_parts, sense_task
+
+
+def senses_of_model(
+    place: str | Path,
+    word: str,
+    file: Path,
+    *,
+    length: int = 64,
+    train: int = 600,
+    test: int = 400,
+    attention: bool = True,
+    seed: int = 0,
+    on_error: OnError = "stop",
+) -> WordResult:
+    """Read a word's senses from a model's states, with all nulls.
+
+    Args:
+        place: see `foreign_model.read_decoder`.
+        word: the ambiguous word.
+        file: sentences in the form of CoarseWSD-20: a folder with training and test part, or one `NAME.data.txt`.
+        length: tokens of a sentence at most.
+        train: training sentences at most.
+        test: test sentences at most.
+        attention: whether attention is taken apart too.
+        seed: of the choice of sentences, shuffles, patches and the untrained network.
+        on_error: what becomes of damaged lines.
+
+    Raises:
+        ValueError: for what cannot be read, or a word that the model cannot say.
+    """
+    parts = read_sense_parts(file, on_error=on_error, seed=seed)
+    model, params, tokenizer = read_decoder(place)
+    sizes = {"most_train": train, "most_test": test, "length": length, "seed": seed}
+    task = sense_task(word, *parts, tokenizer, **sizes)
+    with jax.enable_x64(False):
+        fresh = model.init(jax.random.key(seed), params["embed"].shape[0], length)
+    looks = Looks(shuffles=5, dissect=attention)
+    trained = cell(task, model, params, looks, seed, None)
+    untrained = cell(task, model, fresh, Looks(shuffles=1, dissect=attention, patch=False), seed, None)
+    return WordResult(task, bag_hits(task, tokenizer.unknown_token), (trained,), (untrained,))

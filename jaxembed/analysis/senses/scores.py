@@ -1,0 +1,166 @@
+"""Everything that is measured of one word in one network, as numbers that can be kept on disk."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ...decoding._folder import kept_json
+from ...language import parameter_hash
+from ...models import Decoder
+from .attention import (
+    ablation,
+    attention_at_word,
+    direct_effects,
+    mixture_scores,
+    patching,
+    sense_direction,
+)
+from .probes import Read, bag_of_words, mean_embedding, read_senses_from, separation
+from .texts import SenseTask
+from .tokens import ReadAt, Side, states_at
+
+WHERES: tuple[ReadAt, ...] = ("word", "end")
+SIDES: tuple[Side, ...] = ("left", "both")
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How much is looked at.
+
+    Attributes:
+        decided: test sentences that attention is taken apart in, at most.
+        donors: training sentences that patches are taken from, at most.
+        ablated: test sentences that are decided without each head, at most.
+        shuffles: of the senses, for the null of the probes.
+        dissect: whether attention is looked at, besides the probes.
+        patch: whether heads are switched off and words replaced.
+    """
+
+    decided: int = 200
+    donors: int = 120
+    ablated: int = 120
+    shuffles: int = 1
+    dissect: bool = True
+    patch: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One word in one network.
+
+    Attributes:
+        validation: by reading point `[layer]`, balanced accuracy on the validation part.
+        right: by reading point `[layer, example]`, hits on the test sentences.
+        shuffled: `[shuffle, example]`, hits at the word after a fit to shuffled senses, at the depth of the true fit.
+        separation: by reading point `[layer]`, of the test sentences; see `sense_probes.separation`.
+        mean: by side `[example]`, hits of the mean of the static embeddings of the same words.
+        attention: what `sense_attention` found, at `depth`; empty where it was not asked.
+        depth: the best block at the word, by validation.
+    """
+
+    validation: dict[str, Float[np.ndarray, " layer"]]
+    right: dict[str, Float[np.ndarray, "layer example"]]
+    shuffled: Float[np.ndarray, "topic example"]
+    separation: dict[str, Float[np.ndarray, " layer"]]
+    mean: dict[str, Float[np.ndarray, " example"]]
+    attention: dict[str, Any]
+    depth: int
+
+    def best(self, where: str = "word") -> int:
+        """The depth with the highest accuracy on the validation part."""
+        return int(np.argmax(self.validation[where]))
+
+
+def cell(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: int, keep: Path | None) -> Cell:
+    """Measure one word in one network, or take the numbers that are kept.
+
+    Args:
+        task: the word's sentences.
+        model: the decoder.
+        params: its parameters.
+        looks: how much is looked at.
+        seed: of shuffles and patches.
+        keep: folder that remembers the numbers; None keeps nothing.
+    """
+    identity = f"{task.hash} {model} {parameter_hash(params)} {looks} {seed}"
+    found = kept_json(keep, f"senses_{task.word}", identity, lambda: _measured(task, model, params, looks, seed))
+    arrays = {name: {key: np.array(rows, float) for key, rows in found[name].items()}
+              for name in ("validation", "right", "separation", "mean")}  # fmt: skip
+    return Cell(**arrays, shuffled=np.array(found["shuffled"], float), attention=found["attention"],
+                depth=found["depth"])  # fmt: skip
+
+
+def bag_hits(task: SenseTask, unknown: int | None) -> dict[str, Float[np.ndarray, " example"]]:
+    """By side `[example]`, hits of a probe on the counts of the same words; no network is asked."""
+    return {side: read_senses_from(bag_of_words(task, side, unknown)[None], task, whiten=False).right[0]
+            for side in SIDES}  # fmt: skip
+
+
+def merged_embedding(params: Any, ids: tuple[int, int]) -> Any:
+    """Parameters in which the first of two tokens is embedded half way between the two."""
+    embed = np.array(params["embed"])
+    embed[ids[0]] = (embed[ids[0]] + embed[ids[1]]) / 2
+    return params | {"embed": embed}
+
+
+def _measured(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: int) -> dict[str, Any]:
+    places = np.stack([task.tokens.read_at(where) for where in WHERES], axis=1)
+    both = states_at(model, params, task.tokens.ids, places)
+    states = {where: both[:, :, k] for k, where in enumerate(WHERES)}
+    read = {where: read_senses_from(x, task) for where, x in states.items()}
+    best, depth = read["word"].best(), max(1, read["word"].best(model.layers))
+    at_best = states["word"][best : best + 1]
+    shuffled = [read_senses_from(at_best, task, shuffled=100 * seed + k).right[0] for k in range(looks.shuffles)]
+    embed = np.asarray(params["embed"], np.float32)
+    means = {side: read_senses_from(mean_embedding(task, side, embed)[None], task).right[0] for side in SIDES}
+    return {
+        "validation": {where: one.validation.tolist() for where, one in read.items()},
+        "right": {where: one.right.astype(int).tolist() for where, one in read.items()},
+        "shuffled": np.array(shuffled).astype(int).tolist(),
+        "separation": {where: separation(x[:, task.test], task.senses[task.test]).tolist()
+                       for where, x in states.items()},
+        "mean": {side: hits.astype(int).tolist() for side, hits in means.items()},
+        "attention": _dissected(task, model, params, looks, read["word"], depth, seed) if looks.dissect else {},
+        "depth": depth,
+    }  # fmt: skip
+
+
+def _dissected(
+    task: SenseTask, model: Decoder, params: Any, looks: Looks, read: Read, depth: int, seed: int
+) -> dict[str, Any]:
+    """Attention at the word in sentences of its two most frequent senses, along the direction of a probe's decision."""
+    task, probe = _two_first(task, read.probes[depth])
+    direction = sense_direction(probe)
+    rows = {"donors": _some(task, task.fit, looks.donors), "test": _some(task, task.test, looks.decided)}
+    parts = {name: attention_at_word(model, params, task.tokens.select(those), direction, depth)
+             for name, those in rows.items()}  # fmt: skip
+    effects = {name: direct_effects(parts[name], task.senses[those], direction, depth) for name, those in rows.items()}
+    found: dict[str, Any] = {
+        "mixture": mixture_scores(parts["test"], depth),
+        "first layer": mixture_scores(parts["test"], 1),
+        "effects": effects,
+    }
+    if looks.patch:
+        found["patching"] = patching(model, params, task, parts, rows, probe, depth, seed)
+        found["ablation"] = ablation(model, params, task, _some(task, task.test, looks.ablated), probe, depth)
+    return found
+
+
+def _two_first(task: SenseTask, probe: Any) -> tuple[SenseTask, Any]:
+    """The task and the probe with the two most frequent senses in front, and only their sentences."""
+    order = np.argsort(-np.bincount(task.senses[task.fit]), kind="stable")
+    renamed = np.argsort(order)[task.senses]
+    rows = {part: getattr(task, part)[renamed[getattr(task, part)] < 2] for part in ("fit", "validation", "test")}
+    weight, bias = (np.asarray(part)[..., order[:2]] for part in probe.layers[0])
+    names = tuple(task.names[k] for k in order[:2])
+    return replace(task, senses=renamed, names=names, **rows), replace(probe, layers=((weight, bias),))
+
+
+def _some(task: SenseTask, rows: Int[np.ndarray, " example"], most: int) -> Int[np.ndarray, " example"]:
+    """So many rows at most, as even between the two senses as can be."""
+    groups = sorted((rows[task.senses[rows] == sense] for sense in (0, 1)), key=len)
+    few = groups[0][: most // 2]
+    return np.sort(np.concatenate([few, groups[1][: most - len(few)]]))

@@ -1,0 +1,1 @@
+"""Topics of documents in the states of a decoder: LDA targets, probes with nulls, the link to perplexity."""

@@ -1,0 +1,242 @@
+"""Files: written whole or not at all, what identifies a folder, numbers computed once, undefined as one word.
+
+Checkpoints of language models are orbax's; everything else that is written down and read back goes through here.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+UNDEFINED = "undefined"
+"""How an undefined number is written, in files and in tables."""
+_WORDS = {UNDEFINED: math.nan, "infinite": math.inf, "-infinite": -math.inf}
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write that appears under its name when the block ends, and not at all where the block fails."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
+    try:
+        with unfinished.open("xb") as file:
+            yield file
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    with whole(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def to_json(value: Any) -> Any:
+    """JSON data: arrays as lists, undefined and infinite numbers as words, anything unknown as text.
+
+    >>> to_json({"loss": np.array([0.5, np.nan])})
+    {'loss': [0.5, 'undefined']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return to_json(np.asarray(value).tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return UNDEFINED if math.isnan(value) else "infinite" if value > 0 else "-infinite"
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
+
+
+def from_json(value: Any) -> Any:
+    """Back from `to_json`: the words for undefined and infinite numbers are numbers again."""
+    if isinstance(value, dict):
+        return {key: from_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    return _WORDS.get(value, value) if isinstance(value, str) else value
+
+
+def write_json(path: Path, value: Any, indent: int | None = 1) -> None:
+    """Write JSON whole or not at all (see `to_json`)."""
+    write_text(path, json.dumps(to_json(value), indent=indent))
+
+
+def read_json(path: Path) -> Any:
+    """Read what `write_json` wrote, words still words (see `from_json`).
+
+    Raises:
+        ValueError: naming the file, where it is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is not readable JSON ({error}); restore it, or name another") from None
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> None:
+    """Write named arrays as npz, whole or not at all."""
+    with whole(path) as file:
+        (np.savez_compressed if compressed else np.savez)(file, allow_pickle=False, **jax.device_get(dict(arrays)))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        ValueError: naming the file, where it is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy each have errors of their own
+        raise ValueError(f"{path}: cannot be read as arrays ({error}); remove it, or name another") from None
+
+
+def digest(*parts: Any) -> str:
+    """SHA-256 of arrays and texts, with shapes and types, to tell data apart."""
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, (str, bytes)):
+            found.update(part.encode(errors="surrogatepass") if isinstance(part, str) else part)
+        else:
+            array = np.asarray(part)
+            found.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+def made_by() -> dict[str, str]:
+    """What decides the last bits of a number besides its settings."""
+    return {"jax": jax.__version__, "device": jax.devices()[0].device_kind, "float": str(jnp.result_type(float))}
+
+
+def claim(file: Path, identity: Mapping[str, Any]) -> None:
+    """Write down what a folder belongs to, or check that it still does.
+
+    Args:
+        file: in the folder; the folder is made where it is not there.
+        identity: by name, all that its content depends on, as JSON data.
+
+    Raises:
+        ValueError: for the folder of something else, naming what differs.
+    """
+    now = json.loads(json.dumps(to_json(identity)))
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, now, indent=2)
+        return
+    check_same(f"keep: {file.parent}", read_json(file), now)
+
+
+def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with what was made otherwise.
+
+    Raises:
+        ValueError: naming the first difference.
+    """
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise ValueError(f"{where} was made with another {name} ({before.get(name)}, now {value}); name a new one")
+
+
+def kept_json(folder: Path | None, name: str, identity: Any, compute: Callable[[], Any]) -> Any:
+    """What was computed earlier, or now, as read back from JSON.
+
+    What another version of JAX, device or float made is computed anew.
+
+    Args:
+        folder: where it is kept; None keeps nothing.
+        name: with which the file's name begins.
+        identity: all that the numbers depend on; its text is what counts.
+        compute: gives the numbers as JSON data.
+    """
+
+    def read(path: Path) -> Any:
+        found = read_json(path)
+        return found["value"] if isinstance(found, dict) and found.get("made by") == made_by() else None
+
+    def write(path: Path, value: Any) -> None:
+        write_json(path, {"made by": made_by(), "value": value}, indent=None)
+
+    if folder is None:
+        return from_json(json.loads(json.dumps(to_json(compute()))))
+    return from_json(_kept(folder, f"{name}_{_short(identity)}.json", read, write, compute))
+
+
+def kept_arrays(
+    folder: Path | None, name: str, identity: Any, compute: Callable[[], Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+    """Named arrays computed earlier, or now; arguments as of `kept_json`."""
+    if folder is None:
+        return {key: np.asarray(array) for key, array in compute().items()}
+    stem = f"{name}_{_short((identity, sorted(made_by().items())))}"
+    return _kept(folder, f"{stem}.npz", read_arrays, write_arrays, compute)
+
+
+class Pieces:
+    """Pieces of long work in a folder of their own: each is written whole, so that a kill costs one piece."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        """Open or make the folder.
+
+        Raises:
+            ValueError: for the folder of other work.
+        """
+        self.folder = folder
+        claim(folder / "run.json", identity)
+
+    def save(self, name: str, leaves: list[Any]) -> None:
+        """Keep some arrays, in place of what was kept under that name."""
+        write_arrays(self.folder / f"{name}.npz", {f"{i:04d}": leaf for i, leaf in enumerate(leaves)})
+
+    def saved(self, name: str) -> list[np.ndarray] | None:
+        """The arrays kept under a name, or None."""
+        path = self.folder / f"{name}.npz"
+        return [array for _, array in sorted(read_arrays(path).items())] if path.exists() else None
+
+
+def _kept(folder: Path, file: str, read: Callable, write: Callable, compute: Callable[[], Any]) -> Any:
+    path = folder / file
+    found = read(path) if path.exists() else None
+    if found is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        write(path, compute())
+        found = read(path)
+    return found
+
+
+def _short(identity: Any) -> str:
+    text = identity if isinstance(identity, str) else repr(identity)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def leaves_of(tree: Any) -> list[np.ndarray]:
+    """The leaves of a tree on the host, random keys as their data."""
+    return [np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def tree_of(leaves: list[np.ndarray], shapes: Any) -> Any:
+    """The tree that `leaves_of` took apart, in the form of `shapes`, a tree of arrays or of their shapes."""
+    like, structure = jax.tree.flatten(shapes)
+    pairs = zip(leaves, like, strict=True)
+    made = [jax.random.wrap_key_data(jnp.asarray(a)) if _is_key(leaf) else jnp.asarray(a) for a, leaf in pairs]
+    return structure.unflatten(made)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.asarray(leaf).dtype), jax.dtypes.prng_key)

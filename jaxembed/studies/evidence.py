@@ -1,0 +1,186 @@
+"""What a study says of a claim: values, null, ceiling, and the one bound that decides."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from ..observables import summary
+from ..tables import Table, extremes, number, with_span
+
+Size = Literal["tiny", "quick", "published"]
+"""tiny: the whole path in seconds; quick: minutes, smaller than published; published: the published setting."""
+SIZES: tuple[Size, ...] = ("tiny", "quick", "published")
+Kind = Literal["paper", "expectation", "machinery"]
+"""A bound is the paper's number, our own expectation, or a check of the machinery (a closed form, a control that must
+fail). Only the first kind reproduces or contradicts a paper; only the last decides an exit code."""
+Verdict = Literal[
+    "reproduced", "contradicted", "in the direction of", "against", "holds", "fails", "undecided", "no evidence"
+]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Where values have to lie for a claim to hold.
+
+    Attributes:
+        kind: whose bound it is.
+        least: the claim holds from this value on, or None.
+        most: the claim holds up to this value, or None.
+        source: where the bound comes from, in words: "Table 2: 82.8 %", "expected at 160 tokens", "closed form".
+        strict: whether a value equal to the bound misses it.
+    """
+
+    kind: Kind
+    least: float | None = None
+    most: float | None = None
+    source: str = ""
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.least is None and self.most is None:
+            raise ValueError("least, most: a bound needs one of them")
+
+    def holds(self, values: Float[np.ndarray, "..."] | float) -> bool:
+        """Whether all values lie inside; an undefined value does not."""
+        x = np.asarray(values, np.float64)
+        if np.isnan(x).any():
+            return False
+        above, below = (np.greater, np.less) if self.strict else (np.greater_equal, np.less_equal)
+        low = self.least is None or bool(np.all(above(x, self.least)))
+        return low and (self.most is None or bool(np.all(below(x, self.most))))
+
+    def misses(self, low: float, high: float) -> bool:
+        """Whether an interval lies wholly outside."""
+        under = self.least is not None and (high < self.least or (self.strict and high == self.least))
+        return under or (self.most is not None and (low > self.most or (self.strict and low == self.most)))
+
+    def __str__(self) -> str:
+        """Such as ">= 0.9 and <= 1 (paper: Table 2)"."""
+        signs = (">", "<") if self.strict else (">=", "<=")
+        pairs = zip(signs, (self.least, self.most), strict=True)
+        asked = " and ".join(f"{sign} {number(end)}" for sign, end in pairs if end is not None)
+        return f"{asked} ({self.kind}{': ' if self.source else ''}{self.source})"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a study measured of one claim; it alone decides exit code, test and ledger row.
+
+    Attributes:
+        id: of the claim, the same at every size.
+        claim: in words, with what is measured.
+        values: `[seed]`, the measured number; NaN is undefined.
+        bound: what decides.
+        published: the published number in words; "" where nothing is published.
+        null: the control's `[seed]`, or None.
+        no_null: why there is no null; needed where there is none.
+        ceiling: the best possible value in words.
+        varied: what differs between the values.
+        interval: of the mean, where it is not Student's over the values (a bootstrap over items, a paired difference).
+        every: whether every value has to lie inside the bound, not only the interval of their mean.
+        source: of this claim, where it is not the study's.
+    """
+
+    id: str
+    claim: str
+    values: Float[np.ndarray, " seed"]
+    bound: Bound
+    published: str = ""
+    null: Float[np.ndarray, "..."] | None = None
+    no_null: str = ""
+    ceiling: str = ""
+    varied: str = "init seeds"
+    interval: tuple[float, float] | None = None
+    every: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.null is None and not self.no_null:
+            raise ValueError(f"no_null: {self.id} has no null; say why")
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.values))
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The interval that is held against the bound: the study's own, or Student's; a single value is both ends."""
+        if self.interval is not None:
+            return self.interval
+        if self.every:
+            return float(np.min(self.values)), float(np.max(self.values))
+        if len(self.values) == 1:
+            return self.mean, self.mean
+        found = summary(self.values)
+        return float(found.low), float(found.high)
+
+    @property
+    def null_passes(self) -> bool:
+        """Whether the control lies inside the bound too, so that the value shows nothing."""
+        return self.null is not None and self.bound.holds(np.mean(self.null))
+
+    def holds(self) -> bool:
+        """Whether the interval lies inside the bound, and the null does not."""
+        return bool(np.isfinite(self.values).all()) and self.bound.holds(np.array(self.ends)) and not self.null_passes
+
+    def got(self) -> str:
+        """The number with its interval, and what varied."""
+        if not np.isfinite(self.values).all():
+            return "undefined" if np.isnan(self.values).any() else "not finite"
+        if len(self.values) == 1 and self.interval is None:
+            return f"{number(self.mean)} (one value)"
+        if self.every and self.interval is None:
+            return f"{extremes(self.values)} over {len(self.values)} {self.varied}"
+        return f"{with_span(self.mean, *self.ends)} over {len(self.values)} {self.varied}"
+
+    def null_text(self) -> str:
+        """The control's number, or why there is none."""
+        if self.null is None:
+            return f"none: {self.no_null}"
+        found = Evidence(self.id, self.claim, np.ravel(self.null), self.bound, no_null="it is one", varied=self.varied)
+        return found.got()
+
+
+def verdict(evidence: Evidence, size: Size) -> Verdict:
+    """What the evidence says at a size.
+
+    Reproduced where the interval lies inside the paper's bound, contradicted where wholly outside, each only at the
+    published size; elsewhere in the direction of the claim, or against it. Bounds that are not the paper's hold or
+    fail. Where the null lies inside the bound too, there is no evidence.
+
+    >>> paper = Bound("paper", least=0.9)
+    >>> row = Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.1]))
+    >>> verdict(row, "published"), verdict(row, "quick")
+    ('reproduced', 'in the direction of')
+    >>> verdict(Evidence("a", "a", np.array([0.5, 0.9, 0.99]), paper, null=np.array([0.1])), "published")
+    'undecided'
+    >>> verdict(Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.93])), "published")
+    'no evidence'
+    """
+    if not np.isfinite(evidence.values).all():
+        return "undecided"
+    if evidence.null_passes:
+        return "no evidence"
+    paper = evidence.bound.kind == "paper"
+    if evidence.holds():
+        return "holds" if not paper else "reproduced" if size == "published" else "in the direction of"
+    if evidence.bound.misses(*evidence.ends):
+        return "fails" if not paper else "contradicted" if size == "published" else "against"
+    return "undecided"
+
+
+def short(rows: tuple[Evidence, ...]) -> list[str]:
+    """Ids of the checks of the machinery that do not hold: what an exit code is made of."""
+    return [row.id for row in rows if row.bound.kind == "machinery" and not row.holds()]
+
+
+def evidence_table(title: str, rows: tuple[Evidence, ...], size: Size) -> Table:
+    """Every claim with its bound, what came out, its null and ceiling, and the verdict at this size."""
+    header = ("claim", "asked", "got", "null", "ceiling", "verdict")
+    told = [
+        (f"{row.id}: {row.claim}", str(row.bound), row.got(), row.null_text(), row.ceiling or "-", verdict(row, size))
+        for row in rows
+    ]
+    return Table(title, header, told)

@@ -1,0 +1,334 @@
+"""One cell of the alignment study: a decoder trained on a text, and how its tables agree with the text's signatures."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ...language.pretrain import Pretrained, pretrain
+from ...language.settings import Pretraining
+from ...losses.language import head_of
+from ...models import Decoder, llama, qwen2
+from ...observables.at_scale import alignment
+from ..measured import single_precision
+from .alignment_strength import QUANTILES, Strength, strength
+from .alignment_texts import Pairs, Text, agreement, pair_scores
+
+ARCHITECTURES: dict[str, Callable[..., Decoder]] = {"qwen2": qwen2, "llama": llama}
+TABLES = ("embed", "unembed")
+OWN = {"embed": "next", "unembed": "previous"}
+"""The signature that theory gives each table."""
+CROSS = {"embed": "previous", "unembed": "next"}
+"""The other one's, the control."""
+SIGNATURES = ("next", "previous")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the decoder, its schedule, and how often each null is drawn; the same for all cells.
+
+    Attributes:
+        vocab: entries of the tokeniser.
+        width: of the stream.
+        layers: number of blocks.
+        heads: query heads; half as many of keys and values in qwen2.
+        mlp_width: units of the MLP.
+        length: tokens per sequence.
+        batch: sequences per step.
+        steps: updates; learning rates fall along a cosine.
+        warmup: steps of linear rise.
+        learning_rate: at the top; it and `beta2` were chosen by held-out loss.
+        beta2: memory of AdamW's mean square.
+        save_steps: steps at which alignment is measured.
+        frequent: tokens looked at, the most frequent ones.
+        held_out: tokens kept for the held-out loss.
+        draws: untrained networks, shuffled corpora and relabellings of tokens behind each null.
+        resamples: bootstrap draws over tokens.
+        quantiles: of embedding similarity, above which pairs count as strong.
+        halvings: random halvings of the documents.
+        contexts: sequences in which the states of tokens in context are averaged.
+        seen: how often a token must occur in them.
+        characters: how much text is read; None for all.
+    """
+
+    vocab: int = 4096
+    width: int = 128
+    layers: int = 4
+    heads: int = 4
+    mlp_width: int = 384
+    length: int = 128
+    batch: int = 16
+    steps: int = 320
+    warmup: int = 20
+    learning_rate: float = 2e-3
+    beta2: float = 0.999
+    save_steps: tuple[int, ...] = (0, 10, 20, 40, 80, 160, 240, 320)
+    frequent: int = 1000
+    held_out: int = 20_000
+    draws: int = 100
+    resamples: int = 400
+    quantiles: tuple[float, ...] = QUANTILES
+    halvings: int = 5
+    contexts: int = 384
+    seen: int = 5
+    characters: int | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """Which training a cell is: the text and its tokeniser, the architecture, the seed of start and data order."""
+
+    subset: str
+    tokenizer: str
+    architecture: str
+    seed: int = 0
+    shuffled: bool = False
+    tied: bool = False
+
+    @property
+    def name(self) -> str:
+        ends = ("-shuffled" if self.shuffled else "") + ("-tied" if self.tied else "")
+        return f"{self.subset}-{self.tokenizer}-{self.architecture}-{self.seed}{ends}"
+
+    def model(self, shape: Shape) -> Decoder:
+        """Untied heads but where said: a tied head would make embedding and unembedding one table."""
+        kv_heads = {"qwen2": max(1, shape.heads // 2), "llama": shape.heads}[self.architecture]
+        sizes = {"width": shape.width, "layers": shape.layers, "heads": shape.heads, "mlp_width": shape.mlp_width}
+        return ARCHITECTURES[self.architecture](**sizes, kv_heads=kv_heads, tied=self.tied)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured of a training; R_cos throughout, over the text's frequent tokens.
+
+    Attributes:
+        training: which.
+        facts: about the run, as json can hold them: shape, parameters, tokens, hash of the corpus, speed.
+        values: by name, arrays. Courses over the saved steps: "steps", "held" (held-out loss, nats per token), and for
+            TABLE in embed, unembed and SIGNATURE in next, previous: "TABLE SIGNATURE" `[time]`, "TABLE SIGNATURE plain"
+            `[time]`, "alone SIGNATURE" `[time, layer]` (states of a token by itself). Unless trained on shuffled text
+            also "context SIGNATURE" `[time, layer]` (mean states over contexts, first and last save); the nulls, the
+            same names with " untrained" `[draw]` and " shuffled" `[draw, time]`, for own signatures " mantel" and
+            " halves" `[draw]`; " interval" over tokens (low, high); "TABLE overlap" of the ten nearest neighbours with
+            the 99th percentile of relabellings; and what `Strength` needs.
+    """
+
+    training: Training
+    facts: dict[str, Any]
+    values: dict[str, np.ndarray]
+
+    def last(self, name: str) -> float:
+        """A course's value at the end of training."""
+        return float(self.values[name][-1])
+
+    def at_share(self, name: str, share: float) -> float:
+        """A course's value at a share of the training, linear between saves."""
+        steps = self.values["steps"]
+        return float(np.interp(share * steps[-1], steps, self.values[name]))
+
+    def limit(self, name: str, null: str) -> float:
+        """99th percentile of a null at the end of training."""
+        draws = self.values[f"{name} {null}"]
+        return float(np.quantile(draws if draws.ndim == 1 else draws[:, -1], 0.99))
+
+    def strength(self, table: str) -> Strength:
+        """Agreement of a table with its own signature by strength of the pair, at the end."""
+        return Strength(self.values[f"{table} means"], self.values[f"{table} excess"])
+
+    def save(self, folder: Path) -> None:
+        """Write `NAME.npz`; complete or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        held = folder / f".{self.training.name}.npz"
+        contents: dict[str, Any] = self.values | {"facts": np.array(json.dumps(self.facts))}
+        np.savez_compressed(held, **contents)
+        held.replace(folder / f"{self.training.name}.npz")
+
+
+def stored(training: Training, shape: Shape, folder: Path | None) -> Cell | None:
+    """The cell that a former run left in the folder, or None.
+
+    Raises:
+        ValueError: where it was run with another shape.
+    """
+    path = None if folder is None else folder / f"{training.name}.npz"
+    if path is None or not path.is_file():
+        return None
+    with np.load(path) as file:
+        values = {name: file[name] for name in file.files}
+    facts = json.loads(str(values.pop("facts")))
+    if facts["shape"] != json.loads(json.dumps(asdict(shape))):
+        raise ValueError(f"folder: {path} is of other settings; name another folder or remove it")
+    return Cell(training, facts, values)
+
+
+def train_cell(training: Training, shape: Shape, text: Text) -> Cell:
+    """Train one decoder and measure it."""
+    model = training.model(shape)
+    trained = _trained(training, shape, text, model)
+    states = [
+        jax.tree.map(lambda leaf, now=now: leaf[now], trained.trajectory.ys) for now in range(len(shape.save_steps))
+    ]
+    truth = {name: pair_scores(rows) for name, rows in text.signatures.items()}
+    values = {"steps": np.array(shape.save_steps, float), "held": np.asarray(trained.held_losses, float)}
+    values |= _courses(states, text, truth, model)
+    if not training.shuffled:
+        values |= _contexts([states[0], states[-1]], text, model, shape) | _untrained(model, shape, text, truth)
+        values |= _other_texts(states, text) | _at_the_end(states[-1], text, shape)
+    facts = {"shape": asdict(shape), "corpus": text.train.hash, "tokens": text.train.tokens, "held": text.held.tokens}
+    facts |= {"parameters": model.parameter_count(text.train.vocab), "tokens_per_second": trained.tokens_per_second}
+    return Cell(training, facts, values)
+
+
+def tables(params: dict[str, Any], tokens: Int[Array | np.ndarray, " token"]) -> dict[str, Array]:
+    """Embedding and unembedding of the tokens looked at; with a tied head both are one table."""
+    return {"embed": params["embed"][tokens], "unembed": head_of(params)[tokens]}
+
+
+def _trained(training: Training, shape: Shape, text: Text, model: Decoder) -> Pretrained:
+    settings = Pretraining(
+        steps=shape.steps,
+        batch=shape.batch,
+        length=shape.length,
+        learning_rate=shape.learning_rate,
+        warmup=shape.warmup,
+        beta2=shape.beta2,
+        init_seed=training.seed,
+        data_seed=training.seed,
+        save_steps=shape.save_steps,
+    )
+    train, held = text.train, text.held
+    if training.shuffled:
+        train, held = train.shuffled(training.seed), held.shuffled(training.seed)
+    return pretrain(model, train, settings, held=held)
+
+
+def _courses(states: list[Any], text: Text, truth: dict[str, Pairs], model: Decoder) -> dict[str, np.ndarray]:
+    """Both tables against every signature, and the states of single tokens at every depth, save by save."""
+    found: dict[str, list] = {}
+    for params in states:
+        for table, rows in tables(params, text.tokens).items():
+            scores = pair_scores(np.asarray(rows))
+            for name, rows_scores in truth.items():
+                found.setdefault(f"{table} {name}", []).append(agreement(scores, rows_scores))
+        depths = [pair_scores(rows) for rows in np.asarray(_alone(model, params, jnp.asarray(text.tokens)))]
+        for name in SIGNATURES:
+            found.setdefault(f"alone {name}", []).append([agreement(scores, truth[name]) for scores in depths])
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _contexts(states: list[Any], text: Text, model: Decoder, shape: Shape) -> dict[str, np.ndarray]:
+    """Mean state of a token over contexts, at every depth, for the tokens that occur often enough in them."""
+    windows = _windows(text, shape)
+    place = np.full(text.train.vocab, len(text.tokens))
+    place[text.tokens] = np.arange(len(text.tokens))
+    occurrences = np.bincount(place[windows].reshape(-1), minlength=len(text.tokens) + 1)[:-1]
+    seen = occurrences >= shape.seen
+    truth = {name: pair_scores(text.signatures[name][seen]) for name in SIGNATURES}
+    found: dict[str, list] = {name: [] for name in SIGNATURES}
+    for params in states:
+        sums = sum_over_contexts(model, params, windows, jnp.asarray(place), len(text.tokens) + 1)
+        depths = [pair_scores(rows[:-1][seen] / occurrences[seen][:, None]) for rows in sums]
+        for name in SIGNATURES:
+            found[name].append([agreement(scores, truth[name]) for scores in depths])
+    return {f"context {name}": np.array(values) for name, values in found.items()} | {"seen": np.array([seen.sum()])}
+
+
+def sum_over_contexts(
+    model: Decoder,
+    params: Any,
+    windows: Int[np.ndarray, "sequence position"],
+    place: Array,
+    slots: int,
+    batch: int = 32,
+) -> Float[np.ndarray, "layer token width"]:
+    """States summed by the slot of the token that stands there, `[layer, slot, width]`.
+
+    Args:
+        model: the decoder.
+        params: its parameters.
+        windows: sequences, their number a multiple of `batch` or below it.
+        place: `[token]`, the slot of every token of the vocabulary.
+        slots: number of slots.
+        batch: sequences at once, so that memory stays bounded.
+    """
+    parts = (windows[first : first + batch] for first in range(0, len(windows), batch))
+    sums = (_summed(model, slots, params, jnp.asarray(piece), place) for piece in parts)
+    return np.sum([np.asarray(part, np.float64) for part in sums], axis=0)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _summed(
+    model: Decoder, slots: int, params: Any, windows: Int[Array, "sequence position"], place: Int[Array, " token"]
+) -> Float[Array, "layer token width"]:
+    states = model.states(params, windows)
+    flat = states.reshape(states.shape[0], -1, states.shape[-1])
+    return jax.vmap(lambda rows: jax.ops.segment_sum(rows, place[windows].reshape(-1), slots))(flat)
+
+
+@partial(jax.jit, static_argnums=0)
+def _alone(model: Decoder, params: Any, tokens: Int[Array, " token"]) -> Float[Array, "layer token width"]:
+    """States of tokens that stand by themselves."""
+    return model.states(params, tokens[:, None])[:, :, 0]
+
+
+def _windows(text: Text, shape: Shape) -> Int[np.ndarray, "sequence position"]:
+    """Sequences spread evenly over the text."""
+    starts = np.linspace(0, text.train.tokens - shape.length - 1, shape.contexts).astype(int)
+    return np.asarray(text.train.ids)[starts[:, None] + np.arange(shape.length)[None, :]].astype(np.int32)
+
+
+def _untrained(model: Decoder, shape: Shape, text: Text, truth: dict[str, Pairs]) -> dict[str, np.ndarray]:
+    """What networks that were never trained show by chance, over their initial draws."""
+    found: dict[str, list] = {}
+    for key in jax.random.split(jax.random.key(len(text.tokens)), shape.draws):
+        both, states = _start(model, text.train.vocab, shape.length, key, jnp.asarray(text.tokens))
+        scores = {table: pair_scores(np.asarray(rows)) for table, rows in both.items()}
+        depths = [pair_scores(rows) for rows in np.asarray(states)]
+        for name in SIGNATURES:
+            for table in TABLES:
+                found.setdefault(f"{table} {name} untrained", []).append(agreement(scores[table], truth[name]))
+            found.setdefault(f"alone {name} untrained", []).append([agreement(rows, truth[name]) for rows in depths])
+    return {name: np.array(values) for name, values in found.items()}
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _start(
+    model: Decoder, vocab: int, length: int, key: Array, tokens: Int[Array, " token"]
+) -> tuple[dict[str, Array], Float[Array, "layer token width"]]:
+    """Tables and states of single tokens at a fresh start, in float32."""
+    params = single_precision(model.init(key, vocab, length))
+    return tables(params, tokens), _alone(model, params, tokens)
+
+
+def _other_texts(states: list[Any], text: Text) -> dict[str, np.ndarray]:
+    """The trained tables against signatures of shuffled corpora, save by save, and of halves, at the end."""
+    found = {}
+    for table in TABLES:
+        scores = [pair_scores(np.asarray(tables(params, text.tokens)[table])) for params in states]
+        for name in SIGNATURES:
+            found[f"{table} {name} shuffled"] = text.shuffled[name] @ np.stack(scores, axis=1)
+        found[f"{table} {OWN[table]} halves"] = text.halves[OWN[table]] @ scores[-1]
+    return found | {f"{name} reliability": text.reliability(name) for name in SIGNATURES}
+
+
+def _at_the_end(params: Any, text: Text, shape: Shape) -> dict[str, np.ndarray]:
+    """Mantel's null, the interval over tokens, neighbours shared, and which pairs agree most."""
+    return dict(_items_at_the_end(params, text, shape))
+
+
+def _items_at_the_end(params: Any, text: Text, shape: Shape) -> Iterator[tuple[str, np.ndarray]]:
+    for table, rows in tables(params, text.tokens).items():
+        W, S = np.asarray(rows), text.signatures[OWN[table]]
+        found = alignment(W, S, permutations=shape.draws)
+        yield f"{table} {OWN[table]} mantel", found.null
+        yield f"{table} {OWN[table]} interval", np.array(found.interval)
+        yield f"{table} overlap", np.array([found.overlap, found.overlap_99])
+        strong = strength(W, S, shape.resamples, quantiles=shape.quantiles)
+        yield from ((f"{table} {part}", getattr(strong, part)) for part in ("means", "excess"))

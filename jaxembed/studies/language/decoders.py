@@ -1,0 +1,176 @@
+"""The small language models that several studies look into: the same runs, trained once and kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ...base import Trajectory
+from ...corpus import Document, EncodedCorpus, documents, encode, python_documentation
+from ...corpus.tokenizers import WordTokenizer, word_level
+from ...corpus.words import words
+from ...language import Pretraining, memory_estimate, pretrain, read_params, resumable
+from ...machine import GIB
+from ...models import Decoder, qwen2
+from ..check import Size
+from ..data import pile_files
+from ..measured import silent
+
+AMBIGUOUS = ("bank", "apple", "java", "seal", "spring", "pitcher")
+"""Words whose senses are looked at; they are in the vocabulary however rare they are."""
+
+SECTION = 2_000
+"""Characters of a document of the built-in text."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Text, model and training.
+
+    Attributes:
+        characters: of the built-in text; None reads the domains of The Pile.
+        vocab: most frequent words, besides those named in `also`.
+        also: words that are in the vocabulary all the same.
+        held_out: tokens of the held-out documents.
+        model: the decoder.
+        training: without its seeds.
+        seeds: of init and data order.
+    """
+
+    characters: int | None
+    vocab: int
+    also: tuple[str, ...]
+    held_out: int
+    model: Decoder
+    training: Pretraining
+    seeds: int
+
+
+SETTINGS: dict[str, Setting] = {
+    "tiny": Setting(
+        60_000, 300, (), 1_000, qwen2(16, 2, 2, 2, 32, tied=False),
+        Pretraining(steps=60, batch=8, length=32, learning_rate=1e-2, warmup=5, save_steps=(0, 2, 5, 10, 20, 40, 60)),
+        2,
+    ),
+    "normal": Setting(
+        None, 10_000, AMBIGUOUS, 60_000, qwen2(128, 4, 4, 4, 344, tied=False),
+        Pretraining(steps=1800, batch=16, length=128, learning_rate=2e-3, warmup=50, accumulate=4,
+                    save_steps=(0, 2, 5, 10, 20, 35, 60, 100, 160, 250, 400, 600, 900, 1300, 1800)),
+        5,
+    ),
+}  # fmt: skip
+"""By size: seconds on the built-in text; 3.7 million words of The Pile, one in seven of them rare and read as unknown,
+about ten minutes a seed on one core."""
+
+
+@dataclass(frozen=True)
+class Decoders:
+    """Trained models of several seeds, at every saved step.
+
+    Attributes:
+        setting: how they were trained.
+        tokenizer: lower-cased words.
+        train: the text trained on.
+        held: whole documents never trained on, of all domains.
+        runs: by seed, what gives the parameters saved at a step.
+    """
+
+    setting: Setting
+    tokenizer: WordTokenizer
+    train: EncodedCorpus
+    held: EncodedCorpus
+    runs: tuple[Callable[[int], Any], ...]
+
+    @property
+    def model(self) -> Decoder:
+        return self.setting.model
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Saved updates, 0 for the start."""
+        return self.setting.training.saves
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """Of init and data order."""
+        return tuple(range(len(self.runs)))
+
+    def params(self, seed: int, step: int) -> Any:
+        """Parameters, float32: of the start at step 0, which is the untrained network of this seed."""
+        return self.runs[seed](step)
+
+    def words_seen(self, step: int) -> int:
+        """Words predicted up to a step."""
+        return step * self.setting.training.predicted
+
+
+def decoders(
+    size: Size,
+    seeds: int | None = None,
+    keep: Path | None = None,
+    progress: Callable[[str], None] = silent,
+) -> Decoders:
+    """Train the models, or take those that are kept.
+
+    Args:
+        size: "tiny" or "normal".
+        seeds: how many; None takes those of the setting.
+        keep: folder in which every run has its own; a killed run goes on, a finished one is read. None trains in
+            memory and leaves nothing.
+        progress: called with a line of text after each model.
+
+    Raises:
+        ValueError: where the text is not there, naming what to set.
+    """
+    setting = SETTINGS[size]
+    tokenizer, train, held = _texts(setting)
+    need = memory_estimate(setting.model, setting.training, train.vocab) / GIB
+    runs = []
+    for seed in range(setting.seeds if seeds is None else seeds):
+        runs.append(_run(setting, train, held, seed, None if keep is None else keep / f"seed-{seed}"))
+        progress(f"decoder {seed}: {setting.training.steps} updates (about {need:.2g} GiB)")
+    return Decoders(setting, tokenizer, train, held, tuple(runs))
+
+
+def _texts(setting: Setting) -> tuple[WordTokenizer, EncodedCorpus, EncodedCorpus]:
+    if setting.characters is None:
+        found = list(documents(pile_files()))
+    else:
+        text = python_documentation()[: setting.characters]
+        found = [Document(text[at : at + SECTION], "") for at in range(0, len(text), SECTION)]
+    order = np.random.default_rng(0).permutation(len(found))  # held-out text is of all domains
+    found = [found[at] for at in order]
+    tokenizer = _tokenizer([document.text for document in found], setting)
+    train, held = encode(found, tokenizer).split(setting.held_out)
+    return tokenizer, train, held
+
+
+def _tokenizer(texts: list[str], setting: Setting) -> WordTokenizer:
+    frequent = word_level(texts, setting.vocab)
+    known = [frequent.token(id) for id in range(2, frequent.vocab)]
+    there = {word for text in texts for word in words(text)} if setting.also else set()
+    return WordTokenizer([*known, *(word for word in setting.also if word in there and word not in set(known))])
+
+
+def _run(
+    setting: Setting, train: EncodedCorpus, held: EncodedCorpus, seed: int, out: Path | None
+) -> Callable[[int], Any]:
+    settings = replace(setting.training, init_seed=seed, data_seed=seed)
+    if out is None:
+        trajectory = pretrain(setting.model, train, settings, held=held).trajectory
+        return partial(_saved, settings.saves, trajectory)
+    pretrain(setting.model, train, settings, held=held, out=out, resume=resumable(out), keep=_nothing)
+    return partial(read_params, out)
+
+
+def _nothing(params: Any) -> dict[str, Any]:
+    """The folder holds the parameters already."""
+    return {}
+
+
+def _saved(steps: tuple[int, ...], trajectory: Trajectory, step: int) -> Any:
+    return jax.tree.map(lambda leaf: leaf[steps.index(step)], trajectory.ys)

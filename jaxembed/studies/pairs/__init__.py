@@ -1,0 +1,1 @@
+"""Tables of pairs of symbols: modular tables, bases, weight decay, label noise."""

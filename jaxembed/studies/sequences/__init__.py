@@ -1,0 +1,1 @@
+"""Networks on generated sequences: sufficient statistics, beliefs, hypotheses, topics."""

@@ -1,0 +1,1 @@
+"""Small models and theories: composite tasks, ladders, horizons, closed forms."""

@@ -1,0 +1,57 @@
+"""The reasoning-bias study at size tiny."""
+
+import numpy as np
+import pytest
+
+from jaxembed.studies.small.reasoning_bias import PARTS, reasoning_bias
+from jaxembed.studies.small.reasoning_checks import normal
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def watched():
+    lines = []
+    return reasoning_bias("tiny", seeds=2, progress=lines.append), lines
+
+
+def test_one_line_of_progress_a_chunk(watched):
+    result, lines = watched
+    per_chunk = result.setting.steps_per_save * result.setting.saves_per_chunk
+    runs = [*result.runs.values(), result.control]
+    assert len(lines) == sum(run.steps[-1] for run in runs) // per_chunk
+
+
+def test_training_stops_once_all_seeds_have_learned_to_reason(watched):
+    result, _ = watched
+    chunk = result.setting.saves_per_chunk
+    for run in result.runs.values():
+        best = run.values["reasoning"].min(axis=1)
+        before = run.values["reasoning"][:, :-chunk].min(axis=1)
+        assert np.all(best < result.setting.target) and not np.all(before < result.setting.target)
+
+
+def test_small_weights_start_at_the_uniform_prediction(watched):
+    result, _ = watched
+    for part in PARTS:
+        start = result.runs[result.small].values[part][:, 0]
+        np.testing.assert_allclose(start, np.log(result.setting.task.vocab), atol=0.05)
+
+
+def test_checks_pass_at_tiny(watched):
+    result, _ = watched
+    assert not [check for check in result.checks() if not check.passed]
+
+
+def test_the_published_figures_read_the_same_run(watched):
+    result, _ = watched
+    checks = {check.name: check for check in normal(result)}
+    assert len(checks) == 6
+    memory = result.runs[0.3].at("memory", result.at_target(0.3)).mean()
+    assert checks["gamma 0.3: memory loss where the reasoning loss is 1"].got.startswith(f"{memory:.2f}")
+
+
+def test_the_control_trains_as_long_and_does_not_reason(watched):
+    result, _ = watched
+    assert result.control.steps[-1] == result.runs[result.small].steps[-1]
+    assert result.control.values["reasoning"][:, -1].min() > result.setting.target

@@ -120,6 +120,11 @@ def train(
     return advance(loss, optimizer, start(params0, optimizer, key), gaps, dt=dt, save=save)[1]
 
 
+def single_precision(tree: Any) -> Any:
+    """The tree with its floating leaves in float32, the precision networks train in, whatever their data is in."""
+    return jax.tree.map(lambda x: x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
 def _save_steps(steps_per_save: int | None, num_saves: int | None, save_steps: Any) -> np.ndarray:
     if save_steps is None:
         if steps_per_save is None or num_saves is None or steps_per_save < 1 or num_saves < 1:

@@ -1,15 +1,13 @@
 """A number over seeds beside the same number of its control."""
 
 from dataclasses import dataclass
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ..decoding import silent as silent
+from ..base import silent as silent
 from ..observables import summary
+from ..train import single_precision as single_precision
 
 UNDEFINED = "undefined"
 
@@ -83,12 +81,3 @@ def mean_and_interval(values: Float[np.ndarray, " seed"], digits: int = 2) -> st
 
 def _sd(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
-def single_precision(tree: Any) -> Any:
-    """Floating leaves in float32, the precision of the published runs, whatever the process computes in."""
-
-    def cast(x: Array) -> Array:
-        return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
-
-    return jax.tree.map(cast, tree)

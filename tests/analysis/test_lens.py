@@ -18,7 +18,7 @@ from jaxembed.analysis.lens import (
 from jaxembed.corpus import corpus_of
 from jaxembed.models import Decoder, gpt2
 from jaxembed.observables import divergence, entropy, rank, surprisal
-from jaxembed.studies.measured import single_precision
+from jaxembed.train import single_precision
 
 VOCAB, LENGTH = 50, 8
 MODELS = {

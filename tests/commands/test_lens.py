@@ -14,7 +14,7 @@ from jaxembed.analysis.lens import lens_logits
 from jaxembed.corpus import word_level
 from jaxembed.models import qwen2
 from jaxembed.models.hugging_face import write_model
-from jaxembed.studies.measured import single_precision
+from jaxembed.train import single_precision
 
 TEXT = "the cat sat on the mat and the dog sat by the door while rain fell"
 MODEL = qwen2(16, 2, 2, 2, 32, tied=False, max_positions=20, init_scale=0.3)

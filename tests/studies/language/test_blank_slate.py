@@ -26,7 +26,7 @@ from jaxembed.studies.language.blank_slate_levels import (
 from jaxembed.studies.language.blank_slate_texts import SIZES, made_senses, made_similarity, plurals, yardsticks_of
 from jaxembed.studies.language.blank_slate_vectors import VectorSetting
 from jaxembed.studies.language.decoders import SETTINGS, Decoders
-from jaxembed.studies.measured import single_precision
+from jaxembed.train import single_precision
 from jaxembed.words.vectors import WordVectors
 
 FLOAT32_LEG = "the study refuses float32"

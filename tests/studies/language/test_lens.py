@@ -19,8 +19,8 @@ from jaxembed.studies.language.lens_cells import (
     witten_bell_at,
 )
 from jaxembed.studies.language.lens_early import SHUFFLED, directions, motion
-from jaxembed.studies.measured import single_precision
 from jaxembed.theory import next_token
+from jaxembed.train import single_precision
 
 VOCAB, LENGTH = 20, 6
 MODEL = qwen2(16, 1, 2, 2, 16, tied=False, init_scale=0.3)

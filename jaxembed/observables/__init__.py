@@ -22,6 +22,7 @@ from .correlation import spearman as spearman
 from .cosine import centred as centred
 from .cosine import cosine as cosine
 from .cosine import pair_cosines as pair_cosines
+from .crossing import crossing as crossing
 from .next_token import Readings as Readings
 from .next_token import divergence as divergence
 from .next_token import entropy as entropy

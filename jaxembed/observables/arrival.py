@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from .crossing import crossing
 from .summary import summary
 
 Curves = Float[np.ndarray, "seed time"]
@@ -95,7 +96,7 @@ def arrival(
     there = (rise > 0) & (ends - null > np.maximum(margin, 0 if final is None else share * rise))
     above = scores - np.broadcast_to(null, ends.shape)[:, None]
     shares = above / np.where(there, rise, np.nan)[:, None]
-    times = np.array([_crossing(ts, row, share) if ok else np.nan for row, ok in zip(shares, there, strict=True)])
+    times = np.array([_last_crossing(ts, row, share) if ok else np.nan for row, ok in zip(shares, there, strict=True)])
     at_once = there & ~(shares < share).any(axis=1)
     return Arrival(times, at_once)
 
@@ -111,12 +112,12 @@ def before(first: Arrival, second: Arrival) -> float:
     return float(np.mean(a < b))
 
 
-def _crossing(ts: np.ndarray, shares: np.ndarray, share: float) -> float:
+def _last_crossing(ts: np.ndarray, shares: np.ndarray, share: float) -> float:
     below = np.flatnonzero(shares < share)
     if len(below) == 0:
         return float(ts[0])
     last = below[-1]
-    part = (share - shares[last]) / (shares[last + 1] - shares[last])
+    part = crossing(np.array([0.0, 1.0]), shares[last : last + 2], share)
     start, end = ts[last], ts[last + 1]
     if start == 0:
         return float(part * end)

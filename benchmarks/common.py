@@ -8,6 +8,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from rich.console import Console
-from rich.table import Table
 
 from jaxembed.studies import Study, evidence_table, short
-from jaxembed.studies.check import Check
+from jaxembed.tables import Table
 
 FIGURES = Path(__file__).parent / "results"
 
@@ -50,28 +50,42 @@ def arguments(
     return parser.parse_args()
 
 
+@dataclass(frozen=True)
+class Check:
+    """One figure of a speed script: what was asked, what came out with what varied, whether that is enough."""
+
+    name: str
+    asked: str
+    got: str
+    passed: bool
+
+
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 160) -> None:
-    """Print a study's table."""
-    table = Table(title=title)
-    for column in header:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*row)
-    Console(width=width).print(table)
+    """Print a table."""
+    Console(width=width).print(Table(title, header, rows).rich())
+
+
+def checks_table(title: str, checks: Sequence[Check]) -> Table:
+    """Every figure with what was asked."""
+    rows = [(check.name, check.asked, check.got, "ok" if check.passed else "SHORT") for check in checks]
+    return Table(title, ("figure", "asked", "got", ""), rows)
 
 
 def finish(title: str, checks: Sequence[Check]) -> None:
     """Print every figure with what was asked and leave with 1 where one falls short."""
-    table = Table(title=f"{title} (jax {jax.__version__}, {jax.devices()[0].device_kind})")
-    for column in ("figure", "asked", "got", ""):
-        table.add_column(column, overflow="fold")
-    for check in checks:
-        table.add_row(check.name, check.asked, check.got, "ok" if check.passed else "SHORT")
-    Console(width=160).print(table)
-    short = [check.name for check in checks if not check.passed]
-    if short:
-        print(f"{len(short)} of {len(checks)} figures fall short: {'; '.join(short)}", file=sys.stderr)
-    raise SystemExit(1 if short else 0)
+    device = f"jax {jax.__version__}, {jax.devices()[0].device_kind}"
+    Console(width=160).print(checks_table(f"{title} ({device})", checks).rich())
+    short_of = [check.name for check in checks if not check.passed]
+    if short_of:
+        print(f"{len(short_of)} of {len(checks)} figures fall short: {'; '.join(short_of)}", file=sys.stderr)
+    raise SystemExit(1 if short_of else 0)
+
+
+def write_page(path: Path, parts: Sequence[str | Table]) -> None:
+    """Write paragraphs and tables as a page, in a folder that is made for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = [part.markdown().rstrip() if isinstance(part, Table) else part for part in parts]
+    path.write_text("\n\n".join(told) + "\n", encoding="utf-8")
 
 
 COLOURS = ("#0b6fa4", "#d9541e", "#3a8f3a", "#7b52ab", "#555555")

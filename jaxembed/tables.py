@@ -68,6 +68,17 @@ def extremes(values: Float[np.ndarray, "..."], spec: str = ".3g", between: str =
     return low if low == high else f"{low}{between}{high}"
 
 
+def middle(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
+    """ "median [smallest .. largest]", as of times.
+
+    >>> middle(np.array([1.0, 1.5, 4.0]))
+    '1.50 [1.00 .. 4.00]'
+    """
+    x = np.asarray(values, np.float64)
+    ends = f"{number(x.min(), spec)} .. {number(x.max(), spec)}"
+    return f"{number(np.median(x), spec)} [{ends}]"
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of text.

@@ -1,8 +1,17 @@
 """Strict settings for every test: float64, no silent broadcasting or promotion, shapes checked at run time."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # Most of the time is compiling. Workers and the commands that tests start inherit one cache, made for this run.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="jaxembed-compiled-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 FLOAT32_LEG = os.environ.get("JAXEMBED_TEST_DTYPE") == "float32"
 
 import jax  # noqa: E402

@@ -23,11 +23,11 @@ from jaxembed.observables.at_scale._identities import Similarity, pair_product, 
 from jaxembed.observables.at_scale._scan import Plan, block_size, scan
 from jaxembed.observables.at_scale.alignment import GROUPS
 from jaxembed.observables.at_scale.blockwise import BUDGET, correlation, deviations, floors, units_of_same_tokens
-from jaxembed.studies.check import Check
+from jaxembed.tables import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish, show
+from common import Check, arguments, finish, show, write_page
 
 WIDTH, TOP = 256, 10
 HEADER = ("what", "seconds", "Gflop/s of products", "of the product's rate", "peak memory, GiB")
@@ -135,9 +135,8 @@ def timed(call: Callable[[], object]) -> tuple[float, object]:
 
 
 def write(path: Path, title: str, rows: list[tuple[str, ...]]) -> None:
-    lines = [f"{title}. Median rate, least time; peak memory of the whole process up to then.", ""]
-    lines += [f"| {' | '.join(line)} |" for line in (HEADER, ("---",) * len(HEADER), *rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    note = f"{title}. Median rate, least time; peak memory of the whole process up to then."
+    write_page(path, [note, Table(title, HEADER, rows)])
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxembed.studies.check import Check
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish, show
+from common import Check, arguments, checks_table, finish, show, write_page
+
+from jaxembed.tables import Table, middle
 
 WORKER = Path(__file__).with_name("_counting_side.py")
 ONE, TWO = "jaxembed, 1 core", "jaxembed, 2 cores"
@@ -124,14 +124,14 @@ def checks(sides: dict[str, Side], setting: Setting) -> list[Check]:
         if theirs and ONE in sides:
             ratios = np.min(theirs, axis=0) / sides[ONE].seconds()
             median = float(np.median(ratios))
-            found.append(Check(f"one core against {rival}", f">= {times:g}x", _spread(ratios) + "x", median >= times))
+            found.append(Check(f"one core against {rival}", f">= {times:g}x", middle(ratios) + "x", median >= times))
     if ONE in sides:
         extra = sides[ONE].seen[0]["extra"] / 1e9
         found.append(Check("memory above the tokens", "<= 0.6 GB", f"{extra:.2f} GB", extra <= 0.6))
     if ONE in sides and TWO in sides:
         ratios = sides[ONE].seconds() / sides[TWO].seconds()
         median = float(np.median(ratios))
-        found.append(Check("two cores against one", ">= 1.5x", _spread(ratios) + "x", median >= 1.5))
+        found.append(Check("two cores against one", ">= 1.5x", middle(ratios) + "x", median >= 1.5))
     return found
 
 
@@ -144,12 +144,8 @@ def rows(sides: dict[str, Side], setting: Setting) -> list[list[str]]:
         extra, first = side.seen[0]["extra"] / 1e9, side.facts["first"]
         busy = setting.tokens / 1e6 / statistics.median(seen["cpu"] for seen in side.seen)
         facts = [f"{busy:.1f}", f"{extra:.2f}", f"{got:.0%}", f"{first:.1f}", side.facts["version"]]
-        table.append([name, _spread(rates), *facts])
+        table.append([name, middle(rates), *facts])
     return table
-
-
-def _spread(values: np.ndarray) -> str:
-    return f"{np.median(values):.2f} [{values.min():.2f} .. {values.max():.2f}]"
 
 
 HEADER = [
@@ -164,28 +160,15 @@ HEADER = [
 
 
 def save(path: Path, setting: Setting, table: list[list[str]], found: list[Check], load: str) -> None:
-    lines = [
-        "# Counting next tokens",
-        "",
-        f"{setting.tokens:,} Zipf tokens, vocabulary {setting.vocab:,}, {setting.rounds} rounds; {load}.",
-        "",
-        *_markdown(HEADER, table),
-        "",
-        *_markdown(
-            ["figure", "asked", "got", ""], [[c.name, c.asked, c.got, "ok" if c.passed else "SHORT"] for c in found]
-        ),
-        "",
-        "A processor second: million tokens in one, summed over cores; it suffers least from other programs. Extra GB:",
-        "largest resident size during the first count less that before it, tokens already in memory. Of its cores:",
-        "processor time over wall time and cores; well below 100 % means that others used them. First call: on 1,000",
-        "tokens, left out of the rates; ours compiles there, or reads what was compiled before.",
-    ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _markdown(header: list[str], table: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *table)]
+    note = (
+        "A processor second: million tokens in one, summed over cores; it suffers least from other programs. Extra\n"
+        "GB: largest resident size during the first count less that before it, tokens already in memory. Of its cores:\n"
+        "processor time over wall time and cores; well below 100 % means that others used them. First call: on 1,000\n"
+        "tokens, left out of the rates; ours compiles there, or reads what was compiled before."
+    )
+    sizes = f"{setting.tokens:,} Zipf tokens, vocabulary {setting.vocab:,}, {setting.rounds} rounds; {load}."
+    tables = [Table(sizes, HEADER, table), checks_table("counting speed", found)]
+    write_page(path, ["# Counting next tokens", sizes, *tables, note])
 
 
 def main() -> None:

@@ -7,10 +7,9 @@ two slices PyTorch trains a few seeds for as many steps, so that both sides meet
 """
 
 import os
-import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,12 @@ import optax
 import jaxembed as je
 from jaxembed.ensemble import choose_mapping, ensemble
 from jaxembed.machine import cores
-from jaxembed.studies.check import Check
+from jaxembed.tables import middle
 from jaxembed.train import advance, start
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish
+from common import Check, arguments, finish
 
 GAMMA, ADAMW = 0.5, {"learning_rate": 1e-3, "weight_decay": 1e-2}
 
@@ -115,7 +114,7 @@ def race(setting: Setting) -> list[Check]:
     for column, loop in enumerate(loops, start=1):
         how = f"{loop.threads} thread(s), AdamW {loop.flavour}; {seeds} of {setting.seeds} seeds run"
         _line("PyTorch", seen[:, column], loop.losses, how)
-    print(f"  ratio     {_spread(ratios)}; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
+    print(f"  ratio     {middle(ratios, '.3f')}; load of the machine {os.getloadavg()[0]:.1f}", flush=True)
     theirs = np.concatenate([loop.losses for loop in loops])
     return [_same_problem(setting, ours.losses, theirs), *_fast_enough(setting, float(np.median(ratios)))]
 
@@ -152,11 +151,7 @@ def _clocks(call: Callable[[], Any]) -> tuple[float, float]:
 
 def _line(side: str, seen: np.ndarray, losses: np.ndarray, how: str) -> None:
     loss = f"{losses.mean():.4f} ± {losses.std():.4f}"
-    print(f"  {side:9} {_spread(seen[:, 0])}  cpu {np.median(seen[:, 1]):7.3f}  loss {loss}  {how}")
-
-
-def _spread(values: Sequence[float] | np.ndarray) -> str:
-    return f"{statistics.median(values):8.3f} [{min(values):.3f} .. {max(values):.3f}]"
+    print(f"  {side:9} {middle(seen[:, 0], '.3f')}  cpu {np.median(seen[:, 1]):7.3f}  loss {loss}  {how}")
 
 
 def main() -> None:

@@ -23,12 +23,11 @@ import numpy as np
 
 import jaxembed as je
 from jaxembed.base import checked_dataset
-from jaxembed.studies.check import Check
 from jaxembed.theory import expansion
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish
+from common import Check, arguments, finish
 
 MODES = ("jvp", "jet")
 

@@ -21,11 +21,10 @@ import optax
 
 import jaxembed as je
 from jaxembed.base import Dataset, Trajectory, checked_dataset
-from jaxembed.studies.check import Check
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish
+from common import Check, arguments, finish
 
 WANTED, SAVES = 1e-4, 10
 SOLVERS = ("tsit5", "dopri5", "dopri8")

@@ -25,12 +25,12 @@ from jaxembed.machine import cores
 from jaxembed.models import Categorical, SequenceTransformer
 from jaxembed.models._sequence_module import sinusoids
 from jaxembed.processes import HiddenMarkov
-from jaxembed.studies.check import Check
+from jaxembed.tables import middle
 from jaxembed.train import advance, start
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish
+from common import Check, arguments, checks_table, finish, write_page
 
 ASKED = 0.65
 AGREE = 1e-3
@@ -116,7 +116,7 @@ def race(setting: Setting, ours: Ours, device: str) -> tuple[list[str], list[Che
     predicted = setting.recipe.predicted
     lines = [_row(name, s, b, predicted) for name, s, b in zip(("jaxembed", "PyTorch"), seconds, busy, strict=True)]
     lines.append(
-        f"ratio {_spread(ratios)} over {setting.rounds} turns; of processor time "
+        f"ratio {middle(ratios)} over {setting.rounds} turns; of processor time "
         f"{np.median(busy[1]) / np.median(busy[0]):.2f}; {cores()} core(s) and threads on both sides; "
         f"load {os.getloadavg()[0]:.1f}"
     )
@@ -179,11 +179,7 @@ def _fast_enough(setting: Setting, ratio: float) -> list[Check]:
 
 
 def _row(name: str, seconds: list[float], busy: list[float], predicted: int) -> str:
-    return f"{name:9} tokens/s {_spread(predicted / np.asarray(seconds), 0)}  cpu s/update {np.median(busy):.3f}"
-
-
-def _spread(values: np.ndarray, digits: int = 2) -> str:
-    return f"{np.median(values):.{digits}f} [{min(values):.{digits}f} .. {max(values):.{digits}f}]"
+    return f"{name:9} tokens/s {middle(predicted / np.asarray(seconds), '.0f')}  cpu s/update {np.median(busy):.3f}"
 
 
 def main() -> None:
@@ -215,12 +211,9 @@ def _write(path: Path, lines: list[str], checks: list[Check]) -> None:
         f"{datetime.now(UTC):%Y-%m-%d}, {jax.devices()[0].device_kind}, {cores()} core(s), jax {jax.__version__}; "
         "`python benchmarks/speed/latent.py`"
     )
-    rows = [f"| {check.name} | {check.asked} | {check.got} | {'ok' if check.passed else 'SHORT'} |" for check in checks]
-    table = ["| figure | asked | got | |", "| --- | --- | --- | --- |", *rows, ""]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        "\n".join([head, "", "# Speed of training on a process", "", *table, *(f"- {line}" for line in lines), ""])
-    )
+    title = "Speed of training on a process"
+    lines = "\n".join(f"- {line}" for line in lines)
+    write_page(path, [head, f"# {title}", checks_table(title, checks), lines])
 
 
 if __name__ == "__main__":

@@ -26,11 +26,11 @@ from jaxembed.language.step import advance, start
 from jaxembed.machine import cores
 from jaxembed.models import Decoder, qwen2
 from jaxembed.models.hugging_face import write_model
-from jaxembed.studies.check import Check
+from jaxembed.tables import middle
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from common import arguments, finish
+from common import Check, arguments, checks_table, finish, write_page
 
 ASKED, AIM = 0.9, 1.2
 AGREE = 1e-3
@@ -150,7 +150,7 @@ def race(setting: Setting) -> tuple[list[str], list[Check]]:
     ratios, busy = np.divide(theirs.seconds, ours.seconds), np.median(theirs.busy) / np.median(ours.busy)
     lines = [_row(side, setting) for side in (ours, theirs)]
     lines.append(
-        f"ratio {_spread(ratios)} over {setting.rounds} turns; of processor time {busy:.2f}; "
+        f"ratio {middle(ratios)} over {setting.rounds} turns; of processor time {busy:.2f}; "
         f"{cores()} core(s) and threads on both sides; load {loads[0]:.1f} to {loads[1]:.1f}"
     )
     lines.append(
@@ -208,11 +208,7 @@ def _rate(side: Side, setting: Setting) -> float:
 
 def _row(side: Side, setting: Setting) -> str:
     rates = setting.batch * setting.length / np.asarray(side.seconds)
-    return f"{side.name:12} tokens/s {_spread(rates, 0)}  cpu s/update {np.median(side.busy):.3f}  {side.how}"
-
-
-def _spread(values: np.ndarray, digits: int = 2) -> str:
-    return f"{np.median(values):.{digits}f} [{min(values):.{digits}f} .. {max(values):.{digits}f}]"
+    return f"{side.name:12} tokens/s {middle(rates, '.0f')}  cpu s/update {np.median(side.busy):.3f}  {side.how}"
 
 
 def main() -> None:
@@ -241,10 +237,8 @@ def main() -> None:
 
 
 def _write(path: Path, lines: list[str], checks: list[Check]) -> None:
-    rows = [f"| {check.name} | {check.asked} | {check.got} | {'ok' if check.passed else 'SHORT'} |" for check in checks]
-    head = [f"# Training speed (jax {jax.__version__}, {jax.devices()[0].device_kind})", ""]
-    table = ["| figure | asked | got | |", "| --- | --- | --- | --- |", *rows, ""]
-    path.write_text("\n".join([*head, *table, *(f"- {line}" for line in lines), ""]))
+    title = f"# Training speed (jax {jax.__version__}, {jax.devices()[0].device_kind})"
+    write_page(path, [title, checks_table(title, checks), "\n".join(f"- {line}" for line in lines)])
 
 
 if __name__ == "__main__":

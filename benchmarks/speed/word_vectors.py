@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from jaxembed.observables import subspace_overlap
-from jaxembed.studies.check import Check
+from jaxembed.tables import Table
 from jaxembed.words import Convention, cooccurrence, quadratic_target, word_text
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import jax
-from common import arguments, finish, show
+from common import Check, arguments, finish, show, write_page
 from word_sides import OPTIONS, Made, Side, analogies, corpus, make, similarity
 
 PEERS = (
@@ -91,13 +91,6 @@ def tiny_checks(made: Made, text: Path) -> list[Check]:
     return [Check("overlap with the eigenvectors of numpy", asked, got, overlap >= 0.99)]
 
 
-def save(path: Path, header: tuple[str, ...], table: list[list[str]], note: str) -> None:
-    """The table with date, device and versions."""
-    lines = [f"| {' | '.join(row)} |" for row in (list(header), ["---"] * len(header), *table)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join([note, "", *lines, ""]), encoding="utf-8")
-
-
 def main() -> None:
     args = arguments("Word vectors from counts against gensim.", **OPTIONS)
     before = os.getloadavg()[0]
@@ -122,7 +115,7 @@ def main() -> None:
         "eigenpairs of largest value; intervals over word pairs of the questions."
     )
     show("word vectors", header, table, width=220)
-    save(args.out / "word_vectors.md", header, table, note)
+    write_page(args.out / "word_vectors.md", [note, Table("word vectors", header, table)])
     finish("word vectors against gensim", found)
 
 

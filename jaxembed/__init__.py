@@ -1,14 +1,8 @@
 """jaxembed: how embeddings form, theory and simulation on one clock."""
 
-from . import corpus as corpus
-from . import decoding as decoding
-from . import models as models
-from . import observables as observables
-from . import probes as probes
-from . import processes as processes
-from . import tasks as tasks
-from . import theory as theory
-from . import words as words
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .base import Dataset as Dataset
 from .base import Trajectory as Trajectory
 from .compare import Comparison as Comparison
@@ -31,3 +25,56 @@ from .statistics import same as same
 from .statistics import sequence_signatures as sequence_signatures
 from .statistics import signatures as signatures
 from .train import train as train
+
+if TYPE_CHECKING:
+    from . import analysis as analysis
+    from . import corpus as corpus
+    from . import decoding as decoding
+    from . import language as language
+    from . import ledger as ledger
+    from . import losses as losses
+    from . import models as models
+    from . import observables as observables
+    from . import probes as probes
+    from . import processes as processes
+    from . import runs as runs
+    from . import statistics as statistics
+    from . import studies as studies
+    from . import tasks as tasks
+    from . import theory as theory
+    from . import words as words
+    from .runs import Experiment as Experiment
+    from .studies import Study as Study
+
+ROOMS = [
+    "analysis",
+    "corpus",
+    "decoding",
+    "language",
+    "ledger",
+    "losses",
+    "models",
+    "observables",
+    "probes",
+    "processes",
+    "runs",
+    "statistics",
+    "studies",
+    "tasks",
+    "theory",
+    "words",
+]
+"""Loaded when first used, so that `import jaxembed` stays light."""
+_NAMES = {"Experiment": "runs", "Study": "studies"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ROOMS:
+        return import_module(f".{name}", __name__)
+    if name in _NAMES:
+        return getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *ROOMS, *_NAMES})

@@ -161,10 +161,10 @@ HEADER = [
 
 def save(path: Path, setting: Setting, table: list[list[str]], found: list[Check], load: str) -> None:
     note = (
-        "A processor second: million tokens in one, summed over cores; it suffers least from other programs. Extra\n"
-        "GB: largest resident size during the first count less that before it, tokens already in memory. Of its cores:\n"
-        "processor time over wall time and cores; well below 100 % means that others used them. First call: on 1,000\n"
-        "tokens, left out of the rates; ours compiles there, or reads what was compiled before."
+        "A processor second: million tokens in one, summed over cores; it suffers least from other programs. "
+        "Extra GB: largest resident size during the first count less that before it, tokens already in memory. Of "
+        "its cores: processor time over wall time and cores; well below 100 % means that others used them. First "
+        "call: on 1,000 tokens, left out of the rates; ours compiles there, or reads what was compiled before."
     )
     sizes = f"{setting.tokens:,} Zipf tokens, vocabulary {setting.vocab:,}, {setting.rounds} rounds; {load}."
     tables = [Table(sizes, HEADER, table), checks_table("counting speed", found)]

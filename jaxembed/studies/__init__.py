@@ -12,7 +12,10 @@ from .evidence import verdict as verdict
 from .study import Run as Run
 from .study import Study as Study
 
-REGISTRY: tuple[str, ...] = ("small.ladder",)
+REGISTRY: tuple[str, ...] = (
+    "small.ladder",
+    "language.lens",
+)
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,19 +15,18 @@ from ...corpus.words import words
 from ...language import Pretraining, memory_estimate, pretrain, read_params, resumable
 from ...machine import GIB
 from ...models import Decoder, qwen2
-from ..check import Size
 from ..data import pile_files
-from ..measured import silent
+from ..study import Run
 
 AMBIGUOUS = ("bank", "apple", "java", "seal", "spring", "pitcher")
-"""Words whose senses are looked at; they are in the vocabulary however rare they are."""
+"""Words whose senses are studied; they are in the vocabulary however rare they are."""
 
 SECTION = 2_000
 """Characters of a document of the built-in text."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class DecodersSetting:
     """Text, model and training.
 
     Attributes:
@@ -38,7 +36,6 @@ class Setting:
         held_out: tokens of the held-out documents.
         model: the decoder.
         training: without its seeds.
-        seeds: of init and data order.
     """
 
     characters: int | None
@@ -47,29 +44,25 @@ class Setting:
     held_out: int
     model: Decoder
     training: Pretraining
-    seeds: int
 
 
-SETTINGS: dict[str, Setting] = {
-    "tiny": Setting(
-        60_000, 300, (), 1_000, qwen2(16, 2, 2, 2, 32, tied=False),
-        Pretraining(steps=60, batch=8, length=32, learning_rate=1e-2, warmup=5, save_steps=(0, 2, 5, 10, 20, 40, 60)),
-        2,
-    ),
-    "normal": Setting(
-        None, 10_000, AMBIGUOUS, 60_000, qwen2(128, 4, 4, 4, 344, tied=False),
-        Pretraining(steps=1800, batch=16, length=128, learning_rate=2e-3, warmup=50, accumulate=4,
-                    save_steps=(0, 2, 5, 10, 20, 35, 60, 100, 160, 250, 400, 600, 900, 1300, 1800)),
-        5,
-    ),
-}  # fmt: skip
-"""By size: seconds on the built-in text; 3.7 million words of The Pile, one in seven of them rare and read as unknown,
-about ten minutes a seed on one core."""
+BUILT_IN = DecodersSetting(
+    60_000, 300, (), 1_000, qwen2(16, 2, 2, 2, 32, tied=False),
+    Pretraining(steps=60, batch=8, length=32, learning_rate=1e-2, warmup=5, save_steps=(0, 2, 5, 10, 20, 40, 60)),
+)  # fmt: skip
+"""Seconds on the built-in text."""
+
+PILE = DecodersSetting(
+    None, 10_000, AMBIGUOUS, 60_000, qwen2(128, 4, 4, 4, 344, tied=False),
+    Pretraining(steps=1800, batch=16, length=128, learning_rate=2e-3, warmup=50, accumulate=4,
+                save_steps=(0, 2, 5, 10, 20, 35, 60, 100, 160, 250, 400, 600, 900, 1300, 1800)),
+)  # fmt: skip
+"""3.7 million words of The Pile, one in seven of them rare and read as unknown; about ten minutes a seed on one core."""
 
 
 @dataclass(frozen=True)
 class Decoders:
-    """Trained models of several seeds, at every saved step.
+    """Trained models of several seeds, of init and data order together, at every saved step.
 
     Attributes:
         setting: how they were trained.
@@ -79,7 +72,7 @@ class Decoders:
         runs: by seed, what gives the parameters saved at a step.
     """
 
-    setting: Setting
+    setting: DecodersSetting
     tokenizer: WordTokenizer
     train: EncodedCorpus
     held: EncodedCorpus
@@ -94,10 +87,9 @@ class Decoders:
         """Saved updates, 0 for the start."""
         return self.setting.training.saves
 
-    @cached_property
-    def seeds(self) -> tuple[int, ...]:
-        """Of init and data order."""
-        return tuple(range(len(self.runs)))
+    @property
+    def seeds(self) -> range:
+        return range(len(self.runs))
 
     def params(self, seed: int, step: int) -> Any:
         """Parameters, float32: of the start at step 0, which is the untrained network of this seed."""
@@ -108,61 +100,53 @@ class Decoders:
         return step * self.setting.training.predicted
 
 
-def decoders(
-    size: Size,
-    seeds: int | None = None,
-    keep: Path | None = None,
-    progress: Callable[[str], None] = silent,
-) -> Decoders:
+def decoders(setting: DecodersSetting, run: Run) -> Decoders:
     """Train the models, or take those that are kept.
 
-    Args:
-        size: "tiny" or "normal".
-        seeds: how many; None takes those of the setting.
-        keep: folder in which every run has its own; a killed run goes on, a finished one is read. None trains in
-            memory and leaves nothing.
-        progress: called with a line of text after each model.
+    In `run.keep` every model has a folder of its own: a killed run goes on, a finished one is read. Without it they are
+    trained in memory.
 
     Raises:
         ValueError: where the text is not there, naming what to set.
     """
-    setting = SETTINGS[size]
     tokenizer, train, held = _texts(setting)
     need = memory_estimate(setting.model, setting.training, train.vocab) / GIB
     runs = []
-    for seed in range(setting.seeds if seeds is None else seeds):
-        runs.append(_run(setting, train, held, seed, None if keep is None else keep / f"seed-{seed}"))
-        progress(f"decoder {seed}: {setting.training.steps} updates (about {need:.2g} GiB)")
+    for seed in range(run.seeds):
+        runs.append(_saves(setting, train, held, seed, run))
+        run.progress(f"decoder {seed}: {setting.training.steps} updates (about {need:.2g} GiB)")
     return Decoders(setting, tokenizer, train, held, tuple(runs))
 
 
-def _texts(setting: Setting) -> tuple[WordTokenizer, EncodedCorpus, EncodedCorpus]:
+def _texts(setting: DecodersSetting) -> tuple[WordTokenizer, EncodedCorpus, EncodedCorpus]:
     if setting.characters is None:
-        found = list(documents(pile_files()))
+        parts = list(documents(pile_files()))
     else:
         text = python_documentation()[: setting.characters]
-        found = [Document(text[at : at + SECTION], "") for at in range(0, len(text), SECTION)]
-    order = np.random.default_rng(0).permutation(len(found))  # held-out text is of all domains
-    found = [found[at] for at in order]
-    tokenizer = _tokenizer([document.text for document in found], setting)
-    train, held = encode(found, tokenizer).split(setting.held_out)
+        parts = [Document(text[at : at + SECTION], "") for at in range(0, len(text), SECTION)]
+    order = np.random.default_rng(0).permutation(len(parts))  # held-out text is of all domains
+    parts = [parts[at] for at in order]
+    tokenizer = _tokenizer([document.text for document in parts], setting)
+    train, held = encode(parts, tokenizer).split(setting.held_out)
     return tokenizer, train, held
 
 
-def _tokenizer(texts: list[str], setting: Setting) -> WordTokenizer:
+def _tokenizer(texts: list[str], setting: DecodersSetting) -> WordTokenizer:
     frequent = word_level(texts, setting.vocab)
     known = [frequent.token(id) for id in range(2, frequent.vocab)]
     there = {word for text in texts for word in words(text)} if setting.also else set()
     return WordTokenizer([*known, *(word for word in setting.also if word in there and word not in set(known))])
 
 
-def _run(
-    setting: Setting, train: EncodedCorpus, held: EncodedCorpus, seed: int, out: Path | None
+def _saves(
+    setting: DecodersSetting, train: EncodedCorpus, held: EncodedCorpus, seed: int, run: Run
 ) -> Callable[[int], Any]:
+    """What gives the parameters of one seed at a step."""
     settings = replace(setting.training, init_seed=seed, data_seed=seed)
-    if out is None:
+    if run.keep is None:
         trajectory = pretrain(setting.model, train, settings, held=held).trajectory
         return partial(_saved, settings.saves, trajectory)
+    out = run.keep / f"seed-{seed}"
     pretrain(setting.model, train, settings, held=held, out=out, resume=resumable(out), keep=_nothing)
     return partial(read_params, out)
 

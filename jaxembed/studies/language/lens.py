@@ -1,9 +1,13 @@
-"""From the embedding to the next token: how the distribution sharpens layer by layer and step by step."""
+"""From the embedding to the next token: how the distribution sharpens layer by layer and step by step.
+
+Decoders are read at every saved step through the plain lens, and at both ends through a learned one too, on held-out
+text; and what they say after single tokens is held against the pair counts of their training text.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
+from itertools import product
 from typing import Any
 
 import jax
@@ -13,118 +17,107 @@ from jaxtyping import Float, Int
 
 from ...analysis.lens import LensFit, fit_lens
 from ...corpus import EncodedCorpus
-from ...decoding._folder import kept_json
+from ...keep import kept_json
 from ...language import parameter_hash
 from ...language.order import cut
-from ...models import Decoder
+from ...observables import crossing
+from ...tables import Table, interval, number
 from ...theory.lens import untrained_divergence
-from ..check import Check, Size
-from ..measured import mean_and_interval, silent
-from .decoders import Decoders, decoders
-from .lens_cells import REFERENCES, Bigrams, bigrams, count_spearman, layer_values, token_values
+from ..evidence import Bound, Evidence, Size
+from ..study import DATA, Run, Study
+from .decoders import BUILT_IN, PILE, Decoders, DecodersSetting, decoders
 from .lens_early import GUESSES, SHUFFLED, THEORIES, directions
+from .lens_scores import REFERENCES, Bigrams, Values, bigrams, count_spearman, layer_values, token_values
 
-COLUMNS = ("entropy", "divergence", "swapped", "loss", "rank")
-HEADER = (
-    "model",
-    "read at",
-    "entropy",
-    "KL(final || layer)",
-    "the same, final of another position",
-    "held-out loss",
-    "median rank",
-)
-STEP_HEADER = (
-    "updates",
-    "words seen",
-    "entropy",
-    "held-out loss",
-    "read at the embedding",
-    "reading one token",
-    "one token: KL(uniform || model)",
-    "KL(unigram || model)",
-    "KL(bigram || model)",
-    "KL(shuffled bigram || model)",
-    "in context: KL(bigram || model)",
-    "R_cos with bigrams",
-    "rank correlation with bigrams",
-)
-EVENT_HEADER = ("mark", "thousand words seen", "seeds that pass it")
-MOTION_HEADER = ("updates", *(f"{name}{ending}" for name in (*THEORIES, *GUESSES) for ending in ("", SHUFFLED)))
+COLUMNS = {"entropy": "entropy", "divergence": "KL(final || layer)", "swapped": "the same, final of another position",
+           "loss": "held-out loss", "rank": "median rank"}  # fmt: skip
+COUNTS = ("held-out loss of counts (Witten-Bell)", "KL(bigram || reference)", "R_cos with the bigrams",
+          "rank correlation with the bigram counts")  # fmt: skip
+DIRECTIONS = (*THEORIES, *GUESSES)
 
 
 @dataclass(frozen=True)
-class Setting:
+class LensSetting:
     """What is read.
 
     Attributes:
+        decoders: that are read.
         sequences: of held-out text.
         length: tokens that a sequence predicts.
         tokens: frequent tokens that are read alone.
         targets: next tokens over which directions are compared.
         fit: of the learned lenses.
+        angle: how far the untrained KL may be from (R5), relative: few tokens are few draws of the head.
+        long: whether the models see enough text to be held against its counts.
     """
 
+    decoders: DecodersSetting
     sequences: int
     length: int
     tokens: int
     targets: int
     fit: LensFit
+    angle: float
+    long: bool
 
 
-SETTINGS: dict[str, Setting] = {
-    "tiny": Setting(16, 32, 60, 120, LensFit(steps=25, batch=4, length=32, learning_rate=1e-2)),
-    "normal": Setting(16, 128, 400, 1000, LensFit(steps=80, batch=2, length=128)),
+SETTINGS: dict[Size, LensSetting] = {
+    "tiny": LensSetting(BUILT_IN, 16, 32, 60, 120, LensFit(25, 4, 32, 1e-2), 0.3, False),
+    "quick": LensSetting(PILE, 16, 128, 400, 1000, LensFit(80, 2, 128), 0.05, True),
 }
 
 
 @dataclass(frozen=True)
 class LensResult:
-    """Readings of every seed and saved step.
+    """Scores of every seed and saved step.
 
     Attributes:
-        size: of the study.
         setting: what is read.
-        model: the decoder.
-        steps: `[time]`, updates.
-        words: `[time]`, words predicted up to there.
         plain: by seed and step, see `layer_values`.
         learned: the same through a learned lens, by seed, at the first and at the last step.
         tokens: by seed and step, see `token_values`.
-        floors: held-out loss of the distributions that counts of the training text give.
-        divergences: KL(bigram || reference) by reference, weighted with the tokens' frequency.
-        spearmans: rank correlation of a reference with the bigram counts, among the followers seen.
-        r_cos: R_cos of the shuffled corpus's bigrams, and of the bigrams of two halves of the text, with themselves.
+        counts: by `COUNTS` and reference, what the counts give by themselves.
     """
 
-    size: Size
-    setting: Setting
-    model: Decoder
-    steps: Int[np.ndarray, " time"]
-    words: Int[np.ndarray, " time"]
-    plain: tuple[tuple[dict[str, Any], ...], ...]
-    learned: tuple[tuple[dict[str, Any], ...], ...]
-    tokens: tuple[tuple[dict[str, Any], ...], ...]
-    floors: dict[str, float]
-    divergences: dict[str, float]
-    spearmans: dict[str, float]
-    r_cos: dict[str, float]
+    setting: LensSetting
+    plain: tuple[tuple[Values, ...], ...]
+    learned: tuple[tuple[Values, ...], ...]
+    tokens: tuple[tuple[Values, ...], ...]
+    counts: dict[str, dict[str, float]]
 
-    def layers(self, name: str) -> Float[np.ndarray, "seed time layer"]:
-        """One reading of the plain lens at every depth; of a null, without the last axis."""
-        return np.array([[values[name] for values in seed] for seed in self.plain], float)
+    @property
+    def steps(self) -> Int[np.ndarray, " time"]:
+        """Saved updates."""
+        return np.array(self.setting.decoders.training.saves)
 
-    def fitted(self, name: str) -> Float[np.ndarray, "seed time layer"]:
-        """The same through the learned lens, at the first and at the last step."""
-        return np.array([[values[name] for values in seed] for seed in self.learned], float)
+    @property
+    def words(self) -> Int[np.ndarray, " time"]:
+        """Words predicted up to each."""
+        return self.steps * self.setting.decoders.training.predicted
+
+    def layers(self, name: str, learned: bool = False) -> Float[np.ndarray, "seed time layer"]:
+        """One score of a lens at every depth, of the learned one at first and last step; of a null, without depths."""
+        return np.array(
+            [[values[name] for values in seed] for seed in (self.learned if learned else self.plain)], float
+        )
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Held-out loss of the distributions that counts of the training text give."""
+        return self.counts[COUNTS[0]]
+
+    @property
+    def divergences(self) -> dict[str, float]:
+        """KL(bigram || reference), weighted with the tokens' frequency."""
+        return self.counts[COUNTS[1]]
 
     def single(self, name: str, part: str | None = None) -> Float[np.ndarray, "seed time"]:
-        """One measure of what the model says after single tokens, and of which reference."""
+        """One score of what the model says after single tokens, and of which reference."""
         return np.array([[v[name] if part is None else v[name][part] for v in seed] for seed in self.tokens], float)
 
     def fall(self, at: int, learned: bool = False) -> Float[np.ndarray, " seed"]:
         """KL to the final distribution at the embedding less that before the last block, in nats."""
-        values = (self.fitted if learned else self.layers)("divergence")[:, at]
+        values = self.layers("divergence", learned)[:, at]
         return values[:, 0] - values[:, -2]
 
     def gained(self, at: int) -> Float[np.ndarray, " seed"]:
@@ -132,102 +125,13 @@ class LensResult:
         loss = self.layers("loss")[:, at]
         return loss[:, 0] - loss[:, -1]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every layer of the untrained and of the trained model, in the order of `HEADER`."""
-        found = []
-        for name, at, source in (
-            ("untrained", 0, self.layers),
-            ("trained", -1, self.layers),
-            ("untrained, learned lens", 0, self.fitted),
-            ("trained, learned lens", -1, self.fitted),
-        ):
-            values = {column: source(column)[:, at] for column in COLUMNS}
-            for layer in range(values["divergence"].shape[1]):
-                found.append((name, layer_name(layer), *(mean_and_interval(values[c][:, layer], 3) for c in COLUMNS)))
-            for null in ("random", "unigram", "uniform"):
-                if source == self.layers:
-                    value = mean_and_interval(self.layers(null)[:, at], 3)
-                    found.append((name, f"null: {null}", "", value, "", "", ""))
-        return found  # fmt: skip
-
-    def step_rows(self) -> list[tuple[str, ...]]:
-        """Every saved step, in the order of `STEP_HEADER`."""
-        entropy, loss = self.layers("entropy")[:, :, -1], self.layers("loss")
-        series = [entropy, loss[:, :, -1], loss[:, :, 0], self.single("loss")]
-        series += [self.single("alone", name) for name in REFERENCES]
-        series += [self.single("context", "bigram"), self.single("r_cos", "bigram"), self.single("spearman", "bigram")]
-        return [
-            (f"{step:,}", f"{words:,}", *(mean_and_interval(values[:, at]) for values in series))
-            for at, (step, words) in enumerate(zip(self.steps, self.words, strict=True))
-        ]
-
-    def motion_rows(self) -> list[tuple[str, ...]]:
-        """Directions of the motion of single-token logits after every step, in the order of `MOTION_HEADER`."""
-        names = [name + ending for name in (*THEORIES, *GUESSES) for ending in ("", SHUFFLED)]
-        return [
-            (f"{step:,}", *(mean_and_interval(self.single("motion", name)[:, at]) for name in names))
-            for at, step in enumerate(self.steps)
-            if step > 0
-        ]
-
     def angle(self) -> Float[np.ndarray, "seed layer"]:
         """KL to the final distribution that the untrained models' angles give: (R5) of theory/lens.md."""
-        cosine = self.layers("cosine")[:, 0]
-        return np.asarray(untrained_divergence(cosine, self.model.width, self.model.init_scale), float)
-
-    def checks(self) -> list[Check]:
-        """The figures asked, and what else must hold for them to mean something."""
-        return [*self._depth(), *self._start(), *(self._counts() if self.size == "normal" else [])]
-
-    def _depth(self) -> list[Check]:
-        plain, learned = self.layers("divergence"), self.fitted("divergence")
-        ends = [" -> ".join(f"{x:.3g}" for x in plain[:, at].mean(axis=0)) for at in (-1, 0)]
-        falls = [bool(self.fall(at).min() > 0) for at in (-1, 0)]
-        steps = np.diff(learned[:, -1], axis=1)
-        shown = " -> ".join(f"{x:.3g}" for x in learned[:, -1].mean(axis=0))
-        gained = [self.gained(at) for at in (-1, 0)]
-        return [
-            Check("KL to the final distribution, trained, plain lens", "falls from the embedding to the last block but "
-                  "one, every seed", f"by {mean_and_interval(self.fall(-1))} nats: {ends[0]}", falls[0]),
-            Check("the same, trained, learned lens", "falls at every layer, every seed", shown, bool(steps.max() < 0)),
-            *([Check("the same, untrained, plain lens", "does not fall",
-                     f"by {mean_and_interval(self.fall(0), 4)} nats: {ends[1]}", not falls[1])]
-              if self.size == "normal" else []),
-            Check("held-out loss, embedding less last block", "above 0 for the trained, every seed; untrained within a "
-                  "tenth of it", f"{mean_and_interval(gained[0])}; untrained {mean_and_interval(gained[1], 3)}",
-                  bool(gained[0].min() > 0 and np.abs(gained[1]).max() < gained[0].min() / 10)),
-        ]  # fmt: skip
-
-    def _start(self) -> list[Check]:
-        least = 0.05 if self.size == "normal" else 0.3  # few tokens are few draws of the head
-        found, expected = self.layers("divergence")[:, 0, :-1], self.angle()[:, :-1]
-        off = float(np.abs(found / expected - 1).max())
-        signs, null = (self.single("motion", "sign flow" + ending)[:, 1] for ending in ("", SHUFFLED))
-        return [
-            Check("untrained KL is the angle's, (R5)", f"within {least:.0%}, every seed and layer",
-                  f"largest difference {off:.1%}", off <= least),
-            Check("single-word logits after the first save", "correlate with the sign flow more than with that of the "
-                  "shuffled corpus, every seed", f"{mean_and_interval(signs)}, shuffled {mean_and_interval(null)}",
-                  bool(np.all(signs > null))),
-        ]  # fmt: skip
-
-    def _counts(self) -> list[Check]:
-        ends = {name: self.single("alone", name)[:, -1] for name in REFERENCES}
-        others = np.min([ends[name] for name in REFERENCES if name != "bigram"], axis=0)
-        loss, floor = self.layers("loss")[:, -1, -1], self.floors["bigram"]
-        one, unigram = self.single("loss")[:, -1], self.floors["unigram"]
-        return [
-            Check("reading one word, at the end", "KL(bigram || model) below that to every other reference, every seed",
-                  f"{mean_and_interval(ends['bigram'])}; others at least {mean_and_interval(others)}",
-                  bool(np.all(ends["bigram"] < others))),
-            Check("held-out loss reading one word", f"below the {unigram:.2f} of unigram counts, every seed",
-                  mean_and_interval(one), bool(one.max() < unigram)),
-            Check("held-out loss in context", f"below the {floor:.2f} of bigram counts, every seed",
-                  mean_and_interval(loss), bool(loss.max() < floor)),
-        ]  # fmt: skip
+        model = self.setting.decoders.model
+        return np.asarray(untrained_divergence(self.layers("cosine")[:, 0], model.width, model.init_scale), float)
 
     def events(self) -> dict[str, Float[np.ndarray, " seed"]]:
-        """Words seen when single-token predictions pass each mark, infinite where they never do."""
+        """Words seen when single-token predictions pass each mark, undefined where they never do."""
         alone = {name: self.single("alone", name) for name in REFERENCES}
         context, one = self.layers("loss")[:, :, -1], self.single("loss")
         marks = {
@@ -239,66 +143,131 @@ class LensResult:
             "in context: held-out loss below bigram counts": context - self.floors["bigram"],
             "in context: held-out loss 0.1 below reading one word": context - one + 0.1,
         }
-        return {name: np.array([crossing(self.words, row) for row in rows]) for name, rows in marks.items()}
-
-    def event_rows(self) -> list[tuple[str, ...]]:
-        """When each mark is passed, in the order of `EVENT_HEADER`."""
-        found = []
-        for name, words in self.events().items():
-            reached = np.isfinite(words)
-            when = mean_and_interval(words / 1e3, 0) if reached.all() else f"not by {self.words[-1] / 1e3:,.0f}"
-            found.append((name, when, f"{reached.sum()} of {len(words)}"))
-        return found
+        logs = np.log1p(self.words)  # straight in log words between two saves
+        return {name: np.expm1(crossing(logs, rows, 0.0, rising=False)) for name, rows in marks.items()}
 
 
-def lens_study(
-    size: Size, seeds: int | None = None, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> LensResult:
+def run(setting: LensSetting, run: Run) -> LensResult:
     """Read trained decoders through lenses at every saved step, and hold single-token predictions against counts.
 
-    Args:
-        size: "tiny" or "normal" (needs JAXEMBED_DATA; once the decoders are trained, about ten minutes on one core).
-        seeds: of init and data order together; None takes those of the decoders.
-        keep: folder of the decoders' runs, which keeps what is measured too; a killed run goes on.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where the text is not there, naming what to set.
+    Seeds are of init and data order together. `run.keep` is the folder of the decoders' runs, shared with `senses` and
+    `blank_slate`, and of the scores.
 
     Source: jaxembed.
     """
-    setting, models = SETTINGS[size], decoders(size, seeds, keep, progress)
-    found = bigrams(models.train, setting.tokens, setting.targets)
-    sequences = held_sequences(models.held, setting)
-    progress("pair counts: done")
-    cells = None if keep is None else keep / "lens"
-    runs = [_one_seed(seed, models, setting, found, sequences, cells, progress) for seed in models.seeds]
-    plain, learned, tokens = zip(*runs, strict=True)
-    words = np.array([models.words_seen(step) for step in models.steps])
-    return LensResult(
-        size, setting, models.model, np.array(models.steps), words, plain, learned, tokens,
-        {name: found.held_loss(name, sequences) for name in REFERENCES},
-        {name: found.divergence(name) for name in REFERENCES},
-        {name: count_spearman(found, name) for name in REFERENCES[1:]},
-        {"shuffled bigram": found.agreement("shuffled bigram"), "halves": found.half_r_cos},
-    )  # fmt: skip
+    models = decoders(setting.decoders, run)
+    counts, sequences = bigrams(models.train, setting.tokens, setting.targets), held_sequences(models.held, setting)
+    run.progress("pair counts: done")
+    plain, learned, tokens = zip(
+        *(_scores(seed, models, setting, counts, sequences, run) for seed in models.seeds), strict=True
+    )
+    alone = (
+        {name: counts.held_loss(name, sequences) for name in REFERENCES},
+        {name: counts.divergence(name) for name in REFERENCES},
+        {"shuffled bigram": counts.agreement("shuffled bigram"), "halves": counts.half_r_cos},
+        {name: count_spearman(counts, name) for name in REFERENCES[1:]},
+    )
+    return LensResult(setting, plain, learned, tokens, dict(zip(COUNTS, alone, strict=True)))
 
 
-def held_sequences(held: EncodedCorpus, setting: Setting) -> Int[np.ndarray, "example position"]:
+def held_sequences(held: EncodedCorpus, setting: LensSetting) -> Int[np.ndarray, "example position"]:
     """Sequences spread evenly over the held-out text, `length` + 1 tokens each."""
     starts = np.linspace(0, held.tokens - setting.length - 1, setting.sequences).astype(int)
     return cut(np.asarray(held.ids), starts, setting.length)
 
 
-def crossing(words: Int[np.ndarray, " time"], above: Float[np.ndarray, " time"]) -> float:
-    """Words at which a series first falls below zero, straight in log words between two saves; infinite if never."""
-    below = np.flatnonzero(above < 0)
-    if len(below) == 0 or below[0] == 0:
-        return float("inf") if len(below) == 0 else float(words[0])
-    at = int(below[0])
-    share = above[at - 1] / (above[at - 1] - above[at])
-    first, second = np.log1p(words[at - 1]), np.log1p(words[at])
-    return float(np.expm1(first + share * (second - first)))
+def _scores(
+    seed: int,
+    models: Decoders,
+    setting: LensSetting,
+    counts: Bigrams,
+    sequences: Int[np.ndarray, "example position"],
+    run: Run,
+) -> tuple[tuple[Values, ...], ...]:
+    """Plain lens, learned lens and single tokens of one seed."""
+    model, start = models.model, _on_device(models.params(seed, 0))
+    predicted = cache(lambda: directions(model, start, counts))
+
+    def plain(params: Any) -> Values:
+        return layer_values(model, params, sequences, counts)
+
+    def learned(params: Any) -> Values:
+        lens, _ = fit_lens(model, params, models.train, setting.fit, key=jax.random.key(seed))
+        return layer_values(model, params, sequences, counts, lens)
+
+    def tokens(params: Any) -> Values:
+        return token_values(model, params, start, sequences, counts, predicted())
+
+    def kept(measure: Callable[[Any], Values], step: int) -> Values:
+        params, name = models.params(seed, step), measure.__name__
+        read = [parameter_hash(part) for part in (models.params(seed, 0), params, sequences)]
+        identity = (name, setting, models.train.hash, seed, step, read, REFERENCES)
+        folder = None if run.keep is None else run.keep / "lens"
+        values = kept_json(folder, f"{name}_{seed}_{step}", identity, lambda: measure(_on_device(params)))
+        run.progress(f"seed {seed}, step {step}: {name}")
+        return values
+
+    ends = (models.steps[0], models.steps[-1])
+    parts = ((plain, models.steps), (learned, ends), (tokens, models.steps))
+    return tuple(tuple(kept(measure, step) for step in steps) for measure, steps in parts)
+
+
+def _on_device(params: Any) -> Any:
+    return jax.tree.map(jnp.asarray, params)
+
+
+def tables(result: LensResult) -> tuple[Table, ...]:
+    """Every layer of the untrained and the trained model; every step; when marks are passed; where logits move."""
+    loss, single, steps = result.layers("loss"), result.single, {"updates": result.steps}
+    series = {
+        "entropy": result.layers("entropy")[:, :, -1],
+        "held-out loss": loss[:, :, -1],
+        "read at the embedding": loss[:, :, 0],
+        "reading one token": single("loss"),
+        **{f"one token: KL({name} || model)": single("alone", name) for name in REFERENCES},
+        "in context: KL(bigram || model)": single("context", "bigram"),
+        "R_cos with bigrams": single("r_cos", "bigram"),
+        "rank correlation with bigrams": single("spearman", "bigram"),
+    }
+    moved = {f"{name}{ending}": single("motion", name + ending) for name in DIRECTIONS for ending in ("", SHUFFLED)}
+    header, note = ("mark", "thousand words seen", "seeds that pass it"), _note(result)
+    motion = "single tokens: directions of their logits' motion, mean correlation"
+    return (
+        Table("read at every layer", ("model", "read at", *COLUMNS.values()), _layer_rows(result), note),
+        Table("read at every step", *_over_steps(steps | {"words seen": result.words}, series), note, "steps"),
+        Table("when single-word predictions pass each mark", header, _event_rows(result), note, "events"),
+        Table(motion, *_over_steps(steps, moved, first=1), note, "motion"),
+    )
+
+
+def _layer_rows(result: LensResult) -> list[tuple[str, ...]]:
+    rows = []
+    for learned, (name, at) in product((False, True), (("untrained", 0), ("trained", -1))):
+        values = [result.layers(column, learned)[:, at] for column in COLUMNS]
+        named = f"{name}, learned lens" if learned else name
+        depths = range(values[0].shape[1])
+        rows += [(named, layer_name(k), *(interval(v[:, k], ".3f") for v in values)) for k in depths]
+        for null in () if learned else ("random", "unigram", "uniform"):
+            rows.append((name, f"null: {null}", "", interval(result.layers(null)[:, at], ".3f"), "", "", ""))
+    return rows
+
+
+def _over_steps(
+    clocks: dict[str, Int[np.ndarray, " time"]], series: dict[str, Float[np.ndarray, "seed time"]], first: int = 0
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Header and a row for every save from the first on."""
+    texts = [[f"{x:,}" for x in clock] for clock in clocks.values()]
+    texts += [[interval(values[:, at], ".2f") for at in range(values.shape[1])] for values in series.values()]
+    return (*clocks, *series), list(zip(*texts, strict=True))[first:]
+
+
+def _event_rows(result: LensResult) -> list[tuple[str, ...]]:
+    rows = []
+    for name, words in result.events().items():
+        reached = np.isfinite(words)
+        when = interval(words / 1e3, ".0f") if reached.all() else f"not by {result.words[-1] / 1e3:,.0f}"
+        rows.append((name, when, f"{reached.sum()} of {len(words)}"))
+    return rows
 
 
 def layer_name(layer: int) -> str:
@@ -306,44 +275,110 @@ def layer_name(layer: int) -> str:
     return "embedding" if layer == 0 else f"block {layer}"
 
 
-def _one_seed(
-    seed: int,
-    models: Decoders,
-    setting: Setting,
-    found: Bigrams,
-    sequences: Int[np.ndarray, "example position"],
-    cells: Path | None,
-    progress: Callable[[str], None],
-) -> tuple[tuple[dict[str, Any], ...], ...]:
-    """Plain lens, learned lens and single tokens of one run."""
-    start = _params(models, seed, 0)
-    predicted = cache(lambda: directions(models.model, start, found))
-
-    def kept(kind: str, step: int, compute: Callable[[], Any]) -> dict[str, Any]:
-        read = [parameter_hash(models.params(seed, at)) for at in (0, step)] + [parameter_hash(sequences)]
-        identity = f"{kind} {setting} {models.setting} {models.train.hash} {seed} {step} {read} {REFERENCES}"
-        values = kept_json(cells, f"{kind}_{seed}_{step}", identity, compute)
-        progress(f"seed {seed}, step {step}: {kind}")
-        return values
-
-    def plain(step: int) -> dict[str, Any]:
-        return layer_values(models.model, _params(models, seed, step), sequences, found)
-
-    def tokens(step: int) -> dict[str, Any]:
-        return token_values(models.model, _params(models, seed, step), start, sequences, found, predicted())
-
-    def learned(step: int) -> dict[str, Any]:
-        params = _params(models, seed, step)
-        lens, _ = fit_lens(models.model, params, models.train, setting.fit, key=jax.random.key(seed))
-        return layer_values(models.model, params, sequences, found, lens)
-
-    steps = models.steps
+def _note(result: LensResult) -> str:
+    """What was read, what the intervals are over, and what counts alone give."""
+    setting = result.setting
+    texts = {
+        what: ", ".join(f"{k} {number(v, '.2f')}" for k, v in each.items()) for what, each in result.counts.items()
+    }
     return (
-        tuple(kept("plain", step, partial(plain, step)) for step in steps),
-        tuple(kept("learned", step, partial(learned, step)) for step in (steps[0], steps[-1])),
-        tuple(kept("tokens", step, partial(tokens, step)) for step in steps),
+        f"seeds of init and data order, 95 % intervals over them; {setting.sequences} held-out sequences of "
+        f"{setting.length} words; {setting.tokens} most frequent words alone; "
+        + "; ".join(f"{what}: {text}" for what, text in texts.items())
     )
 
 
-def _params(models: Decoders, seed: int, step: int) -> Any:
-    return jax.tree.map(jnp.asarray, models.params(seed, step))
+def evidence(result: LensResult) -> tuple[Evidence, ...]:
+    """Depth in the trained model beside the untrained one, the start by theory, and single words beside counts."""
+    gained, fall, learned = result.gained(0), result.fall(0), result.fall(0, learned=True)
+    layers = -np.diff(result.layers("divergence", learned=True)[:, -1], axis=1).max(axis=1)
+    off = np.abs(result.layers("divergence")[:, 0, :-1] / result.angle()[:, :-1] - 1).max(axis=1)
+    signs, null = (result.single("motion", "sign flow" + ending)[:, 1] for ending in ("", SHUFFLED))
+    paper: dict[str, Any] = {"published": "falls with depth", "source": "belrose2023tuned"}
+    whole: dict[str, Any] = paper | {"ceiling": "KL at the embedding"}
+    angle = Bound("machinery", most=result.setting.angle, source="(R5) of theory/lens.md")
+    rows = (
+        _row("lens-untrained", "KL to the final distribution falls with depth before training too, as the streams' "
+             "angle says (largest relative error)", off, angle, published="sigma^2 d (1 - cos)", ceiling="0",
+             no_null="two routes to one number"),
+        _row("lens-loss", "what depth adds is held-out loss, in the trained model alone (nats)", result.gained(-1),
+             _beyond(gained, 10), null=gained, ceiling="not known", **paper),
+        _row("lens-fall", "KL to the final distribution falls from the embedding to the last block but one (nats)",
+             result.fall(-1), _beyond(fall), null=fall, **whole),
+        _row("lens-learned", "so it does through a learned lens (nats)", result.fall(-1, learned=True),
+             _beyond(learned), null=learned, **whole),
+        _row("lens-learned-layers", "it falls at every layer of the learned lens (smallest fall, nats)", layers,
+             Bound("paper", least=0.0, source="falls", strict=True), no_null="that of lens-learned", **paper),
+        _row("lens-sign-flow", "single-word logits after the first save correlate with the sign flow more than with "
+             "that of the shuffled corpus (difference)", signs - null, POSITIVE, no_null="the null is taken off"),
+    )  # fmt: skip
+    return (*rows, *_long_evidence(result)) if result.setting.long else rows
+
+
+def _long_evidence(result: LensResult) -> tuple[Evidence, ...]:
+    """What takes more text than size tiny has; the nulls are of the untrained models."""
+    alone = {name: result.single("alone", name) for name in REFERENCES}
+    closer = np.min([alone[name] for name in REFERENCES if name != "bigram"], axis=0) - alone["bigram"]
+    single, context = result.single("loss"), result.layers("loss")[:, :, -1]
+    unigram, bigram = (_below(result.floors[name], f"{name} counts") for name in ("unigram", "bigram"))
+    flat = Bound("expectation", most=0.0, source="depth means nothing before training")
+    return (
+        _row("lens-untrained-fall", "KL to the final distribution does not fall before training (nats, smallest fall)",
+             result.fall(0).min()[None], flat, no_null="it is the null of lens-fall"),
+        _row("lens-bigrams", "reading one word, the model is closer to the bigrams than to any other reference (nats)",
+             closer[:, -1], POSITIVE, null=closer[:, 0]),
+        _row("lens-single-loss", "held-out loss reading one word is below that of unigram counts", single[:, -1],
+             unigram, null=single[:, 0]),
+        _row("lens-context-loss", "held-out loss in context is below that of bigram counts", context[:, -1], bigram,
+             null=context[:, 0]),
+    )  # fmt: skip
+
+
+POSITIVE = Bound("expectation", least=0.0, source="the sign", strict=True)
+
+
+def _row(name: str, claim: str, values: Float[np.ndarray, " seed"], bound: Bound, **more: Any) -> Evidence:
+    return Evidence(name, claim, values, bound, varied="seeds of init and data order", every=True, **more)
+
+
+def _beyond(null: Float[np.ndarray, " seed"], times: float = 1.0) -> Bound:
+    """More than in any untrained model, where KL falls too, by (R5)."""
+    least = times * float(np.abs(null).max())
+    than = "" if times == 1 else f"{times:g} times "
+    return Bound("paper", least=least, source=f"falls, by more than {than}the untrained's", strict=True)
+
+
+def _below(most: float, source: str) -> Bound:
+    return Bound("expectation", most=most, source=source, strict=True)
+
+
+def caption(result: LensResult) -> str:
+    """What was computed with what."""
+    setting = result.setting
+    return (
+        f"seeds of init and data order (bands: smallest to largest); {setting.sequences} held-out "
+        f"sequences of {setting.length} words;\nsingle tokens: the {setting.tokens} most frequent words; learned lens: "
+        f"{setting.fit.steps} updates of {setting.fit.batch} x {setting.fit.length} training words."
+    )
+
+
+STUDY = Study(
+    name="lens",
+    source="jaxembed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("lens-untrained", "lens-loss", "lens-fall", "lens-learned", "lens-learned-layers", "lens-sign-flow",
+         "lens-untrained-fall", "lens-bigrams", "lens-single-loss", "lens-context-loss"),
+    takes={"tiny": "15 s", "quick": "10 min on one core, and an hour and more where decoders have to be trained"},
+    smaller={
+        "tiny": "width 16, 2 blocks and 60,000 characters of Python's documentation for models of 10^9 parameters",
+        "quick": "width 128, 4 blocks and 3.7 million words of The Pile for models of 10^9 parameters",
+    },
+    needs=(DATA,),
+    tiny_needs=(),
+    ledger="tiny",
+)  # fmt: skip

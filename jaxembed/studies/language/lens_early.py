@@ -14,29 +14,28 @@ from ...analysis.lens.lens import last_norm
 from ...losses.language import head_of
 from ...models import Decoder
 from ...statistics import TokenPairs
-from .lens_cells import Bigrams, centred_rows
+from .lens_scores import Bigrams, Rows, centred_rows
 
 THEORIES = ("rung 0", "sign flow")
 GUESSES = ("probability difference", "log ratio")
 SHUFFLED = " (shuffled corpus)"
 
 
-def directions(model: Decoder, start: dict[str, Any], found: Bigrams) -> dict[str, Float[np.ndarray, "token target"]]:
-    """Rows over `found.targets` for the frequent tokens, by name; each also from the shuffled corpus.
+def directions(model: Decoder, start: dict[str, Any], counts: Bigrams) -> dict[str, Rows]:
+    """Rows over `counts.targets` for the frequent tokens, by name; each also from the shuffled corpus.
 
     "rung 0": gradient flow of embedding and unembedding around the unigrams, (S1) of theory/signature_start.md.
     "sign flow": one step of Adam from the start, (N10) of theory/next_token.md, less what all tokens share.
     "probability difference": P(next | token) - P(next), the drive of either.
     "log ratio": log P(next | token) - log P(next), where a model of one token ends.
     """
-    made = {}
+    made, tokens, targets = {}, counts.tokens, counts.targets
     for reference, ending in (("bigram", ""), ("shuffled bigram", SHUFFLED)):
-        pairs, log_rows = found.pairs[reference], np.log(found.rows[reference])
-        flow, signs = (motion(model, start, pairs, found.tokens, found.targets, sign=sign) for sign in (False, True))
-        made[f"rung 0{ending}"], made[f"sign flow{ending}"] = flow, centred_rows(signs, found.weights)
-        difference, ratio = found.rows[reference] - found.unigram[None, :], centred_rows(log_rows, found.weights)
-        made[f"probability difference{ending}"] = difference[:, found.targets]
-        made[f"log ratio{ending}"] = ratio[:, found.targets]
+        pairs, rows = counts.pairs[reference], counts.rows[reference]
+        flow, signs = (motion(model, start, pairs, tokens, targets, sign=sign) for sign in (False, True))
+        made[f"rung 0{ending}"], made[f"sign flow{ending}"] = flow, centred_rows(signs, counts.weights)
+        made[f"probability difference{ending}"] = (rows - counts.unigram[None, :])[:, targets]
+        made[f"log ratio{ending}"] = centred_rows(np.log(rows), counts.weights)[:, targets]
     return made
 
 
@@ -48,7 +47,7 @@ def motion(
     targets: Int[np.ndarray, " target"],
     *,
     sign: bool,
-) -> Float[np.ndarray, "token target"]:
+) -> Rows:
     """Velocity of the logits that each token gives alone, where blocks write nothing: h(E) U^T at the start.
 
     Args:

@@ -8,8 +8,9 @@ import pytest
 from jaxembed.corpus import corpus_of
 from jaxembed.models import qwen2
 from jaxembed.observables import divergence
-from jaxembed.studies.language.lens import crossing, lens_study
-from jaxembed.studies.language.lens_cells import (
+from jaxembed.studies.language.lens import COUNTS, SETTINGS, STUDY, LensResult
+from jaxembed.studies.language.lens_early import SHUFFLED, directions, motion
+from jaxembed.studies.language.lens_scores import (
     REFERENCES,
     bigrams,
     count_spearman,
@@ -18,7 +19,6 @@ from jaxembed.studies.language.lens_cells import (
     token_values,
     witten_bell_at,
 )
-from jaxembed.studies.language.lens_early import SHUFFLED, directions, motion
 from jaxembed.theory import next_token
 from jaxembed.train import single_precision
 
@@ -97,20 +97,33 @@ def test_layers_end_in_the_model_and_random_directions_tell_nothing(case):
     assert values["uniform"] == pytest.approx(np.log(VOCAB) - values["entropy"][-1])
 
 
-def test_crossings_are_straight_in_log_words():
-    words = np.array([0, 10, 1000])
-    assert crossing(words, np.array([2.0, 1.0, -1.0])) == pytest.approx(np.sqrt(11 * 1001) - 1)
-    assert crossing(words, np.array([2.0, 1.0, 0.5])) == np.inf and crossing(words, np.array([-1.0, 1.0, 1.0])) == 0
+def test_marks_are_passed_straight_in_log_words():
+    """Of two seeds one falls below the unigram counts between the last two saves, and one does not."""
+    setting = SETTINGS["tiny"]
+    saves = setting.decoders.training.saves
+
+    def seed(losses):
+        far = dict.fromkeys(REFERENCES, 9.0)
+        return tuple({"loss": loss, "alone": far} for loss in losses)
+
+    late = [6.0] * (len(saves) - 2)
+    tokens = (seed([*late, 6.0, 4.0]), seed([*late, 6.0, 5.5]))
+    plain = tuple(tuple({"loss": [9.0]} for _ in saves) for _ in tokens)
+    counts = dict.fromkeys(COUNTS, dict.fromkeys(REFERENCES, 5.0))
+    result = LensResult(setting, plain, (), tokens, counts)
+    passed = result.events()["one word: held-out loss below unigram counts"]
+    before, after = result.words[-2:]
+    assert passed[0] == pytest.approx(np.sqrt((1 + before) * (1 + after)) - 1) and np.isnan(passed[1])
 
 
 @pytest.mark.slow
-def test_the_tiny_study_meets_its_checks(tmp_path):
-    said = []
-    result = lens_study("tiny", keep=tmp_path, progress=said.append)
-    assert all(check.passed for check in result.checks()), [c for c in result.checks() if not c.passed]
+def test_the_tiny_study_holds_and_is_kept(tmp_path):
+    result = STUDY.result("tiny", keep=tmp_path)
+    rows = STUDY.evidence(result)
+    assert all(row.holds() for row in rows), [row.id for row in rows if not row.holds()]
     assert np.all(result.layers("divergence")[:, :, -1] < 1e-5)
     kept = sorted(path.name for path in (tmp_path / "lens").iterdir())
-    again = lens_study("tiny", keep=tmp_path)
+    again = STUDY.result("tiny", keep=tmp_path)
     assert sorted(path.name for path in (tmp_path / "lens").iterdir()) == kept
     np.testing.assert_array_equal(again.single("loss"), result.single("loss"))
-    assert len(result.rows()[0]) == 7 and len(result.step_rows()) == len(result.steps)
+    assert len(STUDY.tables(result)[1].rows) == len(result.steps)

@@ -24,6 +24,10 @@ class Stages(Protocol):
         """A folder for work that keeps pieces of its own; None where nothing is kept."""
         ...
 
+    def part(self, name: str, experiment: "Runnable", /) -> "Result":
+        """Another run as a part of this one, in a folder of its own."""
+        ...
+
 
 class Unkept:
     """Stages that keep nothing."""
@@ -38,6 +42,10 @@ class Unkept:
     def keep(self) -> Path | None:
         """Nowhere."""
         return None
+
+    def part(self, name: str, experiment: "Runnable", /) -> "Result":
+        """The other run, not kept either."""
+        return experiment.run(Unkept(lambda text, share=None, /: self.progress(f"{name}: {text}", share)))
 
 
 @runtime_checkable
@@ -78,8 +86,13 @@ class Runnable(Protocol):
     """What can be run: a frozen dataclass. Its class and fields identify a run, and its fields are flags.
 
     Where other flags fit better it has `flags()`, a frozen dataclass whose fields are the flags, and
-    `with_flags(flags)`, the object that they describe.
+    `with_flags(flags)`, the object that they describe. Where its results have `animate`, it has `animated = True`.
     """
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """What makes the data and what is trained on them, a word each, as a list shows them."""
+        ...
 
     def data(self) -> Any:
         """A tree of arrays that tells its data from another's; () where its fields say all."""
@@ -102,5 +115,7 @@ class Runnable(Protocol):
         ...
 
     def read(self, record: Any, arrays: Mapping[str, np.ndarray], /) -> Result:
-        """The same result from what a finished run left: its `record` as numbers again, and its `arrays`."""
+        """The same result from what a finished run left: its `record` as read from JSON, words still words, and its
+        `arrays`.
+        """
         ...

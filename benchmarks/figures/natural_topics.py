@@ -17,8 +17,8 @@ from _drawing import COLOURS, plt, save
 from _generated import stamped_markdown, study_arguments
 from common import finish, show
 
-from jaxembed.analysis.topics.scores import READ, REFERENCES
-from jaxembed.studies.language.natural_topics import OTHERS, NaturalTopics, natural_topics
+from jaxembed.analysis.topics.result import ROWS, TopicScores
+from jaxembed.studies.language.natural_topics import NaturalTopics, natural_topics
 
 
 def main() -> None:
@@ -30,11 +30,13 @@ def main() -> None:
     if args.study == "quick" and "JAXEMBED_DATA" not in os.environ:
         raise SystemExit("natural topics: set JAXEMBED_DATA to the folder that holds newsgroups20/, or use --size tiny")
     seeds = 2 if args.study == "tiny" else 3
-    result = natural_topics(args.study, seeds, progress=lambda line: print(line, flush=True), keep=args.keep)
-    for ending, (title, header, rows) in zip(("", "_layers", "_places", "_link"), result.tables(), strict=True):
-        show(title, header, rows, width=200)
-        path = args.out / f"natural_topics{ending}.md"
-        stamped_markdown(path, header, rows, args.command, f"{title}. {result.caption}")
+    result = natural_topics(
+        args.study, seeds, progress=lambda line, share=None: print(line, flush=True), keep=args.keep
+    )
+    for table in result.scores.tables():
+        show(table.title, table.header, table.rows, width=200)
+        path = args.out / f"natural_topics{'_' if table.name else ''}{table.name}.md"
+        stamped_markdown(path, table.header, table.rows, args.command, f"{table.title}. {result.scores.caption}")
     draw(result, args.out / "natural_topics.png")
     finish("natural topics", result.checks())
 
@@ -42,36 +44,35 @@ def main() -> None:
 def draw(result: NaturalTopics, path: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0.09, 1, 0.91))
-    accuracy_panel(axes[0], result)
-    layer_panel(axes[1], result)
-    place_panel(axes[2], result)
+    accuracy_panel(axes[0], result.scores)
+    layer_panel(axes[1], result.scores)
+    place_panel(axes[2], result.scores)
     for panel in axes:
         panel.grid(alpha=0.3)
-    setting = result.setting
+    setting, scores = result.setting, result.scores
     caption = (
-        f"{result.caption}\nDecoders of width {setting.width}, {setting.layers} layers, vocabulary {setting.vocab}, "
+        f"{scores.caption}\nDecoders of width {setting.width}, {setting.layers} layers, vocabulary {setting.vocab}, "
         f"{setting.training.steps} steps of {setting.training.batch} x {setting.training.length} tokens, float32; "
-        f"bars and lines: means over {len(result.links)} training seeds and the fits; whiskers: smallest to largest."
+        f"bars and lines: means over {len(scores.links)} training seeds and the fits; whiskers: smallest to largest."
     )
     save(figure, path, caption)
 
 
-def accuracy_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+def accuracy_panel(axes: plt.Axes, result: TopicScores) -> None:
     """Top-topic accuracy of every row, one bar for each number of topics."""
-    names = (*READ, *(f"untrained, {name}" for name in READ), *OTHERS, *REFERENCES[2:])
-    height = 0.8 / len(result.setting.topics)
-    for k, (size, colour) in enumerate(zip(result.setting.topics, COLOURS, strict=False)):
-        cells = [result.accuracy(size, name) for name in names]
+    height = 0.8 / len(result.sizes.topics)
+    for k, (size, colour) in enumerate(zip(result.sizes.topics, COLOURS, strict=False)):
+        cells = [result.accuracy(size, name) for name in ROWS]
         means = np.array([cell.mean() for cell in cells])
         reach = np.array([[m - cell.min(), cell.max() - m] for m, cell in zip(means, cells, strict=True)]).T
-        axes.barh(np.arange(len(names)) + k * height, means, height, xerr=reach, color=colour, label=f"K = {size}")
-    axes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names, fontsize=8)
+        axes.barh(np.arange(len(ROWS)) + k * height, means, height, xerr=reach, color=colour, label=f"K = {size}")
+    axes.set_yticks(np.arange(len(ROWS)) + 0.4 - height / 2, ROWS, fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel="top-topic accuracy (LDA's own inference: 1)", title="what is read, and what needs no training")
     axes.legend(fontsize=8)
 
 
-def layer_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+def layer_panel(axes: plt.Axes, result: TopicScores) -> None:
     depths = np.arange(len(result.depths))
     for state, group, style in (("trained", result.trained, "o-"), ("untrained", result.untrained, "s--")):
         for pooling, colour in zip(("average", "last"), COLOURS, strict=False):
@@ -79,11 +80,11 @@ def layer_panel(axes: plt.Axes, result: NaturalTopics) -> None:
             axes.plot(depths, values.mean(axis=0), style, color=colour, label=f"{state}, {pooling} token")
             axes.fill_between(depths, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, linewidth=0)
     axes.set_xticks(depths, result.depths, rotation=20, fontsize=8)
-    axes.set(ylabel="top-topic accuracy", title=f"decodability by layer, K = {result.setting.topics[0]}")
+    axes.set(ylabel="top-topic accuracy", title=f"decodability by layer, K = {result.sizes.topics[0]}")
     axes.legend(fontsize=8)
 
 
-def place_panel(axes: plt.Axes, result: NaturalTopics) -> None:
+def place_panel(axes: plt.Axes, result: TopicScores) -> None:
     """Accuracy along the document on the left axis, loss of what follows on the right one."""
     right, prefix = result.trained["right"].mean(axis=2), result.references["prefix"]
     shares = np.arange(1, len(prefix) + 1) / len(prefix)

@@ -43,7 +43,7 @@ def _of(measure: Callable[[Any], Evidence]) -> Callable[[Any], Evidence]:
 
 def _average(result: Any) -> Evidence:
     """Accuracy from the average token, of the main number of topics; the null is the best of all, the bag included."""
-    size = result.setting.topics[0]
+    result, size = result.scores, result.setting.sizes.topics[0]
     null = result.over_seeds(size, result.best_null(size))
     found = result.over_seeds(size, "average")
     return Evidence(found, null, "1", least=float(np.mean(null)), varied="training seeds")
@@ -53,7 +53,7 @@ def _over(other: str) -> Callable[[Any], Evidence]:
     """Accuracy from the average token less that of something else, of the main number of topics."""
 
     def measure(result: Any) -> Evidence:
-        size = result.setting.topics[0]
+        result, size = result.scores, result.setting.sizes.topics[0]
         gap = result.over_seeds(size, "average") - result.over_seeds(size, other)
         return Evidence(gap, None, "none", least=0.0, varied="training seeds")
 
@@ -64,7 +64,7 @@ def _depth(result: Any) -> Evidence:
     """Accuracy from the last layer less that from the embedding; the null is that of the untrained network."""
     gaps = [
         group["layers average"][:, -1, 0] - group["layers average"][:, 0, 0]
-        for group in (result.trained, result.untrained)
+        for group in (result.scores.trained, result.scores.untrained)
     ]
     return Evidence(gaps[0], gaps[1], "none", least=0.0, varied="training seeds")
 
@@ -72,7 +72,7 @@ def _depth(result: Any) -> Evidence:
 def _link(result: Any) -> Evidence:
     """Nats of loss per step to a right topic; the null permutes accuracies within documents."""
     found, null = (
-        np.array([of(link) for link in result.links]) for of in (lambda k: k.coefficient, lambda k: k.null[0])
+        np.array([of(link) for link in result.scores.links]) for of in (lambda k: k.coefficient, lambda k: k.null[0])
     )
     return Evidence(found, null, "none", most=0.0, varied="training seeds")
 

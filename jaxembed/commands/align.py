@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from ..keep import to_json
 from ..machine import GIB, cores
 from .flags import parse
 
@@ -155,7 +156,7 @@ def write_out(out: Path | None, record: Callable[[], Any], parts: list[str], con
     if out is None:
         return
     as_json = out.suffix == ".json"
-    content = json.dumps(record(), indent=1, allow_nan=False) if as_json else "\n\n".join(parts)
+    content = json.dumps(to_json(record()), indent=1, allow_nan=False) if as_json else "\n\n".join(parts)
     out.expanduser().write_text(content + "\n", encoding="utf-8")
     say(console, f"written to {out}")
 

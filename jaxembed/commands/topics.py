@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..machine import GIB
-from .align import check_flags, markdown_table, print_table, say, write_out
+from .align import check_flags, say, write_out
 from .flags import parse
 
 if TYPE_CHECKING:
-    from ..analysis.topics.decoders import Setting
-    from ..studies.language.natural_topics import NaturalTopics
+    from ..analysis.topics.result import TopicScores
+    from ..analysis.topics.task import TopicSizes
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,22 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Topics, arguments, prog="jaxembed topics")
     _check(command)
-    from ..analysis.topics.texts import newsgroup_texts
-    from ..studies.language.natural_topics import topics_of_model
+    from ..analysis.topics.result import topics_of_model
+    from ..analysis.topics.texts import read_newsgroups
 
     console = Console(soft_wrap=True)
-    texts = newsgroup_texts(command.newsgroups)
+    texts = read_newsgroups(command.newsgroups)
     say(
         console,
         f"{command.newsgroups}: {len(texts.train):,} training and {len(texts.test):,} test posts; {texts.damage}",
     )
     with console.status("reading the model") as status:
-        options = {"keep": command.keep, "budget": int(command.budget * GIB), "progress": status.update}
-        found = topics_of_model(command.model, texts, _setting(command), **options)
+        options = {
+            "keep": command.keep,
+            "budget": int(command.budget * GIB),
+            "progress": lambda text, share=None: status.update(text),
+        }
+        found = topics_of_model(command.model, texts, _sizes(command), **options)
     _report(command, found, console)
 
 
@@ -75,13 +79,10 @@ def _check(command: Topics) -> None:
         raise ValueError(f"--positions: need 3 to 16 places, got {command.positions}")
 
 
-def _setting(command: Topics) -> "Setting":
-    from dataclasses import replace
+def _sizes(command: Topics) -> "TopicSizes":
+    from ..analysis.topics.task import TopicSizes
 
-    from ..analysis.topics.decoders import SETTINGS
-
-    return replace(
-        SETTINGS["quick"],
+    return TopicSizes(
         topics=(command.topics,),
         fits=command.fits,
         passes=command.passes,
@@ -91,16 +92,16 @@ def _setting(command: Topics) -> "Setting":
     )
 
 
-def _report(command: Topics, found: "NaturalTopics", console: Any) -> None:
+def _report(command: Topics, found: "TopicScores", console: Any) -> None:
     tables = found.tables()
-    for title, header, rows in tables:
-        print_table(console, title, header, rows)
+    for table in tables:
+        console.print(table.rich())
     notes = [f"topic {k}: {' '.join(words)}" for k, words in enumerate(found.words)]
     for note in (*notes, found.caption):
         say(console, note)
     parts = [
         f"# Topics in {command.model}",
-        *(f"{name}\n\n{markdown_table(head, rows)}" for name, head, rows in tables),
+        *(f"{table.title}\n\n{table.markdown()}" for table in tables),
     ]
     parts += ["\n".join(f"- {note}" for note in notes), found.caption]
     write_out(command.out, lambda: {"model": command.model, **found.record()}, parts, console)

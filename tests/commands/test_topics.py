@@ -11,7 +11,7 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("safetensors")
 
 from jaxembed.__main__ import main
-from jaxembed.analysis.topics.texts import stand_in
+from jaxembed.analysis.topics.texts import draw_texts
 from jaxembed.commands.topics import run
 
 HEAD = "From: a@b (A)\nSubject: made up\n\n"
@@ -20,7 +20,7 @@ HEAD = "From: a@b (A)\nSubject: made up\n\n"
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
     """Made-up documents as posts, two paragraphs each: the last one is taken for a footer."""
-    path, texts = tmp_path_factory.mktemp("posts") / "posts.tar.gz", stand_in(240)
+    path, texts = tmp_path_factory.mktemp("posts") / "posts.tar.gz", draw_texts(240)
     with tarfile.open(path, "w:gz") as files:
         for part, documents in (("train", texts.train), ("test", texts.test)):
             for number, document in enumerate(documents):

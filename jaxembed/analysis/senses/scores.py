@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...decoding._folder import kept_json
+from ...keep import kept_json
 from ...language import parameter_hash
 from ...models import Decoder
 from .attention import (

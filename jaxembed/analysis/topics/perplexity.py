@@ -9,7 +9,7 @@ Table = Float[np.ndarray, "position document"]
 
 
 @dataclass(frozen=True)
-class Link:
+class PerplexityLink:
     """Nats of loss per step from a wrong to a right topic, at the same place in the same document.
 
     Attributes:
@@ -35,7 +35,7 @@ class Link:
 
 def perplexity_link(
     losses: Table, right: Bool[np.ndarray, "position document"], resamples: int = 1000, seed: int = 0
-) -> Link:
+) -> PerplexityLink:
     """Regress the log perplexity of the tokens after a place on the place and on whether the topic was read there.
 
     Equation: loss[n, d] = a_d + b n + c right[n, d] + error, by least squares. A document's effect a_d is taken out
@@ -70,7 +70,7 @@ def perplexity_link(
     own, flexible = (_interval(sums, draws.astype(float)) for sums in (line, steps))
     low, high = np.quantile(permuted, [0.025, 0.975])
     means = [np.where(there, table, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1) for table in (right, losses)]
-    return Link(
+    return PerplexityLink(
         *own,
         flexible=flexible,
         null=(float(np.mean(permuted)), float(low), float(high)),

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ...probes import scores, softmax_probe
+from .texts import TopicTargets
 
 METRICS = ("accuracy", "L2", "max-abs", "KL")
 """Agreement of the top topic, summed squares, largest difference, divergence in nats; each a mean over documents."""
@@ -23,25 +24,25 @@ Scores = Float[np.ndarray, " dimension"]
 
 
 @dataclass(frozen=True)
-class Split:
+class ProbeSplit:
     """Which training documents a probe is fitted on, and which choose its penalty; drawn from the probe's seed."""
 
     fit: Int[np.ndarray, " document"]
     validation: Int[np.ndarray, " document2"]
 
 
-def split_of(documents: int, seed: int) -> Split:
+def split_documents(documents: int, seed: int) -> ProbeSplit:
     """A random split of so many documents."""
     order = np.random.default_rng(seed).permutation(documents)
     held = max(1, int(HELD * documents))
-    return Split(order[held:], order[:held])
+    return ProbeSplit(order[held:], order[:held])
 
 
-def probed(
+def probe_mixtures(
     train: Float[np.ndarray, "document width"],
     test: Float[np.ndarray, "document2 width"],
     targets: Float[np.ndarray, "document topic"],
-    split: Split,
+    split: ProbeSplit,
 ) -> Float[np.ndarray, "document2 topic"]:
     """Mixtures of the test documents, read by a linear probe of their states."""
     x, y = np.asarray(train, np.float32), np.asarray(targets, np.float32)
@@ -55,25 +56,37 @@ def _fitted(x: Any, y: Any, x_val: Any, y_val: Any, test: Any) -> Any:
     return softmax_probe(x, y, x_val, y_val).predict(test)
 
 
-def scored(predicted: Float[np.ndarray, "document topic"], target: Float[np.ndarray, "document topic"]) -> Scores:
+def score_mixtures(
+    predicted: Float[np.ndarray, "document topic"], target: Float[np.ndarray, "document topic"]
+) -> Scores:
     """The scores in the order of `METRICS`."""
     found = scores("distribution", predicted, target)
     return np.array([found[name] for name in METRICS])
 
 
-def majority(train: Float[np.ndarray, "document topic"], test: Float[np.ndarray, "document2 topic"]) -> Scores:
+def score_probe(
+    train: Float[np.ndarray, "document width"],
+    test: Float[np.ndarray, "document2 width"],
+    targets: TopicTargets,
+    seed: int,
+) -> Scores:
+    """Scores of a probe that is fitted on the training documents, with a split of its own."""
+    return score_mixtures(probe_mixtures(train, test, targets.train, split_documents(len(train), seed)), targets.test)
+
+
+def score_majority(train: Float[np.ndarray, "document topic"], test: Float[np.ndarray, "document2 topic"]) -> Scores:
     """Scores of one answer for all: the mean mixture, and for the accuracy the most frequent top topic."""
-    found = scored(np.repeat(train.mean(axis=0)[None, :], len(test), axis=0), test)
+    found = score_mixtures(np.repeat(train.mean(axis=0)[None, :], len(test), axis=0), test)
     most = np.bincount(train.argmax(axis=1)).argmax()
     found[METRICS.index("accuracy")] = np.mean(test.argmax(axis=1) == most)
     return found
 
 
-def by_last_token(
+def predict_by_last_token(
     train: Int[np.ndarray, " document"],
     test: Int[np.ndarray, " document2"],
     targets: Float[np.ndarray, "document topic"],
-    split: Split,
+    split: ProbeSplit,
     vocab: int,
 ) -> Float[np.ndarray, "document2 topic"]:
     """The best a reader of one token can do: mean mixture of the documents that end in it, drawn to the common mean.

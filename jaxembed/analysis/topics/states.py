@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from ...losses.language import head_of
 from ...models import Decoder
-from .texts import Part
+from .texts import DocumentSet
 
 POOLINGS = ("first", "last", "average")
 """The state after the first token of the document, after its last, and the mean over its tokens."""
@@ -49,7 +49,7 @@ def places(lengths: Int[np.ndarray, " document"], shares: int) -> Int[np.ndarray
 
 
 def read_states(
-    model: Decoder, params: dict[str, Any], part: Part, start: int | None, shares: int, budget: int = BUDGET
+    model: Decoder, params: dict[str, Any], part: DocumentSet, start: int | None, shares: int, budget: int = BUDGET
 ) -> States:
     """Read the documents of a part one by one, each from the start token on.
 

@@ -1,10 +1,8 @@
-"""Documents of the topic study: posts or a stand-in, in a model's tokens, with LDA mixtures as targets."""
+"""Documents and their topics: texts, the documents that fit a model's positions, and LDA mixtures as targets."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,15 +10,13 @@ from jaxtyping import Float, Int
 from ...corpus import Damage, Document
 from ...corpus.newsgroups import newsgroups
 from ...corpus.topics import Topics, fit_topics, topic_words
-from ...studies.data import data_path
 
-ARCHIVE = ("newsgroups20", "20news_bydate.tar.gz")
 DROPPED = ("footers", "quotes")
 """Besides headers, as in the published runs."""
 
 
 @dataclass(frozen=True)
-class Texts:
+class TopicTexts:
     """A training and a test part.
 
     Attributes:
@@ -36,23 +32,18 @@ class Texts:
     damage: Damage
 
 
-def newsgroup_texts(archive: Path | None = None) -> Texts:
+def read_newsgroups(archive: Path) -> TopicTexts:
     """20 Newsgroups by date, without headers, footers and quotes.
 
-    Args:
-        archive: the file; None looks in the folder that the environment variable JAXEMBED_DATA names.
-
     Raises:
-        ValueError: where there is none.
+        ValueError: where there is no such archive.
     """
-    if archive is None:
-        archive = data_path(*ARCHIVE)
     damage = Damage()
     train, test = (tuple(newsgroups(archive, part, drop=DROPPED, damage=damage)) for part in ("train", "test"))
-    return Texts("20 Newsgroups", train, test, damage)
+    return TopicTexts("20 Newsgroups", train, test, damage)
 
 
-def stand_in(documents: int, topics: int = 5, words: int = 150, seed: int = 0) -> Texts:
+def draw_texts(documents: int, topics: int = 5, words: int = 150, seed: int = 0) -> TopicTexts:
     """Documents drawn from a topic model and written in made-up words: no data needed, and no natural language.
 
     Args:
@@ -64,16 +55,16 @@ def stand_in(documents: int, topics: int = 5, words: int = 150, seed: int = 0) -
     rng = np.random.default_rng(seed)
     syllables = [a + b for a in "bdfgklmnprstv" for b in "aeiou"]
     spelled = np.array(["".join(rng.choice(syllables, 2 + k % 2)) for k in range(words)])
-    beta, found = rng.dirichlet(np.full(words, 0.05), topics), []
+    beta, drawn = rng.dirichlet(np.full(words, 0.05), topics), []
     for k in range(documents + documents // 2):
         theta = rng.dirichlet(np.full(topics, 0.3))
-        drawn = rng.choice(words, rng.integers(14, 26), p=theta @ beta)
-        found.append(Document(" ".join(spelled[drawn]), f"stand-in:{k}", f"topic {theta.argmax()}"))
-    return Texts("stand-in", tuple(found[:documents]), tuple(found[documents:]), Damage())
+        chosen = rng.choice(words, rng.integers(14, 26), p=theta @ beta)
+        drawn.append(Document(" ".join(spelled[chosen]), f"stand-in:{k}", f"topic {theta.argmax()}"))
+    return TopicTexts("stand-in", tuple(drawn[:documents]), tuple(drawn[documents:]), Damage())
 
 
 @dataclass(frozen=True)
-class Part:
+class DocumentSet:
     """Documents that fit a model's positions.
 
     Attributes:
@@ -104,9 +95,9 @@ class Part:
         return content.hexdigest()[:16]
 
 
-def part_of(
+def select_documents(
     documents: tuple[Document, ...], ids: list[np.ndarray], least: int, length: int, most: int | None = None
-) -> Part:
+) -> DocumentSet:
     """The documents of at least `least` and at most `length` tokens; longer ones are left out, not cut.
 
     Args:
@@ -119,16 +110,16 @@ def part_of(
     Raises:
         ValueError: where none is left.
     """
-    fitting = [k for k, one in enumerate(ids) if least <= len(one) <= length]
+    fitting = [k for k, tokens in enumerate(ids) if least <= len(tokens) <= length]
     if not fitting:
         raise ValueError(f"length: none of {len(documents)} documents has {least} to {length} tokens; raise --length")
     drawn = np.sort(np.random.default_rng(1).permutation(len(fitting))[:most])
     chosen = [fitting[k] for k in drawn]
-    return Part(tuple(documents[k] for k in chosen), tuple(ids[k] for k in chosen))
+    return DocumentSet(tuple(documents[k] for k in chosen), tuple(ids[k] for k in chosen))
 
 
 @dataclass(frozen=True)
-class Targets:
+class TopicTargets:
     """Topic mixtures of one LDA fit.
 
     Attributes:
@@ -147,7 +138,9 @@ class Targets:
         return [] if self.model is None else self.model.top_words()
 
 
-def topic_targets(fitted_on: list[str], train: Part, test: Part, size: int, fits: int, passes: int) -> list[Targets]:
+def fit_targets(
+    fitted_on: list[str], train: DocumentSet, test: DocumentSet, size: int, fits: int, passes: int
+) -> list[TopicTargets]:
     """The mixtures of both parts by several fits, which differ in their seed.
 
     Args:
@@ -162,22 +155,4 @@ def topic_targets(fitted_on: list[str], train: Part, test: Part, size: int, fits
     counts = words.counts(fitted_on)
     seen, unseen = words.counts(train.texts), words.counts(test.texts)
     models = [fit_topics(words, counts, size, seed, passes=passes) for seed in range(fits)]
-    return [Targets(model.of_counts(seen), model.of_counts(unseen), model) for model in models]
-
-
-def kept(
-    folder: Path | None, name: str, identity: Any, compute: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """Arrays computed once: a folder remembers them under a name and what they were computed from."""
-    if folder is None:
-        return compute()
-    path = folder / f"{name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:12]}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".writing")
-        arrays: dict[str, Any] = compute()
-        with unfinished.open("wb") as file:
-            np.savez(file, **arrays)
-        unfinished.replace(path)
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    return [TopicTargets(model.of_counts(seen), model.of_counts(unseen), model) for model in models]

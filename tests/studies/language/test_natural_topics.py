@@ -11,15 +11,22 @@ import pytest
 pytest.importorskip("sklearn")
 pytest.importorskip("tokenizers")
 
-from jaxembed.analysis.topics.decoders import SETTINGS
 from jaxembed.analysis.topics.perplexity import perplexity_link
-from jaxembed.analysis.topics.probes import METRICS, bag_of_tokens, by_last_token, majority, split_of
+from jaxembed.analysis.topics.probes import (
+    METRICS,
+    bag_of_tokens,
+    predict_by_last_token,
+    score_majority,
+    split_documents,
+)
+from jaxembed.analysis.topics.result import BAG, NULLS, TopicScores, topics_of_model
 from jaxembed.analysis.topics.scores import EMBEDDINGS, READ
 from jaxembed.analysis.topics.states import places, read_states
-from jaxembed.analysis.topics.texts import Part, kept, newsgroup_texts, part_of, stand_in
+from jaxembed.analysis.topics.task import TopicSizes
+from jaxembed.analysis.topics.texts import DocumentSet, draw_texts, select_documents
 from jaxembed.corpus import Document, byte_bpe
 from jaxembed.models import gpt2, qwen2
-from jaxembed.studies.language.natural_topics import BAG, HEADER, NULLS, NaturalTopics, natural_topics, topics_of_model
+from jaxembed.studies.language.natural_topics import SETTINGS, NaturalTopics, natural_topics
 
 VOCAB = 30
 LENGTHS = (66, 5)
@@ -28,7 +35,7 @@ LENGTHS = (66, 5)
 def part(lengths=LENGTHS, seed=0):
     rng = np.random.default_rng(seed)
     ids = tuple(rng.integers(1, VOCAB, n).astype(np.int32) for n in lengths)
-    return Part(tuple(Document(f"{k}", f"made:{k}", None) for k in range(len(ids))), ids)
+    return DocumentSet(tuple(Document(f"{k}", f"made:{k}", None) for k in range(len(ids))), ids)
 
 
 @partial(jax.jit, static_argnames="model")
@@ -67,30 +74,30 @@ def test_documents_beyond_the_table_of_positions_are_refused():
 
 
 def test_only_whole_documents_are_taken():
-    texts = stand_in(30)
+    texts = draw_texts(30)
     tokenizer = byte_bpe((one.text for one in texts.train), 300)
     ids = tokenizer.encode([one.text for one in texts.train])
     lengths = [len(one) for one in ids]
     middle = int(np.median(lengths))
-    found = part_of(texts.train, ids, 1, middle)
+    found = select_documents(texts.train, ids, 1, middle)
     assert len(found) == sum(n <= middle for n in lengths) and found.lengths.max() <= middle
-    assert len(part_of(texts.train, ids, 1, middle, 7)) == 7
+    assert len(select_documents(texts.train, ids, 1, middle, 7)) == 7
     with pytest.raises(ValueError, match="none of 30 documents has 1 to 2 tokens"):
-        part_of(texts.train, ids, 1, 2)
+        select_documents(texts.train, ids, 1, 2)
 
 
 def test_references_against_loops():
     rng = np.random.default_rng(0)
     targets, tokens = rng.dirichlet(np.ones(3), 60), rng.integers(0, 4, 60)
-    split = split_of(60, 1)
+    split = split_documents(60, 1)
     assert sorted([*split.fit, *split.validation]) == list(range(60)) and len(split.validation) == 9
-    found = by_last_token(tokens, np.array([0, 3, 4]), targets, split, 5)
+    found = predict_by_last_token(tokens, np.array([0, 3, 4]), targets, split, 5)
     mean = targets[split.fit].mean(axis=0)
     np.testing.assert_allclose(found[2], mean)  # a token that no training document ends in
     own = targets[split.fit][tokens[split.fit] == 0]
     shares = [(own.sum(axis=0) + w * mean) / (len(own) + w) for w in (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 100.0, 1000.0)]
     assert any(np.allclose(found[0], share) for share in shares)
-    scored = dict(zip(METRICS, majority(targets, targets), strict=True))
+    scored = dict(zip(METRICS, score_majority(targets, targets), strict=True))
     assert scored["accuracy"] == pytest.approx(np.bincount(targets.argmax(1)).max() / 60)
     assert scored["L2"] == pytest.approx(targets.var(axis=0).sum())
 
@@ -147,29 +154,18 @@ def test_a_network_below_the_bag_of_tokens_falls_short():
     untrained = {f"20 {name}": np.full((2, 3, 4), 0.15) for name in READ}
     references = {f"20 {name}": np.full((3, 4), 0.4 if name == BAG else 0.1) for name in NULLS}
     links = tuple(perplexity_link(*planted(-0.3, seed=seed), resamples=20) for seed in range(2))
-    result = NaturalTopics("quick", "", SETTINGS["quick"], (1, 1), trained, untrained, references, links, ())
-    np.testing.assert_allclose(result.closed(20), (0.3 - 0.4) / 0.6)
+    scores = TopicScores("", TopicSizes(), (1, 1), trained, untrained, references, links, ())
+    result = NaturalTopics(SETTINGS["quick"], scores)
+    np.testing.assert_allclose(scores.closed(20), (0.3 - 0.4) / 0.6)
     short = [check.name for check in result.checks() if not check.passed]
     assert [name.split(" over ")[1].split(",")[0] for name in short] == [EMBEDDINGS, BAG]
     assert "bag of tokens 0.400" in result.checks()[0].got
 
 
-def test_what_is_kept_is_not_computed_again(tmp_path):
-    calls = []
-
-    def compute():
-        calls.append(1)
-        return {"a": np.arange(3.0)}
-
-    found = [kept(tmp_path, "cell", identity, compute)["a"] for identity in ((1, "x"), (1, "x"), (2, "x"))]
-    assert len(calls) == 2 and all(np.array_equal(one, np.arange(3.0)) for one in found)
-    assert not list(tmp_path.glob("*.writing"))
-
-
 def test_without_data_the_study_says_what_it_needs(monkeypatch):
     monkeypatch.delenv("JAXEMBED_DATA", raising=False)
     with pytest.raises(ValueError, match="JAXEMBED_DATA: not set; name the folder that holds newsgroups20"):
-        newsgroup_texts()
+        SETTINGS["quick"].texts()
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
@@ -178,23 +174,22 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
     model = qwen2(width=8, layers=1, heads=2, kv_heads=2, mlp_width=16)
     shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), 300, 8))
     write_model(tmp_path, model, jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes))
-    texts = stand_in(30)
+    texts = draw_texts(30)
     with pytest.raises(ValueError, match=r"holds no tokenizer\.json to read text with"):
-        topics_of_model(tmp_path, texts, SETTINGS["tiny"])
+        topics_of_model(tmp_path, texts, SETTINGS["tiny"].sizes)
     byte_bpe((one.text for one in texts.train), 310).save(tmp_path / "tokenizer.json")
     with pytest.raises(ValueError, match="310 tokens and the model 300 rows"):
-        topics_of_model(tmp_path, texts, SETTINGS["tiny"])
+        topics_of_model(tmp_path, texts, SETTINGS["tiny"].sizes)
 
 
 @pytest.mark.slow
 def test_the_study_at_size_tiny(tmp_path):
     result = natural_topics("tiny", seeds=1, keep=tmp_path)
     assert all(check.passed for check in result.checks())
-    assert all(len(row) == len(HEADER) for row in result.rows())
-    size = result.setting.topics[0]
+    scores, size = result.scores, result.setting.sizes.topics[0]
     # Two fits of made-up documents agree on most, and shuffled targets teach nothing.
-    assert result.accuracy(size, "another LDA fit").min() > 0.8 > 0.5 > result.accuracy(size, "shuffled targets").max()
-    assert result.references["prefix"][-1] == 1 and np.all(np.diff(result.references["prefix"]) > 0)
-    assert result.trained["loss"][0] < result.untrained["loss"][0] - 2
+    assert scores.accuracy(size, "another LDA fit").min() > 0.8 > 0.5 > scores.accuracy(size, "shuffled targets").max()
+    assert scores.references["prefix"][-1] == 1 and np.all(np.diff(scores.references["prefix"]) > 0)
+    assert scores.trained["loss"][0] < scores.untrained["loss"][0] - 2
     again = natural_topics("tiny", seeds=1, keep=tmp_path)
-    assert again.rows() == result.rows() and again.link_rows() == result.link_rows()
+    assert again.scores.tables() == scores.tables()

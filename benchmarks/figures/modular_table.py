@@ -1,9 +1,8 @@
 """The full table of modular addition on 7 symbols: initial weights name the frequency of each neuron.
 
 `python benchmarks/figures/modular_table.py` trains the two-position model at the published setting, compares every
-neuron's dominant frequency with the one that blows up first in the truncated flow, draws phase error, spectra and the
-agreement of the leading term with the true gradient, and exits non-zero where a figure falls short; about a minute on
-one core, `--size tiny` seconds.
+neuron's dominant frequency with the one that blows up first in the truncated flow, and draws phase error, spectra and
+the agreement of the leading term with the true gradient; about a minute on one core, `--size tiny` seconds.
 """
 
 import sys
@@ -12,32 +11,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.pairs.modular_table import HEADER, ModularTable, modular_table
-
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = modular_table(args.size, progress=lambda line: print(line, flush=True))
-    show_table(result)
-    markdown(args.out / "modular_table.md", HEADER, result.rows())
-    draw(result, args.out / "modular_table.png")
-    finish("modular addition, full table", result.checks())
+from jaxembed.studies.pairs.modular_table import STUDY, ModularTable
 
 
-def show_table(result: ModularTable) -> None:
-    show(
-        f"{len(result.predicted)} seeds: mean (smallest .. largest); chance 1/{result.frequencies}",
-        HEADER,
-        result.rows(),
-    )
-
-
-def draw(result: ModularTable, path: Path) -> None:
-    figure, axes = plt.subplots(1, 4, figsize=(18, 4.4), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.1, 1, 0.9))
+def draw(result: ModularTable, figure: Figure) -> None:
+    figure.set_size_inches(18, 4.4)
+    axes = figure.subplots(1, 4)
     named_panel(axes[0], result)
     phase_panel(axes[1], result)
     gradient_panel(axes[2], result)
@@ -46,25 +29,17 @@ def draw(result: ModularTable, path: Path) -> None:
         panel.set(xscale="log", xlabel="step")
         panel.grid(alpha=0.3)
         panel.axvline(result.steps[result.judged], color="grey", linewidth=0.8, linestyle=":")
-    setting = result.setting
-    caption = (
-        f"modular addition, P = {setting.size}, all pairs, width {setting.width}, GELU, start D^(-1/2), gradient "
-        f"descent with step {setting.step:g}, decay {setting.weight_decay:g}, float64; {len(result.predicted)} seeds "
-        f"(band: smallest to largest).\nA neuron has developed a frequency where it holds {setting.developed:.0%} of "
-        f"its power (dotted line: step {result.steps[result.judged]} of judgement). "
-    )
-    save(figure, path, caption)
 
 
-def named_panel(axes: plt.Axes, result: ModularTable) -> None:
+def named_panel(axes: Axes, result: ModularTable) -> None:
     saves = range(1, len(result.steps))
     curves = {
         "neurons that have developed one": [result.developed(save).mean(axis=1) for save in saves],
         "of these named by the truncated flow": [result.named(save) for save in saves],
         "named by the largest initial power": [result.named(save, guess=result.strongest) for save in saves],
     }
-    for colour, (label, values) in zip(COLOURS, curves.items(), strict=False):
-        values = np.array(values).T
+    for colour, (label, curve) in zip(COLOURS, curves.items(), strict=False):
+        values = np.array(curve).T
         known = ~np.isnan(values).any(axis=0)
         band(axes, result.steps[1:][known], values[:, known], label, colour)
     axes.axhline(1 / result.frequencies, color="grey", linewidth=0.8)
@@ -72,25 +47,25 @@ def named_panel(axes: plt.Axes, result: ModularTable) -> None:
     axes.legend(fontsize=7)
 
 
-def phase_panel(axes: plt.Axes, result: ModularTable) -> None:
+def phase_panel(axes: Axes, result: ModularTable) -> None:
     band(axes, result.steps[1:], result.phase_error()[:, 1:], "median over neurons", COLOURS[0])
     axes.axhline(np.pi / 2, color="grey", linewidth=0.8)
     axes.set(ylim=(0, None), ylabel="|arg u + arg v - arg w|", title="phase error in the dominant frequency")
 
 
-def gradient_panel(axes: plt.Axes, result: ModularTable) -> None:
+def gradient_panel(axes: Axes, result: ModularTable) -> None:
     band(axes, result.steps[1:], result.cosine[:, 1:], "cosine, F2 - decay with the true velocity", COLOURS[0])
     band(axes, result.steps[1:], result.cosine_undecayed[:, 1:], "cosine, without decay on either side", COLOURS[2])
     band(axes, result.steps[1:], result.accuracy[:, 1:], "accuracy", COLOURS[4], "--")
     axes.set(ylim=(-0.8, 1.02), title="leading term and true gradient")
     axes.axhline(0.9, color="grey", linewidth=0.8)
-    other = axes.twinx()
-    band(other, result.steps[1:], result.relative_error[:, 1:], "relative error", COLOURS[1], ":")
-    other.set(yscale="log", ylabel="relative error (dotted, log scale)")
+    errors = axes.twinx()
+    band(errors, result.steps[1:], result.relative_error[:, 1:], "relative error", COLOURS[1], ":")
+    errors.set(yscale="log", ylabel="relative error (dotted, log scale)")
     axes.legend(fontsize=7, loc="lower left")
 
 
-def neurons_panel(axes: plt.Axes, result: ModularTable) -> None:
+def neurons_panel(axes: Axes, result: ModularTable) -> None:
     """Every neuron: how clear the prediction was, and how pure it became."""
     purity = np.max(result.shares[:, result.judged], axis=1)
     hit = result.dominant(result.judged) == result.predicted
@@ -104,4 +79,4 @@ def neurons_panel(axes: plt.Axes, result: ModularTable) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

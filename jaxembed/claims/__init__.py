@@ -23,7 +23,6 @@ from . import (
     horizon,
     hypotheses,
     label_noise,
-    modular_table,
     natural_topics,
     senses,
     signature_start,
@@ -44,7 +43,6 @@ from .evidence import verdict as verdict
 
 _FILES = (
     signatures,
-    modular_table,
     weight_decay,
     deep_linear,
     soft_label,

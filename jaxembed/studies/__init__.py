@@ -15,6 +15,7 @@ from .study import Study as Study
 REGISTRY: tuple[str, ...] = (
     "small.ladder",
     "language.lens",
+    "pairs.modular_table",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

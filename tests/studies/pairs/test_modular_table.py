@@ -4,22 +4,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.studies.pairs.modular_table import HEADER, modular_table
-
-FLOAT32 = jnp.zeros((), float).dtype == np.float32
+from jaxembed.studies.pairs.modular_table import STUDY
 
 
 @pytest.fixture(scope="module")
 def result():
-    if FLOAT32:
+    if jnp.zeros((), float).dtype == np.float32:
         pytest.skip("judged in float64, as published")
-    return modular_table("tiny", seeds=3)
+    return STUDY.result("tiny", seeds=3)
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(HEADER) for row in result.rows())
+def test_neurons_are_named_and_phases_lock_at_tiny_too(result):
+    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    assert held >= {"modular-frequency-named", "modular-null", "modular-phase-locks"}
+    assert np.median(result.cosine[result.escaping()]) >= 0.9
 
 
 @pytest.mark.slow

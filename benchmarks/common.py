@@ -8,7 +8,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import matplotlib
 import numpy as np
+from matplotlib.animation import Animation
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -92,17 +93,22 @@ COLOURS = ("#0b6fa4", "#d9541e", "#3a8f3a", "#7b52ab", "#555555")
 OLD_SIZES = {"normal": "default", "full": "published"}
 """Sizes as they were called before; still taken, with a line that says so."""
 Draw = Callable[[Any, Figure], None]
+Film = Callable[[Any, Figure], Animation]
 
 
-def main(study: Study, *draws: Draw) -> None:
+def main(study: Study, *draws: Draw, film: Film | None = None, **own: Mapping[str, Any]) -> None:
     """Run a study at the asked size, print and write its tables and figures, and leave with 1 where machinery fails.
 
     Args:
         study: what to run.
         draws: each draws the result onto an empty figure of its own; the first is named after the study, the others
             after what follows `draw_` in their name.
+        film: animates the result on a figure of its own; written as a GIF.
+        own: options of the script, by the field of the setting that each replaces: what `add_argument` takes for it.
     """
-    args = study_arguments(study)
+    args = study_arguments(study, own)
+    if args.given:
+        study = replace(study, settings={**study.settings, args.size: replace(study.settings[args.size], **args.given)})
     result = study.result(args.size, seeds=args.seeds, keep=args.keep, progress=_say)
     console = Console(width=160)
     suffix = "" if args.size in ("tiny", study.default) else f"_{args.size}"
@@ -119,6 +125,10 @@ def main(study: Study, *draws: Draw) -> None:
     for draw in draws or ([study.draw] if study.draw else []):
         name = draw.__name__.removeprefix("draw").strip("_")
         save(draw, result, args.out / f"{study.name}{_part(name)}{suffix}.png", f"{study.caption(result)} {sizes}.")
+    if film is not None:
+        path = args.out / f"{study.name}{suffix}.gif"
+        film(result, Figure(layout="constrained")).save(path, writer="pillow", dpi=75)
+        print(f"film: {path}")
     rows = study.evidence(result)
     title = f"{study.name}, {sizes} (jax {jax.__version__}, {jax.devices()[0].device_kind})"
     console.print(evidence_table(title, rows, args.size).rich())
@@ -128,21 +138,29 @@ def main(study: Study, *draws: Draw) -> None:
     raise SystemExit(1 if failed else 0)
 
 
-def study_arguments(study: Study) -> argparse.Namespace:
-    """`--size`, `--seeds`, `--out`, `--keep`; `command` is how it was called, but for folders."""
+def study_arguments(study: Study, own: Mapping[str, Mapping[str, Any]]) -> argparse.Namespace:
+    """`--size`, `--seeds`, `--out`, `--keep` and the script's own, gathered in `given` where they were given.
+
+    `command` is how it was called, but for paths.
+    """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__, formatter_class=_Help)
     takes = ", ".join(f"{size} {study.takes[size]}" for size in study.settings)
     parser.add_argument("--size", default=study.default, choices=[*study.settings, *OLD_SIZES], help=takes)
     parser.add_argument("--seeds", type=int, help="how many; unless given, what the study takes at that size")
     parser.add_argument("--out", type=Path, default=FIGURES, help="folder for figures and tables")
     parser.add_argument("--keep", **KEEP)
+    for name, told in own.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", **told)
     args = parser.parse_args()
     if args.size in OLD_SIZES:
         new = study.default if OLD_SIZES[args.size] == "default" else study.largest
         print(f"size {args.size} is called {new} now", file=sys.stderr)
         args.size = new
-    seeds = "" if args.seeds is None else f" --seeds {args.seeds}"
-    args.command = f"python benchmarks/figures/{Path(sys.argv[0]).name} --size {args.size}{seeds}"
+    found = {name: getattr(args, name) for name in own}
+    args.given = {name: tuple(x) if isinstance(x, list) else x for name, x in found.items() if x is not None}
+    numbers = {"seeds": args.seeds} | {name: x for name, x in found.items() if not isinstance(x, str)}
+    more = "".join(f" --{name}{_plain(x)}" for name, x in numbers.items() if x is not None)
+    args.command = f"python benchmarks/figures/{Path(sys.argv[0]).name} --size {args.size}{more}"
     jax.config.update("jax_enable_x64", True)
     return args
 
@@ -183,6 +201,11 @@ class _Help(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpF
 
 def _say(text: str, share: float | None = None, /) -> None:
     print(text if share is None else f"{text}: {share:.0%}", flush=True)
+
+
+def _plain(value: Any) -> str:
+    """An option's value as it was typed; a flag has none."""
+    return "" if value is True else f" {' '.join(map(str, value))}" if isinstance(value, list) else f" {value}"
 
 
 def _part(name: str) -> str:

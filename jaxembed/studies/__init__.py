@@ -16,6 +16,7 @@ REGISTRY: tuple[str, ...] = (
     "small.ladder",
     "language.lens",
     "pairs.modular_table",
+    "small.composite",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

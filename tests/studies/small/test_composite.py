@@ -3,55 +3,54 @@
 import numpy as np
 import pytest
 
-from jaxembed.studies.measured import UNDEFINED
-from jaxembed.studies.small.composite import HEADER, MODELS, SETTINGS, TASKS, composite_table
-from jaxembed.studies.small.composite_checks import UNINFORMATIVE, normal
+from jaxembed.studies.small.composite import MODELS, SETTINGS, STUDY, TASKS, UNINFORMATIVE
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def table():
-    return composite_table("tiny", seeds=2)
+    return STUDY.result("tiny")
 
 
 def test_every_task_with_every_model(table):
-    assert [(cell.task, cell.model) for cell in table.cells] == [(task, model) for task in TASKS for model in MODELS]
-    assert all(len(cell.row()) == len(HEADER) for cell in table.cells)
+    pairs = [(entry.task, entry.model) for entry in table.entries]
+    assert pairs == [(task, model) for task in TASKS for model in MODELS]
 
 
 def test_numbers_and_nulls_over_all_seeds(table):
-    for cell in table.cells:
-        for one in (cell.accuracy, cell.order):
-            assert one.values.shape == one.null.shape == (2,)
-            assert np.isfinite([one.values, one.null]).all()
+    for entry in table.entries:
+        for name in ("accuracy", "order"):
+            assert entry.values[name].shape == entry.null[name].shape == (2,)
+            assert np.isfinite([entry.values[name], entry.null[name]]).all()
         anchors = SETTINGS["tiny"].anchors
-        np.testing.assert_allclose(np.diagonal(cell.cosines), np.ones(anchors), rtol=1e-6)
+        np.testing.assert_allclose(np.diagonal(entry.cosines), np.ones(anchors), rtol=1e-6)
 
 
 def test_undefined_where_signatures_do_not_differ_and_only_there(table):
-    for cell in table.cells:
-        said = {kind for kind in ("label", "context") if str(getattr(cell, kind).r_cos) == UNDEFINED}
-        assert said == UNINFORMATIVE[cell.task]
+    for entry in table.entries:
+        undefined = {kind for kind in ("label", "context") if entry.text(f"{kind} r_cos") == "undefined"}
+        assert undefined == UNINFORMATIVE[entry.task]
 
 
-def test_checks_pass_at_tiny(table):
-    failed = [check for check in table.checks() if not check.passed]
-    assert not failed
+def test_the_machinery_holds_at_tiny(table):
+    held = {row.id for row in STUDY.evidence(table) if row.holds()}
+    assert held >= {"composite-shuffled", "composite-undefined", "composite-complete"}
 
 
 def test_shuffled_labels_lose_the_order_of_addition(table):
     for model in MODELS:
-        order = table.cell("addition", model).order
-        assert order.mean > 0.8 > order.null_mean
+        entry = table.entry("addition", model)
+        assert entry.values["order"].mean() > 0.8 > entry.null["order"].mean()
 
 
 def test_accuracy_stays_between_chance_and_ceiling(table):
-    for cell in table.cells:
-        assert np.all(cell.accuracy.values <= cell.ceiling + 1e-6)
-        assert np.all(cell.accuracy.values >= 0.5 * cell.chance)
+    for entry in table.entries:
+        assert np.all(entry.values["accuracy"] <= entry.ceiling + 1e-6)
+        assert np.all(entry.values["accuracy"] >= 0.5 * entry.chance)
 
 
 def test_published_figures_are_asked_of_every_row(table):
-    names = [check.name for check in normal(table)]
-    assert len(names) == len(set(names)) == 14
+    rows = STUDY.evidence(table)
+    assert len([row for row in rows if row.bound.kind == "expectation"]) == 14
+    assert {row.id for row in rows} == set(STUDY.ids)

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from ..base import Progress, silent
+from ..keep import kept_json
 from ..probes import Kind, scores
 from ..processes.process import Draw, Target
-from ._folder import kept_json
 from .probing import Probing, last_item, predicted
 from .reading import losses, read_states
-from .scores import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, UNTRAINED, Cell, Decoded, is_null, joined
-from .training import Recipe, Report, Trained, silent
+from .scores import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, UNTRAINED, Decoded, DecodingScore, is_null, joined
+from .training import Trained, TrainingRecipe
 
 PROBING = 1000
 """What is folded into a seed's key for the draws of probing, apart from those of training."""
@@ -32,7 +33,7 @@ class _Material(NamedTuple):
 
 def decode(
     process: Any,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     trained: Trained,
     probing: Probing,
     *,
@@ -40,7 +41,7 @@ def decode(
     transfer: bool = False,
     draws: Sequence[Draw] | None = None,
     keep: Path | None = None,
-    progress: Report = silent,
+    progress: Progress = silent,
 ) -> Decoded:
     """Probe every trained network on fresh draws of its own process and world.
 
@@ -68,27 +69,29 @@ def decode(
         if keep is not None:
             raise ValueError("keep: what is read from draws of one's own is not written down; leave keep out")
         _check_draws(draws, probing, recipe.length, len(trained.seeds))
+    source, parts = process_of_data or process, []
     identity = repr((process, recipe, probing, process_of_data, transfer))
-    parts = []
     for i, seed in enumerate(trained.seeds):
-        world = trained.world(i)
         key = jax.random.fold_in(jax.random.key(seed), PROBING)
         draw = None if draws is None else draws[i]
 
-        def one(i: int = i, world: Any = world, key: Array = key, draw: Draw | None = draw) -> Decoded:
-            material = _material(process, process_of_data, transfer, world, probing, recipe.length, key, draw)
-            cells = _Cells(process, recipe, trained, i, probing, material, key).all()
-            found = _losses(process, process_of_data, world, recipe, trained, i, probing, material.items)
-            return Decoded(tuple(cells), {name: (value,) for name, value in found.items()}, trained.seeds[i : i + 1])
+        def decoded(i: int = i, key: Array = key, draw: Draw | None = draw) -> dict[str, Any]:
+            world = trained.world(i)
+            material = _material(process, source, transfer, world, probing, recipe.length, key, draw)
+            scores = _Reader(process, recipe, trained, i, probing, material, key).scores()
+            networks = {"trained": trained.at(i), "untrained": trained.at(i, 0)}
+            tested = jnp.asarray(probing.parts(material.items)[2][: probing.loss_draws])
+            own = None if process_of_data is None else process
+            lost = losses(source, world, recipe.model, recipe.head, networks, tested, own)
+            return Decoded(tuple(scores), {name: (x,) for name, x in lost.items()}, trained.seeds[i : i + 1]).record()
 
-        found = kept_json(keep, "probed", f"probed {seed} {identity}", lambda one=one: one().plain())
-        parts.append(Decoded.of_plain(found))
-        progress(f"seed {seed}: {len(parts[-1].cells)} scores")
+        parts.append(Decoded.of_record(kept_json(keep, "probed", f"probed {seed} {identity}", decoded)))
+        progress(f"seed {seed}: {len(parts[-1].scores)} scores")
     parted = ("network", *(["world"] if jax.tree.leaves(trained.worlds) else []), "given draws" if draws else "draws")
     return replace(joined(parts), varied=f"seeds ({', '.join(parted)})")
 
 
-def check_probing(process: Any, recipe: Recipe, probing: Probing) -> None:
+def check_probing(process: Any, recipe: TrainingRecipe, probing: Probing) -> None:
     """Refuse what cannot be read, before anything is trained for it.
 
     Raises:
@@ -119,34 +122,34 @@ def check_probing(process: Any, recipe: Recipe, probing: Probing) -> None:
 def _check_draws(draws: Sequence[Draw], probing: Probing, length: int, seeds: int) -> None:
     if len(draws) != seeds:
         raise ValueError(f"draws: {len(draws)} sets of sequences for {seeds} seeds; give one for each")
-    count = probing.train + probing.validation + probing.test
     for draw in draws:
-        if draw.items.shape[0] < count:
-            raise ValueError(f"draws: {draw.items.shape[0]} sequences, but the probing asks for {count}; ask for fewer")
+        if draw.items.shape[0] < probing.sequences:
+            many = draw.items.shape[0]
+            raise ValueError(f"draws: {many} sequences, but the probing asks for {probing.sequences}; ask for fewer")
         if draw.items.shape[1] != length:
             raise ValueError(f"draws: sequences of {draw.items.shape[1]} items, but the recipe's are {length} long")
 
 
 def _material(
-    process: Any, other: Any, transfer: bool, world: Any, probing: Probing, length: int, key: Array, draw: Draw | None
+    process: Any, source: Any, transfer: bool, world: Any, probing: Probing, length: int, key: Array, draw: Draw | None
 ) -> _Material:
     """Sequences of one seed with their targets, and the best guesses of those of the test part."""
-    source, fitted = other or process, probing.train + probing.validation
-    count, (drawing, of_exact) = fitted + probing.test, jax.random.split(key)
+    count, (drawing, of_exact) = probing.sequences, jax.random.split(key)
     if draw is not None:
         parts = [(source, _rows(draw, slice(count)))]
     elif transfer:
         keys = jax.random.split(drawing)
         # Of both as many as are drawn anywhere else: what is compiled serves again.
-        own, other = (of.sample(one, world, count, length) for of, one in zip((process, source), keys, strict=True))
-        parts = [(process, _rows(own, slice(fitted))), (source, _rows(other, slice(fitted, None)))]
+        own, moved = (of.sample(k, world, count, length) for of, k in zip((process, source), keys, strict=True))
+        parts = [(process, _rows(own, slice(probing.fitted))), (source, _rows(moved, slice(probing.fitted, None)))]
     else:
         parts = [(source, source.sample(drawing, world, count, length))]
-    found = [_targets(of, world, one, probing, of_exact) for of, one in parts]
-    targets = {name: np.concatenate([part[name] for part in found]) for name in probing.targets}
-    items = np.concatenate([np.asarray(one.items) for _, one in parts])
-    best = _best_guesses(source, world, jnp.asarray(items[fitted:]), probing, of_exact)
-    return _Material(items, targets, {name: best.get(name, targets[name][fitted:]) for name in probing.targets})
+    truths = [_targets(of, world, part, probing, of_exact) for of, part in parts]
+    targets = {name: np.concatenate([truth[name] for truth in truths]) for name in probing.targets}
+    items = np.concatenate([np.asarray(part.items) for _, part in parts])
+    tested = jnp.asarray(items[probing.fitted :])
+    ceilings = {name: values[probing.fitted :] for name, values in targets.items()}
+    return _Material(items, targets, ceilings | _best_guesses(source, world, tested, probing, of_exact))
 
 
 def _rows(draw: Draw, rows: slice) -> Draw:
@@ -176,13 +179,13 @@ def _best_guesses(process: Any, world: Any, items: Any, probing: Probing, key: A
     return {name: found[guess] for name, guess in wanted.items()}
 
 
-class _Cells:
+class _Reader:
     """The scores of one seed."""
 
     def __init__(
         self,
         process: Any,
-        recipe: Recipe,
+        recipe: TrainingRecipe,
         trained: Trained,
         seed: int,
         probing: Probing,
@@ -192,9 +195,9 @@ class _Cells:
         self.process, self.recipe, self.trained, self.seed = process, recipe, trained, seed
         self.probing, self.material, self.key = probing, material, jax.random.fold_in(key, 2)
         self.places = probing.places(recipe.length)
-        self.found: list[Cell] = []
+        self.found: list[DecodingScore] = []
 
-    def all(self) -> list[Cell]:
+    def scores(self) -> list[DecodingScore]:
         """Scores of what reads no network, then of the network before training and at the asked steps."""
         for target in self.probing.targets:
             for column in range(len(self.places)):
@@ -214,37 +217,30 @@ class _Cells:
             for row, layer in enumerate(depths):
                 for column in range(len(self.places)):
                     for source in sources:
-                        said = self._probed(target, column, states[row, :, column], source == SHUFFLED)
-                        self._add(target, column, layer, step, source, said)
+                        answers = self._probed(target, column, states[row, :, column], source == SHUFFLED)
+                        self._add(target, column, layer, step, source, answers)
 
     def _without_network(self, target: str, column: int) -> None:
-        fitted = self.probing.train
-        newest = last_item(self.material.items, self.places[column], self.process.size, fitted)
+        newest = last_item(self.material.items, self.places[column], self.process.size, self.probing.train)
         self._add(target, column, None, None, LAST_ITEM, self._probed(target, column, newest, False))
-        truth = self._truth(target, column)
-        mean = np.broadcast_to(truth[:fitted].mean(axis=0), self._tested(truth).shape)
-        self._add(target, column, None, None, CONSTANT, mean, majority(self._kind(target), truth, self._tested(truth)))
+        truth = self.material.targets[target][:, column]
+        train, _, tested = self.probing.parts(truth)
+        mean = np.broadcast_to(train.mean(axis=0), tested.shape)
+        self._add(target, column, None, None, CONSTANT, mean, majority(self._kind(target), truth, tested))
         self._add(target, column, None, None, CEILING, self.material.ceilings[target][:, column])
 
     def _probed(self, target: str, column: int, x: np.ndarray, shuffled: bool) -> np.ndarray:
         """What a probe of `x` says about the test part."""
-        train, validation = self.probing.train, self.probing.validation
-        truth, cuts = self._truth(target, column), (train, train + validation)
-        key = jax.random.fold_in(self.key, column)
+        train = self.probing.train
+        truth, key = self.material.targets[target][:, column], jax.random.fold_in(self.key, column)
         if shuffled:
             order = np.asarray(jax.random.permutation(key, train))
             truth = np.concatenate([truth[:train][order], np.roll(truth[train:], 1, axis=0)])
-        kind, probe = self._kind(target), self.probing.probe
-        return predicted(kind, probe, key, tuple(np.split(x, cuts)), tuple(np.split(truth, cuts)[:2]))
+        parts, targets = self.probing.parts(x), self.probing.parts(truth)[:2]
+        return predicted(self._kind(target), self.probing.probe, key, parts, targets)
 
     def _kind(self, target: str) -> Kind:
         return self.process.targets[target].kind
-
-    def _truth(self, target: str, column: int) -> Float[np.ndarray, "sequence target"]:
-        return self.material.targets[target][:, column]
-
-    def _tested(self, values: np.ndarray) -> np.ndarray:
-        return values[self.probing.train + self.probing.validation :]
 
     def _add(
         self,
@@ -253,16 +249,18 @@ class _Cells:
         layer: int | None,
         step: int | None,
         source: str,
-        said: np.ndarray,
+        answers: np.ndarray,
         instead: dict[str, float] | None = None,
     ) -> None:
         about: Target = self.process.targets[target]
         names = about.names if about.kind == "real" else ()
-        found = scores(about.kind, np.asarray(said), self._tested(self._truth(target, column)), names) | (instead or {})
+        tested = self.probing.parts(self.material.targets[target][:, column])[2]
+        by_metric = scores(about.kind, np.asarray(answers), tested, names) | (instead or {})
         place = (target, self.places[column], layer, step, source)
-        # The sign of a nearly constant probe's ranks is random, so that it would be a null of any size.
-        defined = {metric: value if is_null(source, metric) else float("nan") for metric, value in found.items()}
-        self.found += [Cell(*place, metric, (value,)) for metric, value in defined.items()]
+        for metric, value in by_metric.items():
+            # The sign of a nearly constant probe's ranks is random, so that it would be a null of any size.
+            defined = value if is_null(source, metric) else float("nan")
+            self.found.append(DecodingScore(*place, metric, (defined,)))
 
 
 def majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, float]:
@@ -271,14 +269,3 @@ def majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, flo
         return {}
     most = np.bincount(truth[: len(truth) - len(tested)].argmax(axis=1)).argmax()
     return {"accuracy": float(np.mean(tested.argmax(axis=1) == most))}
-
-
-def _losses(
-    process: Any, other: Any, world: Any, recipe: Recipe, trained: Trained, seed: int, probing: Probing, items: Any
-) -> dict[str, float]:
-    """Losses on the first sequences of the test part, beside the floor; of another process, beside the own prior's."""
-    start = probing.train + probing.validation
-    tested = jnp.asarray(items[start : start + min(probing.test, probing.loss_draws)])
-    params = {"trained": trained.at(seed), "untrained": trained.at(seed, 0)}
-    own = None if other is None else process
-    return losses(other or process, world, recipe.model, recipe.head, params, tested, own)

@@ -57,6 +57,24 @@ class Probing:
         if not self.targets or not self.positions:
             raise ValueError("targets, positions: name at least one of each")
 
+    @property
+    def fitted(self) -> int:
+        """Sequences of training and validation."""
+        return self.train + self.validation
+
+    @property
+    def sequences(self) -> int:
+        """Sequences of all three parts."""
+        return self.fitted + self.test
+
+    def parts(self, rows: Any) -> tuple[Any, Any, Any]:
+        """The rows of training, validation and test, in this order; further rows are left out.
+
+        >>> Probing(("mean",), train=3, validation=2, test=2).parts(np.arange(9))
+        (array([0, 1, 2]), array([3, 4]), array([5, 6]))
+        """
+        return rows[: self.train], rows[self.train : self.fitted], rows[self.fitted : self.sequences]
+
     def places(self, length: int) -> tuple[int, ...]:
         """The positions counted from the start.
 

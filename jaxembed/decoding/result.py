@@ -1,59 +1,53 @@
-"""One setting carried out: what was decoded, what that closes of the gap, and what it took."""
+"""What comes out of a decoding: scores beside nulls and ceiling, losses beside the floor, tables, arrays, a figure."""
 
-import json
-import math
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
+from ..keep import from_json, read_json, write_json
 from ..observables import Summary
-from ._folder import write_whole
-from ._words import unworded, worded
+from ..tables import Table, interval, number
 from .scores import CEILING, MODEL, NULLS, SOURCES, Decoded
+from .training import Trained
 
 SHARE = 0.7
-"""Of the gap between the best null and the ceiling that a setting is asked to close."""
+"""Of the gap between the best null and the ceiling that a setting is expected to close."""
 HEADER = ("target", "metric", "after item", "layer", "step", "model", *NULLS, "ceiling", "share of the gap closed")
 BRIEF = ("target, metric (after item)", "model", "best null", "ceiling", "share closed")
+LOSSES = ("trained", "untrained", "exact inference (floor)", "excess")
 SHOWN = ("R2", "rank correlation", "accuracy", "L2", "KL")
-"""Metrics of the table; the others are in the saved numbers."""
-
-
-class Asked(NamedTuple):
-    """One figure of a setting: what was asked, what came out, and whether that is enough."""
-
-    name: str
-    asked: str
-    got: str
-    passed: bool
+"""Metrics of the tables; the others are in the record."""
 
 
 @dataclass(frozen=True)
-class LatentResult:
-    """What `latent` found.
+class DecodingResult:
+    """Networks trained on a process, and what was read from them.
 
     Attributes:
-        name: of the setting.
-        size: of the setting.
+        title: one line that says what ran.
+        caption: what varied, and the sizes.
         main: target and metric that the setting is judged by.
-        settings: process, recipe and probing as plain data.
         decoded: all scores and losses.
-        curve: `loss_steps` and `losses` `[seed, time]` of training.
-        seconds: of training and probing, 0 where they were kept from an earlier call.
+        curve: of training, `steps` `[time]` and `losses` `[seed, time]`.
+        facts: seconds of training and probing, near 0 where they were kept from an earlier call.
         judged: after which item; None is the last place.
+        trained: the networks; None where they were not read back.
     """
 
-    name: str
-    size: str
+    title: str
+    caption: str
     main: tuple[str, str]
-    settings: dict[str, Any]
     decoded: Decoded
     curve: dict[str, Any]
-    seconds: dict[str, float]
+    facts: dict[str, float]
     judged: int | None = None
+    trained: Trained | None = field(default=None, repr=False)
+    arrays_file: str = "networks.npz"
 
     @property
     def score(self) -> Float[np.ndarray, " seed"]:
@@ -70,56 +64,85 @@ class LatentResult:
         """Its mean and interval over seeds."""
         return self.decoded.over_seeds(self.share)
 
+    def tables(self) -> tuple[Table, ...]:
+        """Every target and metric beside its best null, and losses; then all scores.
+
+        The last has every null, layer and step; its name keeps it off terminals.
+        """
+        position = self.decoded.score(*self.main, position=self.judged).position
+        target, metric = self.main
+        note = (
+            f"judged by {metric} of {target} after item {position}: share of the gap closed "
+            f"{interval(self.share_interval)}, at least {SHARE:.0%} expected of the mean"
+        )
+        return (
+            Table(self.title, BRIEF, self.brief(), note),
+            Table("loss", LOSSES, [self.loss_row()]),
+            Table(f"{self.title}: all nulls, layers and steps", HEADER, self.rows(), name="all"),
+        )
+
     def rows(self) -> list[tuple[str, ...]]:
         """Every target, metric and place as text, under `HEADER`; means over seeds, the share with its interval."""
-        found = []
-        for target in self.decoded.targets:
-            for metric in self.decoded.metrics(target):
-                if any(metric == name or metric.startswith(f"{name} ") for name in SHOWN):
-                    found += [self._row(target, metric, *place) for place in self.decoded.places(target)]
-        return found
+        shown = [(target, metric) for target in self.decoded.targets for metric in self.decoded.metrics(target)]
+        shown = [(t, m) for t, m in shown if any(m == name or m.startswith(f"{name} ") for name in SHOWN)]
+        return [self._row(*pair, *place) for pair in shown for place in self.decoded.places(pair[0])]
 
     def brief(self) -> list[tuple[str, ...]]:
         """The same in what fits a terminal, under `BRIEF`: at the deepest layer and the last step, best nulls named."""
-        found = []
-        for target in self.decoded.targets:
-            for metric in self.decoded.metrics(target):
-                if metric in SHOWN:
-                    for position in sorted({place[0] for place in self.decoded.places(target)}):
-                        found.append(self._brief_row(target, metric, position))
-        return found
+        return [
+            self._brief_row(target, metric, position)
+            for target in self.decoded.targets
+            for metric in self.decoded.metrics(target)
+            if metric in SHOWN
+            for position in sorted({place[0] for place in self.decoded.places(target)})
+        ]
 
     def loss_row(self) -> tuple[str, str, str, str]:
         """Loss trained, untrained, of exact inference (with its error where it is estimated), the excess's interval."""
-        means = {name: number(float(np.mean(values))) for name, values in self.decoded.losses.items()}
+        means = {name: number(np.mean(values)) for name, values in self.decoded.losses.items()}
         excess, errors = self.decoded.over_seeds(self.decoded.excess), self.decoded.losses.get("floor error")
         of_mean = 0.0 if errors is None else float(np.sqrt(np.sum(np.square(errors)))) / len(errors)
         floor = means["floor"] + (f" ± {number(of_mean)} (estimated)" if of_mean > 0 else "")
         return means["trained"], means["untrained"], floor, interval(excess)
 
-    def checks(self) -> list[Asked]:
-        """Whether the asked share of the gap is closed, and what stands beside it."""
-        target, metric = self.main
-        found, (null, source) = self.share_interval, self.decoded.null(target, metric, position=self.judged)
-        ceiling = self.decoded.values(target, metric, CEILING, position=self.judged)
-        got = (
-            f"{interval(found)}; {metric} {number(self.score.mean())}, best null {number(null.mean())} ({source}), "
-            f"ceiling {number(ceiling.mean())}"
-        )
-        where = "" if self.judged is None else f" after item {self.judged}"
-        name = f"{self.name}: share of the gap between the best null and the ceiling, {metric} of {target}{where}"
-        return [Asked(name, f">= {SHARE:.0%} (mean over seeds)", got, bool(found.mean >= SHARE))]
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Parameters and worlds by path, `[seed, time, ...]`, with saved steps and losses.
+
+        Raises:
+            ValueError: for a result that was read back without its networks.
+        """
+        if self.trained is None:
+            raise ValueError("trained: this result was read back without its networks; read them from their file")
+        trees = {"params": self.trained.params, "worlds": self.trained.worlds}
+        leaves = jax.tree_util.tree_flatten_with_path(trees)[0]
+        named = {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+        curve = {"losses": self.trained.losses, "loss_steps": self.trained.loss_steps}
+        return named | {"steps": self.trained.steps} | curve
+
+    def record(self) -> dict[str, Any]:
+        """All numbers as JSON data."""
+        names = ("title", "caption", "main", "curve", "facts", "judged")
+        return {name: getattr(self, name) for name in names} | {"decoded": self.decoded.record()}
+
+    @classmethod
+    def of_record(cls, data: Mapping[str, Any]) -> "DecodingResult":
+        """Back from `record`, read from JSON; without networks."""
+        return cls(**dict(data) | {"main": tuple(data["main"]), "decoded": Decoded.of_record(data["decoded"])})
 
     def save(self, path: Path) -> None:
         """Write all numbers as JSON, undefined ones as the word."""
-        data = {field.name: getattr(self, field.name) for field in fields(self)}
-        write_whole(path, json.dumps(worded(data | {"decoded": self.decoded.plain()}), indent=1).encode())
+        write_json(path, self.record())
 
     @classmethod
-    def load(cls, path: Path) -> "LatentResult":
+    def load(cls, path: Path) -> "DecodingResult":
         """Read what `save` wrote."""
-        data = unworded(json.loads(path.read_text(encoding="utf-8")))
-        return cls(**data | {"main": tuple(data["main"]), "decoded": Decoded.of_plain(data["decoded"])})
+        return cls.of_record(from_json(read_json(path)))
+
+    def figure(self, path: Path) -> None:
+        """Losses along training over their floor, and every score by what it is read from, as a PNG."""
+        from .figure import draw
+
+        draw(self, path)
 
     def _brief_row(self, target: str, metric: str, position: int) -> tuple[str, ...]:
         null, source = self.decoded.null(target, metric, position=position)
@@ -137,27 +160,3 @@ class LatentResult:
         share = interval(self.decoded.over_seeds(self.decoded.share(target, metric, **place)))
         depth = "answers" if layer == -1 else str(layer)
         return (target, metric, str(position), depth, str(step), *(number(x.mean()) for x in of), share)
-
-
-def plain(settings: Any) -> Any:
-    """A dataclass of settings as plain data that names its class."""
-    if is_dataclass(settings) and not isinstance(settings, type):
-        return {"kind": type(settings).__name__} | {f.name: plain(getattr(settings, f.name)) for f in fields(settings)}
-    return [plain(item) for item in settings] if isinstance(settings, (tuple, list)) else settings
-
-
-def number(value: float) -> str:
-    """Three digits, or the word undefined.
-
-    >>> number(0.98765), number(float("nan")), number(0.000123)
-    ('0.988', 'undefined', '0.000123')
-    """
-    return "undefined" if math.isnan(value) else f"{value:.3g}"
-
-
-def interval(found: Summary) -> str:
-    """ "mean [low, high]", with what is undefined said."""
-    mean, low, high = (float(x) for x in (found.mean, found.low, found.high))
-    if math.isnan(mean):
-        return "undefined"
-    return number(mean) + (f" [{number(low)}, {number(high)}]" if found.count > 1 else " (1 seed)")

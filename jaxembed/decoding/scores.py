@@ -1,7 +1,7 @@
 """Scores by target, place and source, seed by seed, and the share of the gap from the best null to the ceiling."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from ..observables import Summary, summary
 from ..probes import best, gap_closed, higher_is_better
+from ..tables import interval, number
 
 MODEL, UNTRAINED, LAST_ITEM, SHUFFLED, CONSTANT, CEILING = (
     "model",
@@ -38,7 +39,7 @@ def is_null(source: str, metric: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Cell:
+class DecodingScore:
     """One score over seeds.
 
     Attributes:
@@ -62,26 +63,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Decoded:
-    """What `decode` found.
+    """What `decode` finds.
 
     Attributes:
-        cells: all scores.
+        scores: all of them.
         losses: by name ("trained", "untrained", "floor", see `reading.losses`), one number for each seed.
         seeds: of the models.
         varied: what differs between the seeds.
     """
 
-    cells: tuple[Cell, ...]
+    scores: tuple[DecodingScore, ...]
     losses: dict[str, tuple[float, ...]]
     seeds: tuple[int, ...]
     varied: str = "seeds (network, world, draws)"
-    _index: dict[tuple, list[Cell]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _index: dict[tuple, list[DecodingScore]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for cell in self.cells:
-            self._index.setdefault((cell.target, cell.metric, cell.source), []).append(cell)
+        for score in self.scores:
+            self._index.setdefault((score.target, score.metric, score.source), []).append(score)
 
-    def cell(
+    def score(
         self,
         target: str,
         metric: str,
@@ -90,25 +91,25 @@ class Decoded:
         position: int | None = None,
         layer: int | None = None,
         step: int | None = None,
-    ) -> Cell:
-        """One score; where not said, at the last position, there in the deepest layer, there at the last step.
+    ) -> DecodingScore:
+        """One score; where not given, at the last position, there in the deepest layer, there at the last step.
 
         Raises:
-            ValueError: where there is no such cell.
+            ValueError: where there is no such score.
         """
         wanted = {"position": position, "layer": layer, "step": step}
-        found = [
-            cell
-            for cell in self._index.get((target, metric, source), [])
-            if all(value is None or getattr(cell, name) in (value, None) for name, value in wanted.items())
+        matching = [
+            score
+            for score in self._index.get((target, metric, source), [])
+            if all(value is None or getattr(score, name) in (value, None) for name, value in wanted.items())
         ]
-        if not found:
+        if not matching:
             raise ValueError(f"target, metric: no {metric!r} of {target!r} from {source!r} at {wanted}")
-        return max(found, key=lambda cell: (cell.position, cell.layer or 0, cell.step or 0))
+        return max(matching, key=lambda score: (score.position, score.layer or 0, score.step or 0))
 
     def values(self, target: str, metric: str, source: str = MODEL, **place: int | None) -> Float[np.ndarray, " seed"]:
-        """The values of one `cell`."""
-        return np.asarray(self.cell(target, metric, source, **place).values)
+        """The values of one `score`."""
+        return np.asarray(self.score(target, metric, source, **place).values)
 
     def null(self, target: str, metric: str, **place: int | None) -> tuple[Float[np.ndarray, " seed"], str]:
         """The best null of every seed, and which null is best on average."""
@@ -142,57 +143,67 @@ class Decoded:
         """Mean and Student interval, which says what varied."""
         return summary(np.asarray(values, np.float64), varied=self.varied)
 
+    def texts(
+        self,
+        target: str,
+        metric: str,
+        sources: Sequence[str] = (*NULLS, CEILING),
+        spec: str = ".3g",
+        share: str = ".3g",
+    ) -> tuple[str, ...]:
+        """A row of a table: the model with its interval, means of the sources, the share of the gap with its interval.
+
+        Args:
+            target: what was read.
+            metric: name of the score.
+            sources: whose means follow the model.
+            spec: format of scores.
+            share: format of the share.
+        """
+        means = [number(self.values(target, metric, source).mean(), spec) for source in sources]
+        return interval(self.values(target, metric), spec), *means, interval(self.share(target, metric), share)
+
     def places(self, target: str) -> list[tuple[int, int | None, int | None]]:
         """Position, layer and step of every score of the model."""
-        found = [(c.position, c.layer, c.step) for c in self.cells if c.target == target and c.source == MODEL]
-        return list(dict.fromkeys(found))
+        own = (score for score in self.scores if score.target == target and score.source == MODEL)
+        return list(dict.fromkeys((score.position, score.layer, score.step) for score in own))
 
     @property
     def targets(self) -> list[str]:
         """Names of all targets."""
-        return list(dict.fromkeys(cell.target for cell in self.cells))
+        return list(dict.fromkeys(score.target for score in self.scores))
 
     def metrics(self, target: str) -> list[str]:
         """Names of the scores of a target."""
-        return list(dict.fromkeys(cell.metric for cell in self.cells if cell.target == target))
+        return list(dict.fromkeys(score.metric for score in self.scores if score.target == target))
 
-    def plain(self) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
         """As JSON data."""
-        cells = [asdict(cell) for cell in self.cells]
-        return {"seeds": self.seeds, "varied": self.varied, "losses": self.losses, "cells": cells}
+        scores = [asdict(score) for score in self.scores]
+        return {"seeds": self.seeds, "varied": self.varied, "losses": self.losses, "scores": scores}
 
     @classmethod
-    def of_plain(cls, data: dict[str, Any]) -> "Decoded":
-        """Back from JSON data; older data does not say what varied, and has numbers where `is_null` is False."""
-        cells = tuple(
-            Cell(**cell | {"values": tuple(x if is_null(cell["source"], cell["metric"]) else np.nan for x in values)})
-            for cell, values in ((cell, cell["values"]) for cell in data["cells"])
-        )
+    def of_record(cls, data: dict[str, Any]) -> "Decoded":
+        """Back from `record`, read from JSON."""
+        scores = tuple(DecodingScore(**score | {"values": tuple(score["values"])}) for score in data["scores"])
         losses = {name: tuple(values) for name, values in data["losses"].items()}
-        said = {"varied": data["varied"]} if "varied" in data else {}
-        return cls(cells, losses, tuple(data["seeds"]), **said)
+        return cls(scores, losses, tuple(data["seeds"]), data["varied"])
 
 
-def joined(parts: list[Decoded]) -> Decoded:
+def joined(parts: Sequence[Decoded]) -> Decoded:
     """Decodings of single seeds as one.
 
     Raises:
-        ValueError: where they do not hold the same cells.
+        ValueError: where they do not hold the same scores.
     """
     if not parts:
         raise ValueError("parts: need at least one")
     first = parts[0]
-    if any(len(part.cells) != len(first.cells) for part in parts):
-        raise ValueError("parts: hold other cells; decode all seeds alike")
-
-    def gathered(get: Callable[[Decoded], tuple]) -> tuple:
-        return sum((get(part) for part in parts), ())
-
-    cells = [
-        Cell(**{**asdict(cell), "values": gathered(lambda part, i=i: part.cells[i].values)})
-        for i, cell in enumerate(first.cells)
-    ]
-    # Parts kept by an earlier version have fewer losses.
-    named = [name for name in first.losses if all(name in part.losses for part in parts)]
-    losses = {name: gathered(lambda part, name=name: part.losses[name]) for name in named}
-    return Decoded(tuple(cells), losses, gathered(lambda part: part.seeds), first.varied)
+    if any(len(part.scores) != len(first.scores) for part in parts):
+        raise ValueError("parts: hold other scores; decode all seeds alike")
+    scores = tuple(
+        replace(alike[0], values=sum((score.values for score in alike), ()))
+        for alike in zip(*(part.scores for part in parts), strict=True)
+    )
+    losses = {name: sum((part.losses[name] for part in parts), ()) for name in first.losses}
+    return Decoded(scores, losses, sum((part.seeds for part in parts), ()), first.varied)

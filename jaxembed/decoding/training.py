@@ -14,26 +14,22 @@ import optax
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ..base import Progress, silent
 from ..ensemble import ensemble
+from ..keep import Pieces, made_by, tree_of
 from ..losses.prediction import Network, masked_loss, next_item_loss
 from ..models import Head, SquaredError
 from ..processes.process import check_squared_error
-from ..train import Progress, advance, start
-from ._folder import RunFolder, made_by
+from ..train import advance, single_precision, start
 
 PIECES = 20
 """Calls that a run is taken in: after each it reports and, where it is kept, writes down its whole state."""
 WORLD, INIT, DATA = range(3)
 """What is folded into a seed's key for each of its draws."""
-Report = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """The report of a run that is not watched."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """How a network is trained: AdamW with a warm-up, a cosine and clipped gradients, on fresh draws at every step.
 
     Attributes:
@@ -147,7 +143,7 @@ class Trained:
 
 
 def train_models(
-    process: Any, recipe: Recipe, seeds: Sequence[int], *, keep: Path | None = None, progress: Report = silent
+    process: Any, recipe: TrainingRecipe, seeds: Sequence[int], *, keep: Path | None = None, progress: Progress = silent
 ) -> Trained:
     """Train one network per seed, all in one compiled call that is continued piece by piece.
 
@@ -163,7 +159,7 @@ def train_models(
 
     >>> from jaxembed.models import Categorical, SequenceTransformer
     >>> from jaxembed.processes import BetaBernoulli
-    >>> recipe = Recipe(SequenceTransformer(8, 1, 2, 8), Categorical(), batch=4, length=6, steps=3)
+    >>> recipe = TrainingRecipe(SequenceTransformer(8, 1, 2, 8), Categorical(), batch=4, length=6, steps=3)
     >>> trained = train_models(BetaBernoulli(), recipe, (0, 1))
     >>> trained.params["head"].shape, trained.steps.tolist()
     ((2, 2, 8, 2), [0, 3])
@@ -173,7 +169,7 @@ def train_models(
     return run.trained()
 
 
-def memory_estimate(process: Any, recipe: Recipe, seeds: Sequence[int]) -> float:
+def memory_estimate(process: Any, recipe: TrainingRecipe, seeds: Sequence[int]) -> float:
     """Bytes of a run: parameters, gradients and moments of all seeds, what is saved, and what one gradient holds.
 
     The last is the sum of all arrays that the backward pass takes over from the forward pass, counted by tracing; it
@@ -199,21 +195,21 @@ def memory_estimate(process: Any, recipe: Recipe, seeds: Sequence[int]) -> float
 class _Run:
     """The members' state, moved on piece by piece."""
 
-    def __init__(self, process: Any, recipe: Recipe, seeds: tuple[int, ...], keep: Path | None) -> None:
+    def __init__(self, process: Any, recipe: TrainingRecipe, seeds: tuple[int, ...], keep: Path | None) -> None:
         self.process, self.recipe, self.seeds = process, recipe, seeds
         self.worlds = _stack([process.world(_key(seed, WORLD)) for seed in seeds])
         self.state, self.losses, self.loss_steps = _start(process, recipe, seeds), [], []
         self.saved = {0: jax.device_get(self.state.params)}
-        self.folder = None if keep is None else RunFolder(Path(keep), _identity(process, recipe, seeds))
+        self.folder = None if keep is None else Pieces(Path(keep), _identity(process, recipe, seeds))
         self._recall()
 
     @property
     def step(self) -> int:
         return self.loss_steps[-1] if self.loss_steps else 0
 
-    def go(self, progress: Report) -> None:
+    def go(self, progress: Progress) -> None:
         """Take all pieces that are left."""
-        for end in _ends(self.recipe):
+        for end in piece_ends(self.recipe):
             if end > self.step:
                 begin, before = time.perf_counter(), self.step
                 self._advance(end)
@@ -245,45 +241,45 @@ class _Run:
         if end in self.recipe.saves:
             self.saved[end] = jax.device_get(self.state.params)
             if self.folder is not None:
-                self.folder.save(end, self.saved[end])
+                self.folder.save(f"step_{end}", jax.tree.leaves(self.saved[end]))
         if self.folder is not None:
-            self.folder.remember([*jax.tree.leaves(self.state), np.stack(self.losses), np.array(self.loss_steps)])
+            leaves = jax.tree.leaves(self.state)
+            self.folder.save("state", [*leaves, np.stack(self.losses), np.array(self.loss_steps)])
 
     def _recall(self) -> None:
         """Go on from what the folder holds of the run."""
-        found = None if self.folder is None else self.folder.recalled()
-        if found is None or self.folder is None:
+        kept = None if self.folder is None else self.folder.saved("state")
+        if kept is None or self.folder is None:
             return
-        *state, losses, steps = found
-        self.state = jax.tree.unflatten(jax.tree.structure(self.state), [jnp.asarray(leaf) for leaf in state])
+        *state, losses, steps = kept
+        self.state = tree_of(state, self.state)
         self.losses, self.loss_steps = list(losses), steps.tolist()
         for step in self.recipe.saves:
             if 0 < step <= self.step:
-                leaves = self.folder.saved(step)
-                self.saved[step] = jax.tree.unflatten(jax.tree.structure(self.saved[0]), leaves)
+                self.saved[step] = tree_of(self.folder.saved(f"step_{step}") or [], self.saved[0])
 
 
 @lru_cache(maxsize=32)
-def _runner(process: Any, recipe: Recipe) -> Callable[..., Any]:
+def _runner(process: Any, recipe: TrainingRecipe) -> Callable[..., Any]:
     """One member's piece of a run; kept, so that JAX compiles it once for all pieces and later calls."""
     optimizer = recipe.optimizer
 
-    def run(member: dict[str, Any], gaps: Array) -> tuple[Progress, Array]:
-        world = jax.tree.map(_single, member["world"])
+    def run(member: dict[str, Any], gaps: Array) -> tuple[Any, Array]:
+        world = single_precision(member["world"])
         moved, line = advance(recipe.loss(process, world), optimizer, member["progress"], gaps, save=lambda params: ())
         return moved, line.info["mean_loss"]
 
     return run
 
 
-def _start(process: Any, recipe: Recipe, seeds: tuple[int, ...]) -> Progress:
+def _start(process: Any, recipe: TrainingRecipe, seeds: tuple[int, ...]) -> Any:
     """Every member before its first step."""
     params = _stack([recipe.init(process, _key(seed, INIT)) for seed in seeds])
     keys = jnp.stack([jax.random.key_data(_key(seed, DATA)) for seed in seeds])
     return jax.vmap(lambda p, key: start(p, recipe.optimizer, key))(params, keys)
 
 
-def _identity(process: Any, recipe: Recipe, seeds: tuple[int, ...]) -> dict[str, Any]:
+def _identity(process: Any, recipe: TrainingRecipe, seeds: tuple[int, ...]) -> dict[str, Any]:
     """What a run is; another device or version of JAX may give other bits."""
     return {"process": repr(process), "recipe": repr(recipe), "seeds": list(seeds), **made_by()}
 
@@ -292,7 +288,7 @@ def _key(seed: int, use: int) -> PRNGKeyArray:
     return jax.random.fold_in(jax.random.key(seed), use)
 
 
-def _ends(recipe: Recipe) -> list[int]:
+def piece_ends(recipe: TrainingRecipe) -> list[int]:
     """The steps at which pieces of a run end: evenly, and wherever parameters are saved."""
     even = np.linspace(0, recipe.steps, min(PIECES, recipe.steps) + 1).round().astype(int)
     return sorted({*even.tolist(), *recipe.saves} - {0})
@@ -300,10 +296,6 @@ def _ends(recipe: Recipe) -> list[int]:
 
 def _stack(trees: Sequence[Any], axis: int = 0) -> Any:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves, axis=axis), *trees)
-
-
-def _single(x: Array) -> Array:
-    return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
 
 def _bytes(leaf: Any) -> int:

@@ -8,11 +8,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.decoding import NULLS, Decoded, LatentResult, Probing, Recipe, Setting, Trained, carried_out, decode
+from jaxembed.decoding import (
+    NULLS,
+    Decoded,
+    DecodingResult,
+    DecodingScore,
+    DecodingSetting,
+    Probing,
+    Trained,
+    TrainingRecipe,
+    decode,
+    run,
+)
 from jaxembed.decoding.probing import last_item
 from jaxembed.decoding.reading import losses
-from jaxembed.decoding.scores import Cell, joined
-from jaxembed.models import Categorical, SequenceTransformer
+from jaxembed.decoding.scores import joined
+from jaxembed.keep import from_json, to_json
+from jaxembed.models import Categorical, SequenceTransformer, SquaredError
 from jaxembed.processes import BetaBernoulli, Draw, GammaExponential
 from jaxembed.processes.process import Target
 
@@ -64,7 +76,7 @@ class Average:
         return jnp.log(jnp.stack([1 - share, share], axis=-1))
 
 
-RECIPE = Recipe(Average(), Categorical(), length=LENGTH, steps=5)
+RECIPE = TrainingRecipe(Average(), Categorical(), length=LENGTH, steps=5)
 TRAINED = Trained(
     {"clear": jnp.tile(jnp.array([0.0, 1.0], jnp.float32), (2, 1))},
     np.array([0, 5]),
@@ -113,21 +125,45 @@ def test_decoding_is_kept_and_words_stand_for_what_is_undefined(found, tmp_path,
     assert repr(again) == repr(once)
     written = json.loads(path.read_text())
     assert written["value"]["seeds"] in ([0], [7])
-    older = {name: written["value"][name] for name in ("seeds", "losses", "cells")}
-    path.write_text(json.dumps(older))  # as earlier versions wrote it: it does not say what varied, nor what made it
-    assert repr(decode(PROCESS, RECIPE, TRAINED, short, keep=tmp_path)) == repr(once)
     path.write_text(json.dumps(written | {"made by": {"jax": "0.1"}}))
     with pytest.raises(TypeError):  # computed anew, which needs draws
         decode(PROCESS, RECIPE, TRAINED, short, keep=tmp_path)
     assert once.varied == "seeds (network, draws)"
     named = replace(once, varied="years")
-    result = LatentResult("x", "tiny", ("statistics", "R2"), {}, named, {"steps": [5]}, {"training": 0.0}, 10)
+    result = DecodingResult("x", "", ("statistics", "R2"), named, {"steps": [5]}, {"training": 0.0}, 10)
     result.save(tmp_path / "result.json")
-    loaded = LatentResult.load(tmp_path / "result.json")
+    loaded = DecodingResult.load(tmp_path / "result.json")
     assert loaded.rows() == result.rows() and loaded.judged == 10 and loaded.decoded.varied == "years"
     assert result.rows()[0][:6] == ("statistics", "R2", "10", "1", "5", "1")
-    (check,) = result.checks()
-    assert check.passed and "best null" in check.got and "after item 10" in check.name
+    brief = result.tables()[0]
+    assert "best null" in brief.header and "R2 of statistics after item 10" in brief.note and result.share.mean() >= 0.7
+    with pytest.raises(ValueError, match="trained: this result was read back without its networks"):
+        loaded.arrays()
+
+
+def test_a_process_of_ones_own_has_the_tables_figure_and_files_of_a_preset(tmp_path):
+    short = replace(PROBING, positions=(-2,))
+    result = run(PROCESS, RECIPE, short, ("statistics", "R2"), seeds=(0, 7), keep=tmp_path)
+    assert result.title == "Coins" and "2 seeds (network, draws)" in result.caption
+    assert [table.name for table in result.tables()] == ["", "", "all"]
+    assert {"untrained", "last item", "shuffled targets", "constant", "ceiling"} <= set(result.tables()[2].header)
+    result.figure(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    setting = DecodingSetting(PROCESS, RECIPE, short, ("statistics", "R2"), seeds=(0, 7))
+    assert setting.memory() > 0 and setting.stages() == 5 + 2
+    again = setting.read(from_json(to_json(result.record())), result.arrays())
+    assert again.rows() == result.rows() and again.caption == result.caption
+    np.testing.assert_array_equal(again.arrays()["params/clear"], result.arrays()["params/clear"])
+
+
+def test_flags_change_the_recipe_and_keep_the_head_and_what_is_judged():
+    setting = DecodingSetting(PROCESS, RECIPE, PROBING, ("statistics", "R2"), judged=5)
+    flags = setting.flags()
+    assert setting.with_flags(flags) == setting
+    changed = setting.with_flags(
+        replace(flags, steps=7, head="squared-error", probing=replace(PROBING, positions=(6,)))
+    )
+    assert changed.recipe == replace(RECIPE, steps=7, head=SquaredError()) and changed.judged is None
 
 
 def test_a_generating_latent_has_the_posterior_mean_for_its_ceiling():
@@ -180,13 +216,13 @@ def test_what_is_not_there_is_refused_before_any_training(change, match, monkeyp
     probing = replace(PROBING, **change)
     monkeypatch.setattr("jaxembed.decoding.setting.train_models", None)
     with pytest.raises(ValueError, match=match):
-        carried_out(Setting(PROCESS, RECIPE, probing, (probing.targets[0], "R2")), "coins", "tiny", (0,))
+        run(PROCESS, RECIPE, probing, (probing.targets[0], "R2"), seeds=(0,))
 
 
 def test_a_setting_refuses_what_it_cannot_probe():
     def setting(process, network=RECIPE.model, judged=None, **probing):
         named = replace(PROBING, **probing)
-        return Setting(process, replace(RECIPE, model=network), named, (named.targets[0], "R2"), judged=judged)
+        return DecodingSetting(process, replace(RECIPE, model=network), named, (named.targets[0], "R2"), judged=judged)
 
     with pytest.raises(ValueError, match="targets: 'transform' has 8 numbers, more probe targets than the 5 training"):
         setting(Wide(), targets=("transform",), train=5)
@@ -228,8 +264,10 @@ def test_the_last_item_is_given_whole():
 
 def scored(**values) -> Decoded:
     places = {source: (1, 0 if source == "untrained" else 9) for source in ("model", "untrained", "shuffled targets")}
-    cells = [Cell("z", 3, *places.get(source, (None, None)), source, "KL", tuple(v)) for source, v in values.items()]
-    return Decoded(tuple(cells), {}, (0, 1))
+    scores = [
+        DecodingScore("z", 3, *places.get(source, (None, None)), source, "KL", tuple(v)) for source, v in values.items()
+    ]
+    return Decoded(tuple(scores), {}, (0, 1))
 
 
 def test_the_best_null_is_taken_seed_by_seed():
@@ -243,8 +281,8 @@ def test_the_best_null_is_taken_seed_by_seed():
     np.testing.assert_allclose(found.share("z", "KL"), [0.75, 0.5])
     with pytest.raises(ValueError, match="no 'R2' of 'z'"):
         found.values("z", "R2")
-    with pytest.raises(ValueError, match="other cells"):
-        joined([found, Decoded(found.cells[:2], {}, (2,))])
+    with pytest.raises(ValueError, match="other scores"):
+        joined([found, Decoded(found.scores[:2], {}, (2,))])
 
 
 def test_a_ceiling_below_the_best_null_leaves_no_gap_to_close():
@@ -255,11 +293,11 @@ def test_a_ceiling_below_the_best_null_leaves_no_gap_to_close():
 
 
 def test_a_place_that_is_not_named_is_the_last_in_whatever_order_it_was_probed():
-    cells = tuple(
-        Cell("z", position, layer, 9, "model", "KL", (float(i),))
+    scores = tuple(
+        DecodingScore("z", position, layer, 9, "model", "KL", (float(i),))
         for i, (position, layer) in enumerate([(7, 1), (7, 2), (3, 1), (3, 2)])
     )
-    found = Decoded(cells, {}, (0,))
+    found = Decoded(scores, {}, (0,))
     assert found.values("z", "KL").tolist() == [1.0] and found.values("z", "KL", position=3).tolist() == [3.0]
 
 
@@ -279,5 +317,5 @@ def test_an_estimated_floor_comes_with_its_error():
     np.testing.assert_allclose(found["floor error"], 0.1 * abs(noise[0] - noise[1]) / 2**0.5, rtol=1e-6)
     assert "floor error" not in losses(PROCESS, {}, Average(), Categorical(), params, items)
     decoded = Decoded((), {name: (value, value) for name, value in found.items()}, (0, 1))
-    row = LatentResult("x", "tiny", ("z", "KL"), {}, decoded, {}, {}).loss_row()
+    row = DecodingResult("x", "", ("z", "KL"), decoded, {}, {}).loss_row()
     assert row[2].endswith(f"± {found['floor error'] / 2**0.5:.3g} (estimated)")

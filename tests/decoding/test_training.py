@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.decoding import Recipe, memory_estimate, train_models
+from jaxembed.decoding import TrainingRecipe, memory_estimate, train_models
 from jaxembed.decoding import training as room
 from jaxembed.decoding.reading import losses
 from jaxembed.models import Categorical, Gaussian, Recurrent, SequenceTransformer, SquaredError
@@ -21,7 +21,9 @@ from jaxembed.processes import Draw, GammaExponential, GaussianGamma, HiddenMark
 
 PROCESS = HiddenMarkov(states=2, vocab=3)
 NETWORK = SequenceTransformer(width=8, layers=1, heads=2, mlp_width=8)
-RECIPE = Recipe(NETWORK, Categorical(), batch=8, length=12, steps=40, learning_rate=1e-2, warmup=4, save_steps=(10,))
+RECIPE = TrainingRecipe(
+    NETWORK, Categorical(), batch=8, length=12, steps=40, learning_rate=1e-2, warmup=4, save_steps=(10,)
+)
 
 
 @dataclass(frozen=True)
@@ -104,29 +106,32 @@ def test_a_stopped_run_goes_on_bit_for_bit_and_a_finished_one_is_read(tmp_path, 
 
     lines = []
 
-    def stop(line):
+    def note(line, share=None, /):
+        lines.append(line)
+
+    def stop(line, share=None, /):
         lines.append(line)
         if len(lines) == 7:
             raise Stop
 
     with pytest.raises(Stop):
         train_models(Clock(), SMALL, (0, 1), keep=tmp_path, progress=stop)
-    resumed = train_models(Clock(), SMALL, (0, 1), keep=tmp_path, progress=lines.append)
+    resumed = train_models(Clock(), SMALL, (0, 1), keep=tmp_path, progress=note)
     assert same(resumed.params, trained.params) and np.array_equal(resumed.losses, trained.losses)
     assert len(lines) == len(trained.loss_steps) and "items/s" in lines[0] and "of 40" in lines[0]
-    read = train_models(Clock(), SMALL, (0, 1), keep=tmp_path, progress=lines.append)
+    read = train_models(Clock(), SMALL, (0, 1), keep=tmp_path, progress=note)
     assert same(read.params, trained.params) and len(lines) == len(trained.loss_steps)
-    with pytest.raises(ValueError, match="holds a run with another seeds"):
+    with pytest.raises(ValueError, match="was made with another seeds"):
         train_models(Clock(), SMALL, (0, 2), keep=tmp_path)
 
 
 LONG = """
 import sys
 from pathlib import Path
-from jaxembed.latent import Recipe, train_models
+from jaxembed.decoding import TrainingRecipe, train_models
 from jaxembed.models import Categorical, SequenceTransformer
 from jaxembed.processes import HiddenMarkov
-recipe = Recipe(SequenceTransformer(8, 1, 2, 8), Categorical(), batch=4, length=6, steps=4000)
+recipe = TrainingRecipe(SequenceTransformer(8, 1, 2, 8), Categorical(), batch=4, length=6, steps=4000)
 train_models(HiddenMarkov(states=2, vocab=3), recipe, (0, 1), keep=Path(sys.argv[1]))
 """
 
@@ -165,7 +170,9 @@ def test_a_masked_network_trains_by_the_same_call():
 def test_a_recurrent_network_learns_a_likelihood_of_reals():
     """Of one lingering coordinate in noise, whose best predictive needs a memory."""
     process = LinearGaussian(states=1, dimension=1, radius=0.95)
-    recipe = Recipe(Recurrent(6, 1, "reals"), Gaussian(), batch=32, length=10, steps=150, learning_rate=2e-2, warmup=5)
+    recipe = TrainingRecipe(
+        Recurrent(6, 1, "reals"), Gaussian(), batch=32, length=10, steps=150, learning_rate=2e-2, warmup=5
+    )
     trained = train_models(process, recipe, (0,))
     items = jax.jit(lambda key: process.sample(key, trained.world(0), 500, 10).items)(jax.random.key(1))
     params = {"trained": trained.at(0), "untrained": trained.at(0, 0)}

@@ -2,11 +2,9 @@
 
 from typing import Any
 
+from ...decoding import DecodingSetting, Probing, TrainingRecipe
 from ...models import Categorical, Lomax, SequenceTransformer, SquaredError, StudentT
 from ...processes import BetaBernoulli, DirichletCategorical, GammaExponential, GaussianGamma
-from ...decoding.probing import Probing
-from ...decoding.setting import Setting
-from ...decoding.training import Recipe
 
 LAST = (-2,)
 """The answer at the last position predicts nothing, so it is not trained: embeddings are read one before."""
@@ -50,22 +48,24 @@ _PARTS: dict[str, tuple[Any, Any, tuple[str, ...], tuple[str, str], str]] = {
 }
 
 
-def _setting(name: str, size: str) -> Setting:
+def _setting(name: str, size: str) -> DecodingSetting:
     process, head, targets, main, expect = _PARTS[name]
-    if size == "full":
+    if size == "published":
         model = SequenceTransformer(norm="post", dropout=0.1, reads=process.reads)
-        recipe = Recipe(model, head, length=500, steps=20_000, learning_rate=1e-3, warmup=500)
-        return Setting(process, recipe, Probing(targets, LAST, train=3000), main, f"{expect}; hours on two cores")
+        recipe = TrainingRecipe(model, head, length=500, steps=20_000, learning_rate=1e-3, warmup=500)
+        return DecodingSetting(
+            process, recipe, Probing(targets, LAST, train=3000), main, f"{expect}; hours on two cores"
+        )
     if size == "quick":
         model = SequenceTransformer(64, 2, 4, 128, norm="post", reads=process.reads)
         steps = 1200 if isinstance(process, GaussianGamma) else 800
-        recipe = Recipe(model, head, batch=32, length=128, steps=steps, learning_rate=2e-3, warmup=100)
-        return Setting(process, recipe, Probing(targets, LAST), main, f"{expect}; about 3 minutes")
+        recipe = TrainingRecipe(model, head, batch=32, length=128, steps=steps, learning_rate=2e-3, warmup=100)
+        return DecodingSetting(process, recipe, Probing(targets, LAST), main, f"{expect}; about 3 minutes")
     model = SequenceTransformer(32, 2, 4, 32, norm="post", reads=process.reads)
-    recipe = Recipe(model, head, batch=32, length=24, steps=200, learning_rate=5e-3, warmup=20)
+    recipe = TrainingRecipe(model, head, batch=32, length=24, steps=200, learning_rate=5e-3, warmup=20)
     probing = Probing(targets[:1], LAST, train=400, validation=100, test=300, loss_draws=300)
-    return Setting(process, recipe, probing, main, f"{expect}; seconds")
+    return DecodingSetting(process, recipe, probing, main, f"{expect}; seconds")
 
 
-CONJUGATE = {name: {size: _setting(name, size) for size in ("tiny", "quick", "full")} for name in _PARTS}
+CONJUGATE = {name: {size: _setting(name, size) for size in ("tiny", "quick", "published")} for name in _PARTS}
 """By name and size."""

@@ -5,11 +5,9 @@ The last item of a training sequence is read by no network, so that states are r
 
 from typing import Literal
 
+from ...decoding import DecodingSetting, Probing, TrainingRecipe
 from ...models import Categorical, Gaussian, SequenceTransformer
 from ...processes import HiddenMarkov, LinearGaussian
-from ...decoding.probing import Probing
-from ...decoding.setting import Setting
-from ...decoding.training import Recipe
 
 Reads = Literal["tokens", "reals"]
 AT = (-2,)
@@ -29,18 +27,18 @@ LINGERING = HiddenMarkov(states=4, vocab=16, linger=0.8)
 # More views than states: prediction then demands the whole state, not a projection of it.
 SEEN = LinearGaussian(states=2, dimension=3, radius=0.8, item_noise=1.5)
 
-HIDDEN_CHAINS: dict[str, dict[str, Setting]] = {
+HIDDEN_CHAINS: dict[str, dict[str, DecodingSetting]] = {
     "hmm": {
-        "tiny": Setting(
+        "tiny": DecodingSetting(
             HiddenMarkov(states=3, vocab=6, linger=0.8),
-            Recipe(_tiny("tokens"), Categorical(), 32, 20, steps=400, learning_rate=1e-2, save_steps=(100,)),
+            TrainingRecipe(_tiny("tokens"), Categorical(), 32, 20, steps=400, learning_rate=1e-2, save_steps=(100,)),
             Probing(OF_TOKENS, AT, train=300, validation=100, test=200),
             ("belief", "L2"),
             "seconds; the path, not the figure",
         ),
-        "quick": Setting(
+        "quick": DecodingSetting(
             LINGERING,
-            Recipe(
+            TrainingRecipe(
                 _quick("tokens"),
                 Categorical(),
                 batch=16,
@@ -54,9 +52,9 @@ HIDDEN_CHAINS: dict[str, dict[str, Setting]] = {
             ("belief", "L2"),
             "over 0.8 of the gap in L2 of the belief; 5 minutes on two cores for 3 seeds",
         ),
-        "full": Setting(
+        "published": DecodingSetting(
             HiddenMarkov(),
-            Recipe(
+            TrainingRecipe(
                 SequenceTransformer(norm="post", dropout=0.1),
                 Categorical(),
                 length=500,
@@ -70,16 +68,16 @@ HIDDEN_CHAINS: dict[str, dict[str, Setting]] = {
         ),
     },
     "linear-gaussian": {
-        "tiny": Setting(
+        "tiny": DecodingSetting(
             LinearGaussian(states=2, dimension=3, item_noise=2.0),
-            Recipe(_tiny("reals"), Gaussian(), 32, 20, steps=400, learning_rate=1e-2),
+            TrainingRecipe(_tiny("reals"), Gaussian(), 32, 20, steps=400, learning_rate=1e-2),
             Probing(("state_mean", "state"), AT, train=300, validation=100, test=200),
             ("state_mean", "R2"),
             "seconds; the path, not the figure",
         ),
-        "quick": Setting(
+        "quick": DecodingSetting(
             SEEN,
-            Recipe(
+            TrainingRecipe(
                 _quick("reals"),
                 Gaussian(),
                 batch=16,
@@ -93,9 +91,9 @@ HIDDEN_CHAINS: dict[str, dict[str, Setting]] = {
             ("state_mean", "R2"),
             "R2 of the Kalman mean about 0.93; 5 minutes for 3 seeds on one core",
         ),
-        "full": Setting(
+        "published": DecodingSetting(
             SEEN,
-            Recipe(
+            TrainingRecipe(
                 SequenceTransformer(norm="post", dropout=0.1, reads="reals"),
                 Gaussian(),
                 length=500,

@@ -3,11 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from ...decoding import DecodingSetting, Probing, TrainingRecipe
 from ...models import Categorical, Head, SequenceTransformer, SquaredError
 from ...processes import NumberGame, Rectangles
-from ...decoding.probing import Probing
-from ...decoding.setting import Setting
-from ...decoding.training import Recipe
 
 MAIN = ("hypothesis", "accuracy")
 TARGETS = ("hypothesis", "centre", "extent")
@@ -20,49 +18,57 @@ def _published(reads: Any) -> SequenceTransformer:
     return SequenceTransformer(norm="post", dropout=0.1, reads=reads)
 
 
-def _rectangles(axis: Any, size: str) -> Setting:
+def _rectangles(axis: Any, size: str) -> DecodingSetting:
     head: Head = SquaredError()
-    if size == "full":
+    if size == "published":
         # One point more than published: the state that has read 50 still has something to predict.
-        recipe = Recipe(_published("reals"), head, length=51, steps=30_000, warmup=500)
+        recipe = TrainingRecipe(_published("reals"), head, length=51, steps=30_000, warmup=500)
         expect = "agreement 0.873 after 20 points and 0.995 after 50 published; hours for each seed on a core"
         probing = Probing(TARGETS, (19, 49), train=18_000, validation=1000)
-        return Setting(Rectangles(axis), recipe, probing, MAIN, expect)
+        return DecodingSetting(Rectangles(axis), recipe, probing, MAIN, expect)
     if size == "quick":
         # 5 x 5 edges, 100 rectangles: 784 take far longer than minutes to tell apart.
         steps = 3000 if axis == "easy" else 9000  # near-equal rectangles are told apart later
-        recipe = Recipe(SequenceTransformer(64, 2, 4, 128, reads="reals"), head, 32, 51, steps, 3e-3, final_ratio=0.02)
+        recipe = TrainingRecipe(
+            SequenceTransformer(64, 2, 4, 128, reads="reals"), head, 32, 51, steps, 3e-3, final_ratio=0.02
+        )
         expect = "agreement with the posterior's argmax after 20 and 50 points; 3 minutes"
-        return Setting(Rectangles(axis, 5), recipe, Probing(TARGETS, (19, 49), train=8000), MAIN, expect)
-    recipe = Recipe(SequenceTransformer(32, 1, 4, 64, reads="reals"), head, 32, 13, steps=300, learning_rate=1e-2)
-    return Setting(
+        return DecodingSetting(Rectangles(axis, 5), recipe, Probing(TARGETS, (19, 49), train=8000), MAIN, expect)
+    recipe = TrainingRecipe(
+        SequenceTransformer(32, 1, 4, 64, reads="reals"), head, 32, 13, steps=300, learning_rate=1e-2
+    )
+    return DecodingSetting(
         Rectangles(axis, 4), recipe, replace(FEW, targets=TARGETS, positions=(5, 11)), MAIN, "a path in seconds"
     )
 
 
-def _number_game(size: str) -> Setting:
+def _number_game(size: str) -> DecodingSetting:
     targets = ("hypothesis", "generalisation")
-    if size == "full":
-        recipe = Recipe(_published("tokens"), Categorical(), length=17, steps=30_000, warmup=500)
-        return Setting(
+    if size == "published":
+        recipe = TrainingRecipe(_published("tokens"), Categorical(), length=17, steps=30_000, warmup=500)
+        return DecodingSetting(
             NumberGame(), recipe, Probing(targets, (3, 15), train=18_000, validation=1000), MAIN, "nothing published"
         )
     if size == "quick":
-        recipe = Recipe(SequenceTransformer(64, 2, 4, 128), Categorical(), length=17, steps=4000, learning_rate=3e-3)
-        return Setting(
+        recipe = TrainingRecipe(
+            SequenceTransformer(64, 2, 4, 128), Categorical(), length=17, steps=4000, learning_rate=3e-3
+        )
+        return DecodingSetting(
             NumberGame(), recipe, Probing(targets, (3, 15), train=8000), MAIN, "after 4 and 16 numbers; 3 minutes"
         )
-    recipe = Recipe(SequenceTransformer(32, 1, 4, 64), Categorical(), 32, 9, steps=300, learning_rate=1e-2)
-    return Setting(NumberGame(20), recipe, replace(FEW, targets=targets, positions=(3, 7)), MAIN, "a path in seconds")
+    recipe = TrainingRecipe(SequenceTransformer(32, 1, 4, 64), Categorical(), 32, 9, steps=300, learning_rate=1e-2)
+    return DecodingSetting(
+        NumberGame(20), recipe, replace(FEW, targets=targets, positions=(3, 7)), MAIN, "a path in seconds"
+    )
 
 
-def _judged(setting: Setting) -> Setting:
+def _judged(setting: DecodingSetting) -> DecodingSetting:
     """At the first place: later both posterior and nulls are nearly certain."""
     return replace(setting, judged=setting.probing.positions[0])
 
 
-SIZES = ("tiny", "quick", "full")
-HYPOTHESES: dict[str, dict[str, Setting]] = {
+SIZES = ("tiny", "quick", "published")
+HYPOTHESES: dict[str, dict[str, DecodingSetting]] = {
     "rectangles": {size: _judged(_rectangles("easy", size)) for size in SIZES},
     "rectangles-hard": {size: _judged(_rectangles("hard", size)) for size in SIZES},
     "number-game": {size: _judged(_number_game(size)) for size in SIZES},

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding._folder import kept_json
+from ...keep import kept_json
 from ...language import parameter_hash
 from ...observables import before, spearman
 from ..check import Check, Size, need_float64

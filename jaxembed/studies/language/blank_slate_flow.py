@@ -6,7 +6,6 @@ When every mode arrives is predicted from the counts and the start alone (theory
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,14 +16,14 @@ from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
 from ...corpus import EncodedCorpus
-from ...decoding._folder import kept_json
 from ...ensemble import ensemble
+from ...keep import kept_json
 from ...observables.arrival import Arrival, arrival
 from ...statistics import count_neighbours
 from ...theory import order_of_arrival
 from ...theory.order_of_arrival import Modes
 from ...train import train
-from ..measured import silent
+from ..study import Run
 from .blank_slate_levels import SPECIAL, Level
 
 Names = Callable[[int], str]
@@ -79,23 +78,37 @@ class ModeTimes:
         names: of the modes, in theory's order of strength.
         predicted: one arrival a mode, over seeds.
         observed: the same by training; the whole mode is the final score.
-        strengths: `[width]`, growth rates, 1 / flow time.
+        strengths: `[mode]`, growth rates, 1 / flow time.
     """
 
     names: tuple[str, ...]
     predicted: tuple[Arrival, ...]
     observed: tuple[Arrival, ...]
-    strengths: Float[np.ndarray, " width"]
+    strengths: Float[np.ndarray, " mode"]
 
-    def pairs(self) -> Float[np.ndarray, "width 2"]:
+    def pairs(self) -> Float[np.ndarray, "mode 2"]:
         """Geometric means over seeds, predicted and observed; NaN for what does not arrive in every seed."""
         both = zip(self.predicted, self.observed, strict=True)
         return np.array([(theory.interval()[0], trained.interval()[0]) for theory, trained in both])
 
-    def ratios(self) -> Float[np.ndarray, " width"]:
+    def ratios(self) -> Float[np.ndarray, " mode"]:
         """Observed over predicted time; NaN for a mode that does not arrive in every seed."""
-        found = self.pairs()
-        return found[:, 1] / found[:, 0]
+        predicted, observed = self.pairs().T
+        return observed / predicted
+
+
+def mode_times(
+    names: tuple[str, ...],
+    strengths: Array,
+    predicted: Float[np.ndarray, "seed mode"],
+    ts: Float[np.ndarray, " time"],
+    shares: Float[np.ndarray, "seed time mode"],
+) -> ModeTimes:
+    """Of the modes that have a name, from predicted half times and the shares along training."""
+    modes, never = range(len(names)), np.zeros(len(shares), bool)
+    theory = tuple(Arrival(predicted[:, k], never) for k in modes)
+    trained = tuple(arrival(ts, shares[:, :, k], final=1.0) for k in modes)
+    return ModeTimes(names, theory, trained, np.asarray(strengths[: len(names)], np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,23 +143,14 @@ def frequent_words(text: EncodedCorpus, count: int) -> Int[np.ndarray, " token"]
     return order[order >= SPECIAL][:count]
 
 
-def bigram_run(
-    text: EncodedCorpus,
-    names: Names,
-    setting: BigramSetting,
-    seeds: int,
-    keep: Path | None = None,
-    progress: Callable[[str], None] = silent,
-) -> FlowRun:
+def bigram_run(text: EncodedCorpus, names: Names, setting: BigramSetting, run: Run) -> FlowRun:
     """Train the bigram model from small starts, and predict when each of its modes arrives.
 
     Args:
         text: whose pairs are counted.
         names: words of its tokens.
         setting: sizes.
-        seeds: of the start.
-        keep: folder in which the curves are kept; None keeps nothing.
-        progress: called with a line of text after each run.
+        run: seeds of the start, and where the curves are kept.
     """
     words = frequent_words(text, setting.words)
     joint = next_word_joint(text, words)
@@ -154,24 +158,20 @@ def bigram_run(
     words = words[paired]
     joint = joint[paired][:, paired] / joint[paired][:, paired].sum()
     modes = _modes(jnp.asarray(joint), min(setting.width, len(words)))
-    progress("bigram model: modes found")
-    starts, ts = _starts(setting, len(words), seeds), np.array([0, *_save_steps(setting)]) * setting.rate
-    theory = {
-        name: np.asarray(each, np.float64) for name, each in _theory(jnp.asarray(ts, float), starts, modes).items()
-    }
+    run.progress("bigram model: modes found")
+    starts, steps = _starts(setting, len(words), run.seeds), _save_steps(setting)
+    ts = np.array([0, *steps]) * setting.rate
+    theory = {name: np.asarray(x, np.float64) for name, x in _theory(jnp.asarray(ts, float), starts, modes).items()}
     tables = jnp.asarray(np.stack([joint, next_word_joint(text.shuffled(0), words)]), jnp.float32)
-    run, shared = partial(_member, rate=setting.rate, steps=_save_steps(setting)), (tables, *_plain(modes))
-    curves: dict[int, list[dict[str, np.ndarray]]] = {0: [], 1: []}
-    for which, seed in [*((0, seed) for seed in range(seeds)), *((1, seed) for seed in range(setting.controls))]:
-        member = (jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], starts), jnp.array([which]))
-        compute = partial(_trained, run, member, shared)
-        found = kept_json(keep, "bigram", repr((setting, seed, which, text.hash)), compute)
-        curves[which].append({name: np.array(each) for name, each in found.items()})
-        progress(f"bigram model, seed {seed}{', shuffled text' if which else ''}: trained")
-    whole, control = (jax.tree.map(lambda *each: np.stack(each), *curves[which]) for which in (0, 1))
+    shared = tables, *(tuple(leaf.astype(jnp.float32) for leaf in each) for each in modes)
+    curves = partial(_curves, partial(_member, rate=setting.rate, steps=steps), starts, shared, setting, text.hash, run)
+    whole, control = curves(0, run.seeds), curves(1, setting.controls)
     uniform = -float(np.sum(joint.sum(axis=0) * np.log(joint.sum(axis=0) * len(words))))
-    predicted = {name: _gained(name, ts, theory[name]) for name in ("unigram", "bigram")}
-    times = _mode_times(ts, whole, theory, modes, setting.modes, lambda row: names(int(words[row])))
+    zero = np.zeros(run.seeds)
+    predicted = {name: Level(name, ts, theory[name], zero, zero) for name in ("unigram", "bigram")}
+    shares = np.concatenate([whole["unigram"][:, :, None], whole["modes"][:, :, : setting.modes]], axis=2)
+    labels = ("unigram", *(_label(modes[1], k, names, words) for k in range(shares.shape[2] - 1)))
+    times = mode_times(labels, jnp.concatenate([each.rate for each in modes]), theory["times"], ts, shares)
     return FlowRun("bigram model", times, _levels(ts, whole, uniform), predicted, _levels(ts, control, uniform))
 
 
@@ -195,41 +195,56 @@ def _modes(joint: Array, count: int) -> tuple[Modes, Modes]:
 
 @jax.jit
 def _theory(ts: Array, starts: dict[str, Array], modes: tuple[Modes, Modes]) -> dict[str, Array]:
-    """Times of all modes `[seed, width]`, and nats gained by each level `[seed, time]`."""
+    """Times of all modes `[seed, mode]`, and nats gained by each level `[seed, time]`."""
     wide = jax.tree.map(lambda leaf: leaf.astype(ts.dtype), starts)
     times, gained = [], []
-    for found in modes:
-        begun = jax.vmap(order_of_arrival.start, (0, None))(wide, found)
-        times.append(jax.vmap(order_of_arrival.arrival_time, (0, None))(begun, found))
+    for each in modes:
+        begun = jax.vmap(order_of_arrival.start, (0, None))(wide, each)
+        times.append(jax.vmap(order_of_arrival.arrival_time, (0, None))(begun, each))
         over_time = jax.vmap(jax.vmap(order_of_arrival.gain, (0, None, None)), (None, 0, None))
-        gained.append(over_time(ts, begun, found))
+        gained.append(over_time(ts, begun, each))
     return {"times": jnp.concatenate(times, axis=1), "unigram": gained[0], "bigram": gained[1]}
 
 
-def _plain(modes: tuple[Modes, Modes]) -> tuple[tuple[Array, ...], ...]:
-    return tuple(tuple(leaf.astype(jnp.float32) for leaf in each) for each in modes)
+def _curves(
+    member: Callable[..., Any],
+    starts: dict[str, Array],
+    shared: Any,
+    setting: BigramSetting,
+    text: str,
+    run: Run,
+    which: int,
+    seeds: int,
+) -> dict[str, np.ndarray]:
+    """Curves by name, `[seed, time]` or `[seed, time, mode]`, of training on the text (0) or its shuffle (1)."""
+    rows = []
+    for seed in range(seeds):
+        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], starts), jnp.array([which])
+        compute = partial(_trained, member, one, shared)
+        rows.append(kept_json(run.keep, "bigram", (setting, seed, which, text), compute))
+        run.progress(f"bigram model, seed {seed}{', shuffled text' if which else ''}: trained")
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def _trained(run: Callable[..., Any], member: Any, shared: Any) -> dict[str, np.ndarray]:
-    """One member's curves, `[time]` or `[time, width]`."""
-    return {name: np.asarray(leaf)[0] for name, leaf in ensemble(run, member, shared, mapping="loop").items()}
+def _trained(member: Callable[..., Any], one: Any, shared: Any) -> dict[str, np.ndarray]:
+    return {name: np.asarray(leaf)[0] for name, leaf in ensemble(member, one, shared, mapping="loop").items()}
 
 
 def _member(
     member: tuple[dict[str, Array], Array], shared: Any, *, rate: float, steps: tuple[int, ...]
 ) -> dict[str, Array]:
-    (start, which), (joints, first, found) = member, shared
-    measure = lambda params: _measured(params, joints[0], Modes(*found), Modes(*first))  # noqa: E731
+    (start, which), (joints, first, modes) = member, shared
+    measure = lambda params: _measured(params, joints[0], Modes(*modes), Modes(*first))  # noqa: E731
     return train(NextWordLoss(joints[which]), start, optax.sgd(rate), dt=rate, save_steps=steps, save=measure).ys
 
 
-def _measured(params: dict[str, Array], joint: Array, found: Modes, first: Modes) -> dict[str, Array]:
+def _measured(params: dict[str, Array], joint: Array, modes: Modes, first: Modes) -> dict[str, Array]:
     """Shares of theory/order_of_arrival.md, (O2) of bigram modes, (O11) of the unigram; and both levels' scores."""
     log_p = jax.nn.log_softmax(params["embed"] @ params["unembed"].T, axis=1)
     rates, unigrams = jnp.sum(joint, axis=1), jnp.sum(joint, axis=0)
     held = rates[:, None] * jnp.exp(log_p)
     mean = jnp.sum(held, axis=0)
-    along = jnp.sum(found.left * ((held - rates[:, None] * mean[None, :]) @ found.right), axis=0) / found.rate
+    along = jnp.sum(modes.left * ((held - rates[:, None] * mean[None, :]) @ modes.right), axis=0) / modes.rate
     frequent = (first.left[:, 0] @ rates) * ((mean - 1 / len(mean)) @ first.right[:, 0]) / first.rate[0]
     divergence = jnp.sum(unigrams * (jnp.log(unigrams) - jnp.log(mean)))
     gain = jnp.sum(joint * (log_p - jnp.log(unigrams)[None, :]))
@@ -244,31 +259,13 @@ def _levels(ts: np.ndarray, curves: dict[str, np.ndarray], uniform: float) -> di
     }
 
 
-def _gained(name: str, ts: np.ndarray, nats: np.ndarray) -> Level:
-    return Level(name, ts, nats, np.zeros(len(nats)), np.zeros(len(nats)))
-
-
-def _mode_times(
-    ts: np.ndarray,
-    curves: dict[str, np.ndarray],
-    theory: dict[str, np.ndarray],
-    modes: tuple[Modes, Modes],
-    count: int,
-    name: Names,
-) -> ModeTimes:
-    """Of the unigram first, then of the bigram modes."""
-    shares = np.concatenate([curves["unigram"][:, :, None], curves["modes"][:, :, :count]], axis=2)
-    kept = range(shares.shape[2])
-    predicted = tuple(Arrival(theory["times"][:, k], np.zeros(len(shares), bool)) for k in kept)
-    observed = tuple(arrival(ts, shares[:, :, k], final=1.0) for k in kept)
-    labels = ("unigram", *(_label(modes[1], k, name) for k in kept[:-1]))
-    strengths = np.concatenate([np.asarray(each.rate, np.float64) for each in modes])
-    return ModeTimes(labels, predicted, observed, strengths[: len(labels)])
-
-
-def _label(found: Modes, k: int, name: Names, most: int = 2) -> str:
+def _label(modes: Modes, k: int, names: Names, words: Int[np.ndarray, " token"]) -> str:
     """The words that weigh most on either side, those of one sign: "of, in > the"."""
-    left, right = np.asarray(found.left[:, k]), np.asarray(found.right[:, k])
+    left, right = np.asarray(modes.left[:, k]), np.asarray(modes.right[:, k])
     sign = np.sign(left[np.argmax(np.abs(left))])
-    sides = (sign * left, sign * right)
-    return " > ".join(", ".join(name(int(row)) for row in np.argsort(-side)[:most]) for side in sides)
+    return " > ".join(heaviest(sign * side, 2, lambda row: names(int(words[row]))) for side in (left, right))
+
+
+def heaviest(weights: Float[np.ndarray, " token"], count: int, name: Names) -> str:
+    """The words with the largest weights."""
+    return ", ".join(name(int(row)) for row in np.argsort(-weights)[:count])

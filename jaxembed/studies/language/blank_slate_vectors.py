@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,10 +12,8 @@ import optax
 from jaxtyping import Array, Float
 
 from ...corpus import EncodedCorpus
-from ...decoding._folder import kept_json
 from ...ensemble import ensemble
-from ...language import parameter_hash
-from ...observables.arrival import Arrival, arrival
+from ...keep import digest, kept_json
 from ...theory import word_pairs
 from ...train import train
 from ...words.pairs import Convention, cooccurrence
@@ -24,8 +21,8 @@ from ...words.quadratic import Quadratic, TargetLoss
 from ...words.targets import quadratic_target
 from ...words.text import WordText
 from ...words.vectors import WordVectors
-from ..measured import silent
-from .blank_slate_flow import FlowRun, ModeTimes, Names, frequent_words
+from ..study import Run
+from .blank_slate_flow import FlowRun, Names, frequent_words, heaviest, mode_times
 from .blank_slate_levels import Level, Yardsticks, level_of, word_scores
 
 STEP = 0.1
@@ -73,13 +70,7 @@ def vector_text(text: EncodedCorpus, names: Names, count: int) -> WordText:
 
 
 def vector_run(
-    text: EncodedCorpus,
-    names: Names,
-    yardsticks: Yardsticks,
-    setting: VectorSetting,
-    seeds: int,
-    keep: Path | None = None,
-    progress: Callable[[str], None] = silent,
+    text: EncodedCorpus, names: Names, yardsticks: Yardsticks, setting: VectorSetting, run: Run
 ) -> FlowRun:
     """Train quadratic word vectors from small starts, and predict their modes, similarity and analogies.
 
@@ -88,48 +79,43 @@ def vector_run(
         names: words of its tokens.
         yardsticks: similarity and questions.
         setting: sizes.
-        seeds: of the start.
-        keep: folder in which scores are kept; None keeps nothing.
-        progress: called with a line of text after each run.
+        run: seeds of the start, and where scores are kept.
     """
     targets, words = _targets(text, names, setting)
-    found = word_pairs.modes(jnp.asarray(targets[0], float), len(words))
-    leading = word_pairs.Modes(found.vectors[:, : setting.width], found.strengths[: setting.width])
-    progress("word vectors: modes found")
-    model, keys = Quadratic(setting.width, init_scale=setting.init_scale), jax.random.split(jax.random.key(1), seeds)
+    modes = word_pairs.modes(jnp.asarray(targets[0], float), len(words))
+    leading = word_pairs.Modes(modes.vectors[:, : setting.width], modes.strengths[: setting.width])
+    run.progress("word vectors: modes found")
+    model, keys = Quadratic(setting.width, init_scale=setting.init_scale), jax.random.split(jax.random.key(1), run.seeds)
     starts = jnp.stack([model.init(key, len(words))["embed"] for key in keys])
-    half_times = np.asarray(_half_times(jnp.asarray(starts, found.vectors.dtype), leading), np.float64)
+    half_times = np.asarray(_half_times(jnp.asarray(starts, modes.vectors.dtype), leading), np.float64)
     rate = STEP / float(leading.strengths[0])
     steps = _save_steps(setting, int(setting.patience * half_times[:, : setting.modes].max() / rate))
-    ts, asked = np.array([0, *steps]) * rate, replace(yardsticks, words=words)
-    run, tables = partial(_member, rate=rate, steps=steps), jnp.asarray(targets)
+    ts, yardsticks = np.array([0, *steps]) * rate, replace(yardsticks, words=words)
+    member, tables = partial(_member, rate=rate, steps=steps), jnp.asarray(targets)
     parts: dict[str, list[dict[str, Any]]] = {"trained": [], "theory": [], "control": []}
-    for kind, count in (("trained", seeds), ("theory", seeds), ("control", setting.controls)):
-        for seed in range(count):
-            compute = partial(_scores, kind, run, tables, found, starts[seed], ts, asked, setting.modes)
-            hashes = (parameter_hash((targets, starts[seed])), asked.hash)
-            identity = repr((setting, STEP, RESAMPLES, seed, kind, text.hash, hashes))
-            parts[kind].append(kept_json(keep, "vectors", identity, compute))
-            progress(f"word vectors, seed {seed}: {kind}, {steps[-1]} steps")
-    kept = min(setting.modes, setting.width)
+    for kind, seed in (*((kind, seed) for kind in ("trained", "theory") for seed in range(run.seeds)),
+                       *(("control", seed) for seed in range(setting.controls))):  # fmt: skip
+        compute = partial(_scores, kind, member, tables, modes, starts[seed], ts, yardsticks, setting.modes)
+        hashes = digest(targets, starts[seed]), yardsticks.hash
+        identity = (setting, STEP, RESAMPLES, seed, kind, text.hash, hashes)
+        parts[kind].append(kept_json(run.keep, "vectors", identity, compute))
+        run.progress(f"word vectors, seed {seed}: {kind}, {steps[-1]} steps")
     shares = np.array([each["shares"] for each in parts["trained"]])
-    predicted = tuple(Arrival(half_times[:, k], np.zeros(seeds, bool)) for k in range(kept))
-    observed = tuple(arrival(ts, shares[:, :, k], final=1.0) for k in range(kept))
-    labels, strengths = _labels(leading, words, kept), np.asarray(leading.strengths[:kept], np.float64)
-    modes = ModeTimes(labels, predicted, observed, strengths)
-    return FlowRun("word vectors", modes, *(_levels(ts, parts[kind]) for kind in parts))
+    labels = _labels(leading, words, min(setting.modes, setting.width))
+    times = mode_times(labels, leading.strengths, half_times, ts, shares)
+    return FlowRun("word vectors", times, *(_levels(ts, parts[kind]) for kind in parts))
 
 
 @jax.jit
-def _half_times(starts: Array, found: word_pairs.Modes) -> Array:
-    begun = jax.vmap(word_pairs.qr_start, (0, None))(starts, found)
-    return jax.vmap(word_pairs.half_time, (0, None))(begun, found.strengths)
+def _half_times(starts: Array, modes: word_pairs.Modes) -> Array:
+    begun = jax.vmap(word_pairs.qr_start, (0, None))(starts, modes)
+    return jax.vmap(word_pairs.half_time, (0, None))(begun, modes.strengths)
 
 
 @jax.jit
-def _solved(ts: Array, start: Array, found: word_pairs.Modes) -> Array:
+def _solved(ts: Array, start: Array, modes: word_pairs.Modes) -> Array:
     """One time after the other: side by side their bases would fill the memory."""
-    return jax.lax.map(lambda t: word_pairs.exact_rows(t, start, found), ts)
+    return jax.lax.map(lambda t: word_pairs.exact_rows(t, start, modes), ts)
 
 
 def _targets(
@@ -151,28 +137,27 @@ def _save_steps(setting: VectorSetting, steps: int) -> tuple[int, ...]:
 
 def _scores(
     kind: str,
-    run: Any,
+    member: Callable[..., Any],
     targets: Array,
-    found: word_pairs.Modes,
+    modes: word_pairs.Modes,
     start: Array,
     ts: Float[np.ndarray, " time"],
     yardsticks: Yardsticks,
-    modes: int,
+    count: int,
 ) -> dict[str, Any]:
-    """Shares of the modes `[time, width]` and the levels of one run, or of theory in its place, as JSON data."""
+    """Shares of the first modes `[time, mode]` and the levels of one run, or of theory in its place, as JSON data."""
     if kind == "theory":
-        rows = np.asarray(_solved(jnp.asarray(ts, found.vectors.dtype), start.astype(found.vectors.dtype), found))
+        rows = np.asarray(_solved(jnp.asarray(ts, modes.vectors.dtype), start.astype(modes.vectors.dtype), modes))
     else:
-        member = (start[None], jnp.array([int(kind == "control")]))
-        rows = np.asarray(ensemble(run, member, targets, mapping="loop"))[0]
-    along = np.einsum("tk,mtw->mkw", np.asarray(found.vectors[:, :modes]), rows.astype(np.float64))
+        one = start[None], jnp.array([int(kind == "control")])
+        rows = np.asarray(ensemble(member, one, targets, mapping="loop"))[0]
+    along = np.einsum("tk,mtw->mkw", np.asarray(modes.vectors[:, :count]), rows.astype(np.float64))
     vectors = [WordVectors(yardsticks.words, at.astype(np.float32)) for at in rows]
     curves = [word_scores(each, yardsticks) for each in vectors]
     end = word_scores(vectors[-1], yardsticks, resamples=RESAMPLES)
-    scores = {name: [at[name]["score"] for at in curves] for name in end}
     return {
-        "shares": np.sum(along**2, axis=2) / np.asarray(found.strengths[:modes])[None],
-        "scores": scores,
+        "shares": np.sum(along**2, axis=2) / np.asarray(modes.strengths[:count])[None],
+        "scores": {name: [at[name]["score"] for at in curves] for name in end},
         "end": end,
     }
 
@@ -187,9 +172,9 @@ def _levels(ts: np.ndarray, runs: list[dict[str, Any]]) -> dict[str, Level]:
     return {name: level_of(name, ts, np.array([run["scores"][name] for run in runs]), ends) for name in ends[0]}
 
 
-def _labels(found: word_pairs.Modes, words: tuple[str, ...], count: int) -> tuple[str, ...]:
+def _labels(modes: word_pairs.Modes, words: tuple[str, ...], count: int) -> tuple[str, ...]:
     """The words that weigh most in each mode, those of one sign."""
-    vectors = np.asarray(found.vectors)[:, :count]
+    vectors = np.asarray(modes.vectors)[:, :count]
     heavy = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(count)]
     signed = vectors * np.sign(heavy)[None]
-    return tuple(", ".join(words[row] for row in np.argsort(-signed[:, k])[:3]) for k in range(count))
+    return tuple(heaviest(column, 3, words.__getitem__) for column in signed.T)

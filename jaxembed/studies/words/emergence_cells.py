@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse.linalg import eigsh
 
-from ...decoding._folder import made_by, write_whole
+from ...keep import made_by
+from ...keep import write_bytes as write_whole
 from ...theory import word_pairs
 from ...words import Cooccurrence, Quadratic, train_full
 

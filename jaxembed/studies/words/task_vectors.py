@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.optimize import isotonic_regression
 from scipy.stats import spearmanr
 
-from ...decoding._folder import write_whole
+from ...keep import write_bytes as write_whole
 from ...theory import task_vectors as theory
 from ...words import (
     Convention,

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ...decoding._folder import kept_json
+from ...keep import kept_json
 from ...observables import summary
 from ...words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
 from ..check import Check, Size

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from ...corpus import documents, python_documentation
-from ...decoding._folder import write_whole
+from ...keep import write_bytes as write_whole
 from ...words import WordText, word_text
 from ...words.text import frequent
 from ..data import DOMAINS, pile_files

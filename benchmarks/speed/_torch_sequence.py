@@ -7,13 +7,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from jaxembed.decoding import Recipe
+from jaxembed.decoding import TrainingRecipe
 
 
 class TorchSequence:
     """A pre-normalised sequence transformer over tokens from a tree of ours, under clipped AdamW (fused)."""
 
-    def __init__(self, recipe: Recipe, params: Any, positions: np.ndarray, *, threads: int, device: str) -> None:
+    def __init__(
+        self, recipe: TrainingRecipe, params: Any, positions: np.ndarray, *, threads: int, device: str
+    ) -> None:
         self.recipe, self.threads, self.device, self.updates = recipe, threads, device, 0
         self.params = jax.tree.map(lambda leaf: torch.tensor(np.array(leaf), device=device, requires_grad=True), params)
         self.leaves = jax.tree.leaves(self.params)

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxembed.decoding import Recipe
+from jaxembed.decoding import TrainingRecipe
 from jaxembed.ensemble import ensemble
 from jaxembed.machine import cores
 from jaxembed.models import Categorical, SequenceTransformer
@@ -42,15 +42,15 @@ class Setting:
     """A process, a recipe, how often the two sides take turns, and the seeds of the second part."""
 
     process: HiddenMarkov
-    recipe: Recipe
+    recipe: TrainingRecipe
     rounds: int
     seeds: int
     seed_steps: int
     timed: bool = True
 
 
-def recipe(model: SequenceTransformer, batch: int, length: int) -> Recipe:
-    return Recipe(model, Categorical(), batch=batch, length=length, steps=1000, warmup=5)
+def recipe(model: SequenceTransformer, batch: int, length: int) -> TrainingRecipe:
+    return TrainingRecipe(model, Categorical(), batch=batch, length=length, steps=1000, warmup=5)
 
 
 NORMAL = Setting(HiddenMarkov(4, 64), recipe(SequenceTransformer(), 16, 501), rounds=8, seeds=8, seed_steps=2)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +19,64 @@ import numpy as np
 
 UNDEFINED = "undefined"
 """How an undefined number is written, in files and in tables."""
+PART = ".part"
+"""How the names of files and folders end that are not whole yet; they begin with a dot."""
 _WORDS = {UNDEFINED: math.nan, "infinite": math.inf, "-infinite": -math.inf}
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to write that appears under its name when the block ends, and not at all where the block fails."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.part")
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}{PART}")
     try:
         with unfinished.open("xb") as file:
             yield file
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, writes: bool = True) -> Iterator[Path]:
+    """A folder to make: it takes its name, from one before it too, when the block ends; a block that fails leaves none.
+
+    Args:
+        path: the name.
+        writes: False in a process that fills the folder together with the one that names it.
+    """
+    unfinished = path.with_name(f".{path.name}{PART}")
+    if not writes:
+        yield unfinished
+        return
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    try:
+        yield unfinished
+        _put_in_place(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """The old folder is moved aside and removed only when the new one is in its place."""
+    old = path.with_name(f".{path.name}.old")
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        if old.exists():
+            old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left unfinished in a folder that no other process writes to."""
+    for path in list(folder.rglob(f".*{PART}")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -110,14 +156,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 def digest(*parts: Any) -> str:
     """SHA-256 of arrays and texts, with shapes and types, to tell data apart."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for part in parts:
         if isinstance(part, (str, bytes)):
-            found.update(part.encode(errors="surrogatepass") if isinstance(part, str) else part)
+            sha.update(part.encode(errors="surrogatepass") if isinstance(part, str) else part)
         else:
             array = np.asarray(part)
-            found.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
+            sha.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
 
 
 def made_by() -> dict[str, str]:
@@ -149,9 +195,26 @@ def check_same(where: str, before: Mapping[str, Any], now: Mapping[str, Any]) ->
     Raises:
         ValueError: naming the first difference.
     """
-    for name, value in now.items():
-        if before.get(name) != value:
-            raise ValueError(f"{where} was made with another {name} ({before.get(name)}, now {value}); name a new one")
+    if change := difference(before, now):
+        name, was, value = change
+        raise ValueError(f"{where} was made with another {name} ({was}, now {value}); name a new one")
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first thing that differs in two identities, with what it was and is.
+
+    >>> difference({"model": {"width": 4}}, {"model": {"width": 8}})
+    ('model.width', 4, 8)
+    """
+    old, new = _flat(before), _flat(now)
+    changed = [name for name in old | new if old.get(name) != new.get(name)]
+    return (changed[0], old.get(changed[0]), new.get(changed[0])) if changed else None
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    return {name: leaf for key in tree for name, leaf in _flat(tree[key], f"{prefix}.{key}".strip(".")).items()}
 
 
 def kept_json(folder: Path | None, name: str, identity: Any, compute: Callable[[], Any]) -> Any:
@@ -167,8 +230,8 @@ def kept_json(folder: Path | None, name: str, identity: Any, compute: Callable[[
     """
 
     def read(path: Path) -> Any:
-        found = read_json(path)
-        return found["value"] if isinstance(found, dict) and found.get("made by") == made_by() else None
+        record = read_json(path)
+        return record["value"] if isinstance(record, dict) and record.get("made by") == made_by() else None
 
     def write(path: Path, value: Any) -> None:
         write_json(path, {"made by": made_by(), "value": value}, indent=None)
@@ -212,12 +275,12 @@ class Pieces:
 
 def _kept(folder: Path, file: str, read: Callable, write: Callable, compute: Callable[[], Any]) -> Any:
     path = folder / file
-    found = read(path) if path.exists() else None
-    if found is None:
+    value = read(path) if path.exists() else None
+    if value is None:
         folder.mkdir(parents=True, exist_ok=True)
         write(path, compute())
-        found = read(path)
-    return found
+        value = read(path)
+    return value
 
 
 def _short(identity: Any) -> str:
@@ -239,4 +302,4 @@ def tree_of(leaves: list[np.ndarray], shapes: Any) -> Any:
 
 
 def _is_key(leaf: Any) -> bool:
-    return jnp.issubdtype(getattr(leaf, "dtype", np.asarray(leaf).dtype), jax.dtypes.prng_key)
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

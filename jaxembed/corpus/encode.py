@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..keep import whole_folder
 from .documents import Damage, Document
 from .encoded import ENDS, FACTS, FILES, FORMAT, IDS, SUBSETS, EncodedCorpus, finished_hash, id_type, open_corpus
 from .tokenizers import FILE, Tokenizer
@@ -62,17 +62,12 @@ def encode(
         return writer.corpus(_facts(writer, damage, facts))
     out = Path(out).expanduser().resolve()  # what a link names is replaced, not the link
     check_folder(out, overwrite)
-    part = out.parent / f".{out.name}.part"
-    shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-    part.mkdir(parents=True)
-    try:
+    with whole_folder(out) as part:
+        part.mkdir(parents=True)
         with (part / IDS).open("wb") as file:
             writer = _Writer(tokenizer, file)
             writer.take(documents, progress, limit_tokens)
         writer.save(part, _facts(writer, damage, facts))
-        _replace(out, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return open_corpus(out)
 
 
@@ -91,21 +86,6 @@ def check_folder(out: Path, overwrite: bool) -> None:
         raise ValueError(f"out: '{out}' is not empty; choose another folder or --overwrite")
     if there and (FACTS not in there or there - set(FILES)):
         raise ValueError(f"out: '{out}' holds more than a corpus and is not replaced; choose another folder")
-
-
-def _replace(out: Path, part: Path) -> None:
-    """The old folder is moved aside and removed only when the new one is in its place."""
-    old = out.parent / f".{out.name}.old"
-    if out.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-    try:
-        part.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 class _Writer:

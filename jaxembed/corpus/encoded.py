@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Integer
 
+from ..keep import digest
 from .tokenizers import FILE, Tokenizer, read_tokenizer
 
 FORMAT = 1
@@ -91,7 +92,7 @@ class EncodedCorpus:
             ids = self.ids[self.starts[chosen[0]] : self.ends[chosen[-1]]]
         else:
             ids = np.concatenate([self.ids[:0], *(self.document(k) for k in chosen)])
-        taken = "documents", hashlib.sha256(chosen.astype("<i8").data).hexdigest()
+        taken = "documents", digest(chosen.astype("<i8").tobytes())
         return self._with(taken, ids, np.cumsum(lengths, dtype=np.int64), self.subset_of[chosen])
 
     def subset(self, name: str) -> "EncodedCorpus":
@@ -196,7 +197,7 @@ class EncodedCorpus:
         self, taken: tuple[str, str | int], ids: np.ndarray, ends: np.ndarray, subset_of: np.ndarray, **facts: Any
     ) -> "EncodedCorpus":
         """A part, whose hash is found without reading its ids: they may be many gigabytes."""
-        content = hashlib.sha256(f"{self.hash} {taken[0]} {taken[1]}".encode()).hexdigest()
+        content = digest(f"{self.hash} {taken[0]} {taken[1]}")
         facts = {**self.facts, **facts, "part_of": self.hash, "documents": len(ends), "tokens": len(ids)}
         return replace(self, ids=ids, ends=ends, subset_of=subset_of, hash=content, facts=facts)
 

@@ -1,13 +1,14 @@
 """Real text as a task: predict the next of the most frequent words from the words before it."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from ..base import Dataset
+from ..keep import digest
 from .bigrams import next_token_dataset
 from .builtin import python_documentation
 from .readers import read_text
@@ -60,6 +61,10 @@ class TextBigram:
     window: int = 1
     """Number of previous words that predict the next one; 1 gives next- and previous-word signatures."""
 
+    control_name = "shuffled words"
+    signature_names = ("next", "prev")
+    pairs_by_signature = True
+
     def __post_init__(self) -> None:
         if self.vocab_size < 2:
             raise ValueError(f"vocab_size: need at least 2 words to predict, got {self.vocab_size}; choose more")
@@ -80,7 +85,7 @@ class TextBigram:
         data, coverage = next_token_dataset(encoded.ids, self.vocab_size, self.window)
         return TextPopulation(data, encoded.vocabulary, coverage, len(encoded.ids), encoded.text_hash)
 
-    def shuffled_text_dataset(self, seed: int) -> Dataset:
+    def control(self, seed: int) -> Dataset:
         """The null corpus: the text's words in random order; frequencies stay and neighbours mean nothing."""
         shuffled = np.random.default_rng(seed).permutation(self._encoded.ids)
         return next_token_dataset(shuffled, self.vocab_size, self.window)[0]
@@ -91,6 +96,25 @@ class TextBigram:
             raise ValueError(f"n: need between 1 and vocab_size = {self.vocab_size} words, got {n}")
         return np.arange(n, dtype=np.int32)
 
+    @property
+    def drawn_tokens(self) -> Int[np.ndarray, " token"]:
+        """The words that a figure shows."""
+        return self.most_frequent_tokens(min(20, self.vocab_size))
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """The words."""
+        return self._encoded.vocabulary.words
+
+    def drawn_signature(self, sig: Any, tokens: Int[np.ndarray, " token"]) -> tuple[str, Float[np.ndarray, "token target"]]:
+        """Next-word distributions less the frequencies, which training reaches first."""
+        return "next-token signature (centred)", np.asarray(sig.label[tokens] - sig.target[None])
+
+    def facts(self) -> dict[str, Any]:
+        """What a run records of the text."""
+        population = self.population()
+        return {"coverage": population.coverage, "words": population.tokens, "text sha256": population.text_hash}
+
     @cached_property
     def _encoded(self) -> _Encoded:
         text = read_text(self.text) if self.text else python_documentation()
@@ -98,4 +122,4 @@ class TextBigram:
         if len(found) < 2:
             raise ValueError(f"text: '{self.text}' has {len(found)} words; give a text with at least 2")
         kept = vocabulary(found, self.vocab_size)
-        return _Encoded(kept.encode(found), kept, hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
+        return _Encoded(kept.encode(found), kept, digest(text))

@@ -1,6 +1,5 @@
 """Text to token ids and back: any tokenizer.json, whole words, and byte-level BPE trained here."""
 
-import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Integer
 
+from ..keep import digest
 from ..machine import optional
 from .readers import read_text
 from .words import Vocabulary, words
@@ -61,7 +61,7 @@ class Tokenizer(ABC):
 
     @cached_property
     def hash(self) -> str:
-        return hashlib.sha256(_canonical(json.loads(self.content)).encode(errors="surrogatepass")).hexdigest()
+        return digest(_canonical(json.loads(self.content)))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it as a file that `read_tokenizer` reads."""

@@ -1,6 +1,5 @@
 """Text to words, and the vocabulary of the most frequent ones."""
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -10,6 +9,8 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
+
+from ..keep import digest
 
 OUT_OF_VOCABULARY = -1
 
@@ -61,7 +62,7 @@ class Vocabulary:
     @cached_property
     def hash(self) -> str:
         """SHA-256 of the ordered list of words, for run records."""
-        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+        return digest("\n".join(self.words))
 
     @cached_property
     def ids(self) -> dict[str, int]:

@@ -1,10 +1,7 @@
 """The folder of a run: what identifies it, what it saved with its hashes, and where a killed run goes on."""
 
-import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 from jaxtyping import Float
+
+from ..keep import PART, difference, digest, read_arrays, read_json, sweep, whole_folder, write_arrays, write_json
 
 RUN, MANIFEST, SAVED, KEPT, RECOVERY = "run.json", "manifest.json", "checkpoints", "kept", "recovery"
 WRITTEN_AFTER = ("model", "curve.npz")
@@ -24,10 +23,8 @@ SAME_BITS = ("jax", "jaxlib", "device")
 
 def parameter_hash(params: Any) -> str:
     """SHA-256 over the names, shapes, dtypes and bytes of a tree of arrays on the host."""
-    digest = hashlib.sha256()
-    for path, leaf in sorted((jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.leaves_with_path(params)):
-        digest.update(f"{path} {leaf.shape} {leaf.dtype}".encode() + np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
+    named = sorted((jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree.leaves_with_path(params))
+    return digest(*(part for path, leaf in named for part in (f"{path} ", leaf)))
 
 
 def saved_steps(out: Path) -> tuple[int, ...]:
@@ -82,9 +79,11 @@ class RunFolder:
         _wait_for_all("checked")  # before the first host writes, the others have looked
         if overwrite and self.writes:
             self._clear()
+        if self.writes:
+            sweep(self.out)
         if self.writes and not (self.out / RUN).exists():
             self.out.mkdir(parents=True, exist_ok=True)
-            _write(self.out / RUN, json.dumps({"run": self.identity, "made_by": _versions()}, indent=2))
+            write_json(self.out / RUN, {"run": self.identity, "made_by": _versions()}, indent=2)
         _wait_for_all("folder")
 
     def save(self, step: int, params: Any, kept: Any, held_loss: float, hashed: str) -> None:
@@ -96,9 +95,9 @@ class RunFolder:
         if self.writes:
             leaves = {f"{i:04d}": leaf for i, leaf in enumerate(jax.tree.leaves(kept))}
             path.parent.mkdir(exist_ok=True)
-            _write(path, lambda file: np.savez(file, **leaves))
+            write_arrays(path, leaves)
             entry = {"sha256": hashed, "held_loss": None if np.isnan(held_loss) else held_loss}
-            _write(self.out / MANIFEST, json.dumps(_manifest(self.out) | {str(step): entry}, indent=2))
+            write_json(self.out / MANIFEST, _manifest(self.out) | {str(step): entry}, indent=2)
 
     def saved(self, tree: Any) -> dict[int, tuple[Any, float]]:
         """What was kept at the steps saved so far, with the held-out loss.
@@ -111,8 +110,7 @@ class RunFolder:
         """
         found = {}
         for step, entry in _manifest(self.out).items():
-            with np.load(self.out / KEPT / f"{step}.npz") as arrays:
-                leaves = [arrays[name] for name in sorted(arrays)]
+            leaves = [leaf for _, leaf in sorted(read_arrays(self.out / KEPT / f"{step}.npz").items())]
             if len(leaves) != jax.tree.structure(tree).num_leaves:
                 raise ValueError(
                     f"keep: {self.out} kept something else at step {step}; pass the same keep or overwrite"
@@ -150,7 +148,7 @@ class RunFolder:
             raise ValueError(f"out: {self.out} is a file; name a folder")
         if resume and overwrite:
             raise ValueError("overwrite, resume: choose one; resuming keeps what a stopped run computed")
-        found = sorted(p.name for p in self.out.iterdir() if p.suffix != ".writing") if self.out.exists() else []
+        found = sorted(p.name for p in self.out.iterdir() if p.suffix != PART) if self.out.exists() else []
         if found and resume:
             self._check_same()
         elif found and not (overwrite and RUN in found):
@@ -160,15 +158,10 @@ class RunFolder:
     def _check_same(self) -> None:
         if not (self.out / RUN).exists():
             raise ValueError(f"out: {self.out} holds no run to resume; name its folder or an empty one")
-        record = json.loads((self.out / RUN).read_text())
-        before, now = _flat(record["run"]), _flat(self.identity)
-        changed = [name for name in before | now if before.get(name) != now.get(name)]
-        if changed:
-            name = changed[0]
-            raise ValueError(
-                f"{name}: was {before.get(name)} in {self.out} and is {now.get(name)} now; resume with what it was, or "
-                "overwrite"
-            )
+        record = read_json(self.out / RUN)
+        if change := difference(record["run"], self.identity):
+            name, was, now = change
+            raise ValueError(f"{name}: was {was} in {self.out} and is {now} now; resume with what it was, or overwrite")
         made_by, here = record["made_by"], _versions()
         for name in SAME_BITS:
             if made_by[name] != here[name]:
@@ -186,12 +179,8 @@ class RunFolder:
     def _write_arrays(self, path: Path, tree: Any) -> None:
         import orbax.checkpoint as ocp
 
-        unfinished = path.with_suffix(".writing")
-        with ocp.StandardCheckpointer() as files:
+        with whole_folder(path, self.writes) as unfinished, ocp.StandardCheckpointer() as files:
             files.save(unfinished, tree, force=True)
-        if self.writes:
-            shutil.rmtree(path, ignore_errors=True)
-            unfinished.rename(path)
         _wait_for_all(str(path))
 
 
@@ -220,26 +209,11 @@ def _read_arrays(path: Path) -> Any:
 
 def _manifest(out: Path) -> dict[str, Any]:
     path = out / MANIFEST
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _numbered(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    return {name: leaf for key in tree for name, leaf in _flat(tree[key], f"{prefix}.{key}".strip(".")).items()}
-
-
-def _write(path: Path, content: str | Callable[[Any], None]) -> None:
-    unfinished = path.with_suffix(".writing")
-    with unfinished.open("wb") as file:
-        file.write(content.encode()) if isinstance(content, str) else content(file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
 
 
 def _wait_for_all(name: str) -> None:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int, Integer
 from scipy.sparse import csr_array
 
+from ..keep import read_arrays, write_arrays
 from ..machine import GIB
 from ._pair_sort import Spans, Table, count_table
 
@@ -95,14 +95,7 @@ class TokenPairs:
     def save(self, path: str | Path) -> None:
         """Write to an npz file, whatever its name ends in; a file of that name is replaced when all is written."""
         facts = {"window": self.window, "documents": self.documents, "tokenizer": self.tokenizer}
-        path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            with part.open("wb") as file:
-                np.savez(file, allow_pickle=False, **dict(zip(ARRAYS, self._arrays(), strict=True)), **facts)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_arrays(Path(path), dict(zip(ARRAYS, self._arrays(), strict=True)) | facts)
 
     @staticmethod
     def load(path: str | Path) -> "TokenPairs":
@@ -112,10 +105,10 @@ class TokenPairs:
             ValueError: naming a file that holds no pair counts.
         """
         try:
-            with np.load(path, allow_pickle=False) as kept:
-                starts, indices, data, unigrams = (kept[name] for name in ARRAYS)
-                facts = int(kept["window"]), int(kept["documents"]), str(kept["tokenizer"])
-        except (KeyError, ValueError, EOFError, TypeError, BadZipFile) as error:
+            kept = read_arrays(Path(path))
+            starts, indices, data, unigrams = (kept[name] for name in ARRAYS)
+            facts = int(kept["window"]), int(kept["documents"]), str(kept["tokenizer"])
+        except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: holds no pair counts ({error}); write them with `jaxembed count`") from None
         return _pairs(Table(starts, indices, data, unigrams), *facts)
 

@@ -1,16 +1,15 @@
 """Passes of sampled training one after the other, each written down, so that a killed run goes on where it was."""
 
-import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+
+from ..keep import difference, read_arrays, write_arrays
 
 Told = Callable[[int, int], None]
 PARTS = 1000
@@ -46,34 +45,18 @@ def run_passes(steps: Steps, identity: dict[str, str], keep: Path | None, progre
     return {name: np.asarray(table) for name, table in tables.items()}
 
 
-def digest(*arrays: np.ndarray) -> str:
-    """SHA-256 of arrays, to tell data apart."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
-
-
 def _write(keep: Path, done: int, tables: dict[str, Any], identity: dict[str, str]) -> None:
     keep.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = keep.with_name(f".{keep.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, done=done, identity=np.array(json.dumps(identity)), **jax.device_get(tables))
-        unfinished.replace(keep)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_arrays(keep, {"done": done, "identity": json.dumps(identity)} | tables)
 
 
 def _read(keep: Path, identity: dict[str, str]) -> tuple[int, dict[str, Array]]:
     try:
-        with np.load(keep, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = read_arrays(keep)
         done, before = int(arrays.pop("done")), json.loads(str(arrays.pop("identity")))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (ValueError, KeyError) as error:
         raise ValueError(f"keep: {keep} cannot be read as kept training ({error}); name another file") from None
-    changed = [name for name in identity if before.get(name) != identity[name]]
-    if changed:
-        name = changed[0]
-        raise ValueError(f"keep: {name} of the training in {keep} was {before.get(name)}; it is {identity[name]} now")
+    if change := difference(before, identity):
+        name, was, now = change
+        raise ValueError(f"keep: {name} of the training in {keep} was {was}; it is {now} now")
     return done, {name: jnp.asarray(array) for name, array in arrays.items()}

@@ -13,10 +13,11 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from ..base import Trajectory
+from ..keep import digest
 from ..machine import GIB, device_memory
 from ..train import Progress, advance, start
 from ._glove_steps import GloveSteps
-from ._passes import digest, run_passes
+from ._passes import run_passes
 from ._quadratic_steps import QuadraticSteps
 from ._skip_gram_steps import SkipGramSteps
 from .glove import Glove

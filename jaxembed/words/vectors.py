@@ -1,6 +1,5 @@
 """Word vectors, and the word2vec format they travel in: text or binary."""
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -10,6 +9,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from jaxtyping import Float
+
+from ..keep import whole
 
 LOOKED_AT = 4096
 """Bytes after the header by which text is told from binary."""
@@ -224,15 +225,9 @@ def write_vectors(path: str | Path, vectors: WordVectors, binary: bool = False) 
             raise ValueError(
                 f"words: {word!r} holds white space or nothing, which word2vec files cannot carry; rename it"
             )
-    path = Path(path).expanduser()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(f"{len(vectors)} {vectors.width}\n".encode())
-            file.writelines(_written(vectors, binary))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(Path(path).expanduser()) as file:
+        file.write(f"{len(vectors)} {vectors.width}\n".encode())
+        file.writelines(_written(vectors, binary))
 
 
 def _written(vectors: WordVectors, binary: bool) -> Iterable[bytes]:

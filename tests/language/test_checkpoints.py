@@ -81,8 +81,8 @@ def test_what_a_kill_leaves_half_written_is_not_taken_for_whole(whole, model, co
     run, out = whole[0], tmp_path / "run"
     shutil.copytree(whole[1], out)
     for name in ("recovery/14", "checkpoints/12"):  # as if killed while these were written
-        (out / name).rename((out / name).with_suffix(".writing"))
-    (out / "manifest.writing").write_text('{"0": {"sha')
+        (out / name).rename((out / name).parent / f".{(out / name).name}.part")
+    (out / ".manifest.json.1.ab.part").write_text('{"0": {"sha')
     assert_same(train(model, corpus, out, resume=True), run)
     assert verify(out) == dict.fromkeys(SETTINGS.saves, True)
 
@@ -90,7 +90,7 @@ def test_what_a_kill_leaves_half_written_is_not_taken_for_whole(whole, model, co
 def test_a_kill_before_anything_was_written_is_resumed_too(whole, model, corpus, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
-    (out / "run.writing").write_text("{")
+    (out / ".run.json.1.ab.part").write_text("{")
     assert_same(train(model, corpus, out, resume=True), whole[0])
 
 

@@ -26,7 +26,6 @@ from . import (
     natural_topics,
     senses,
     signature_start,
-    signatures,
     soft_label,
     sufficient_statistics,
     task_vectors,
@@ -42,7 +41,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    signatures,
     weight_decay,
     deep_linear,
     soft_label,

@@ -17,6 +17,7 @@ REGISTRY: tuple[str, ...] = (
     "language.lens",
     "pairs.modular_table",
     "small.composite",
+    "small.reasoning_bias",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -1,6 +1,12 @@
-"""Reasoning bias: at small initialisation anchors that add are learned long before anchors that map at random."""
+"""Reasoning bias: at small initialisation anchors that add are learned long before anchors that map at random.
 
-from collections.abc import Callable
+Mixed anchors are trained from large and small initial weights until every seed has learned to reason, and the smallest
+weights once more with the labels of all training examples shuffled. AdamW with optax's default weight decay, fresh
+minibatches, float32; a seed varies initialisation and data order together.
+
+Source: yao2025reasoning.
+"""
+
 from dataclasses import dataclass, field, replace
 from functools import partial
 from time import perf_counter
@@ -17,19 +23,19 @@ from ...ensemble import ensemble
 from ...losses.population import minibatch_loss, population_loss
 from ...models import Feedforward
 from ...observables import cosine, order, pair_cosines, r_cos
+from ...tables import Table, spread
 from ...tasks import MixedAnchors, shuffled
-from ...train import Progress, advance, start
-from ..check import Check, Size
-from ..measured import Measured, silent, single_precision
-from .reasoning_checks import checks_of
+from ...train import Progress, advance, single_precision, start
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
 from .series import Series
 
 PARTS = ("reasoning", "memory", "held-out")
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Task, model and training: AdamW with optax's default weight decay, fresh minibatches, float32.
+class ReasoningSetting:
+    """Task, model and training.
 
     Attributes:
         task: mixed anchors.
@@ -63,21 +69,13 @@ class Setting:
         return Feedforward(self.width, hidden=self.hidden, gamma=gamma)
 
 
-SETTINGS = {
-    "tiny": Setting(
-        MixedAnchors(keys=12, memory_anchors=4, reasoning_anchors=4),
-        width=16,
-        hidden=32,
-        gammas=(0.3, 0.8),
-        learning_rate=5e-3,
-        batch=200,
-        steps_per_save=20,
-        saves_per_chunk=8,
-        max_steps=480,
-        target=1.0,
+SETTINGS: dict[Size, ReasoningSetting] = {
+    "tiny": ReasoningSetting(
+        MixedAnchors(keys=12, memory_anchors=4, reasoning_anchors=4), width=16, hidden=32, gammas=(0.3, 0.8),
+        learning_rate=5e-3, batch=200, steps_per_save=20, saves_per_chunk=8, max_steps=480, target=1.0,
     ),
-    "normal": Setting(),
-}
+    "published": ReasoningSetting(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,16 +83,12 @@ class ReasoningBias:
     """Losses and anchors over training, for every exponent and for shuffled labels at the largest.
 
     Attributes:
-        size: of the study.
-        seeds: number of seeds (initialisation and data order vary together).
         setting: task, model and training.
         runs: by exponent.
         control: the largest exponent again, with the labels of all training examples shuffled, for as many steps.
     """
 
-    size: Size
-    seeds: int
-    setting: Setting
+    setting: ReasoningSetting
     runs: dict[float, Series]
     control: Series
 
@@ -103,49 +97,123 @@ class ReasoningBias:
         """The exponent of the smallest initialisation."""
         return max(self.runs)
 
+    @property
+    def large(self) -> float:
+        """The exponent of the largest initialisation."""
+        return min(self.runs)
+
     def at_target(self, gamma: float) -> Float[np.ndarray, " seed"]:
         """Steps at which each seed's reasoning loss reaches `setting.target`; NaN where it does not."""
-        return self.runs[gamma].crossing("reasoning", np.full(self.seeds, self.setting.target))
+        return self.runs[gamma].crossing("reasoning", self.setting.target)
 
     def at_half_fall(self, gamma: float) -> Float[np.ndarray, " seed"]:
         """Steps at which each seed's reasoning loss reaches half of its value before training."""
         run = self.runs[gamma]
         return run.crossing("reasoning", run.values["reasoning"][:, 0] / 2)
 
-    def measured(self, gamma: float, name: str, steps: Float[np.ndarray, " seed"]) -> Measured:
-        """A quantity at one step a seed, beside the shuffled control at the same steps."""
-        return Measured(self.runs[gamma].at(name, steps), self.control.at(name, steps))
 
-    def checks(self) -> list[Check]:
-        """What the published comparison asks; at size tiny only what holds there (see `reasoning_checks.tiny`)."""
-        return checks_of(self)
-
-
-def reasoning_bias(
-    size: Size,
-    seeds: int = 5,
-    progress: Callable[[str], None] = silent,
-    gammas: tuple[float, ...] | None = None,
-) -> ReasoningBias:
-    """Train mixed anchors from large and small initial weights until every seed has learned to reason.
-
-    Args:
-        size: "tiny" (smaller task, seconds) or "normal" (the published setting).
-        seeds: runs of each exponent.
-        progress: called with a line of text after each chunk of training.
-        gammas: only these exponents; all of the setting's unless given.
-
-    Source: yao2025reasoning.
-    """
-    setting = SETTINGS[size] if gammas is None else replace(SETTINGS[size], gammas=gammas)
+def run(setting: ReasoningSetting, run: Run) -> ReasoningBias:
+    """Train every exponent, then the control; a line of progress after each chunk of training."""
     data = setting.task.dataset()
-    runs = {gamma: _run(setting, gamma, seeds, data, _parts(setting.task), progress) for gamma in setting.gammas}
-    small = max(runs)
+    runs = {gamma: _trained(setting, gamma, data, _parts(setting.task), run) for gamma in setting.gammas}
+    small, relabelled = max(runs), shuffled(data, 0)
     as_long = replace(setting, target=-np.inf, max_steps=int(runs[small].steps[-1]))
-    relabelled = shuffled(data, 0)
     parts = _relabelled_parts(setting.task, relabelled)
-    control = _run(as_long, small, seeds, relabelled, parts, lambda line: progress(f"shuffled labels, {line}"))
-    return ReasoningBias(size, seeds, setting, runs, control)
+    return ReasoningBias(setting, runs, _trained(as_long, small, relabelled, parts, run, "shuffled labels, "))
+
+
+def tables(result: ReasoningBias) -> tuple[Table, ...]:
+    """Mean ± sd over seeds where the reasoning loss has fallen to half, and where it reaches the target."""
+    losses = tuple(f"{part} loss" for part in PARTS)
+    header = ("gamma", "step", *losses, "memory cosine, order", "reasoning cosine, order")
+    title = "losses and anchors where the reasoning loss has halved, and where it reaches the target; mean ± sd"
+    rows = []
+    for gamma, series in result.runs.items():
+        for steps in (result.at_half_fall(gamma), result.at_target(gamma)):
+            text = {name: spread(series.at(name, steps)) for name in series.values}
+            anchors = [f"{text[f'{kind} cosine']}, {text[f'{kind} order']}" for kind in ("memory", "reasoning")]
+            rows.append((f"{gamma:g}", f"{steps.mean():.0f}", *(text[part] for part in PARTS), *anchors))
+    return (Table(title, header, rows),)
+
+
+CURVES, HEAT = "loss curves, no number", "heat maps, no number"
+CLAIMS = (
+    ("reasoning-first", "small init (gamma 0.8): memory unlearnt when reasoning is learnt (memory loss)", CURVES,
+     "small", "memory", 4.2, None),
+    ("reasoning-generalises", "small init (gamma 0.8): held-out reasoning is learnt (held-out loss)", CURVES,
+     "small", "held-out", None, 1.3),
+    ("memory-at-large-init", "large init (gamma 0.3): memory is learnt along with reasoning (memory loss)", CURVES,
+     "large", "memory", None, 3.0),
+    ("large-init-overfits", "large init (gamma 0.3): held-out reasoning is not learnt (held-out loss)", CURVES,
+     "large", "held-out", 2.5, None),
+    ("memory-anchors-collinear", "small init: memory anchors stay collinear (mean cosine at half fall)", HEAT,
+     "small", "memory cosine", 0.85, None),
+    ("reasoning-anchors-order", "small init: reasoning anchors' cosine falls with distance (order at half fall)", HEAT,
+     "small", "reasoning order", 0.9, None),
+    ("reasoning-kernel", "an early reasoning anchor is close to exp(-(j-s)^2/12) - 1/d (R_cos)",
+     "exp(-(j-s)^2/12) - 1/d", "small", "kernel", 0.85, None),
+)  # fmt: skip
+"""Id, claim, what is published, initialisation, quantity and bounds; losses at the target, the rest at half fall."""
+SEEDS = "seeds of init and data order"
+
+
+def evidence(result: ReasoningBias) -> tuple[Evidence, ...]:
+    """The published comparison; the null is the opposite initialisation, at its own step."""
+    rows = []
+    for name, claim, published, init, quantity, least, most in CLAIMS:
+        bound = Bound("expectation", least, most, "expected of the published setting")
+        when, ceiling = (result.at_target, "0") if quantity in PARTS else (result.at_half_fall, "1")
+        gammas = (result.small, result.large) if init == "small" else (result.large, result.small)
+        values, null = (result.runs[gamma].at(quantity, when(gamma)) for gamma in gammas)
+        rows.append(Evidence(name, claim, values, bound, published, null, ceiling=ceiling, varied=SEEDS))
+    return (*rows, *_controls(result))
+
+
+def _controls(result: ReasoningBias) -> list[Evidence]:
+    """Memory comes later from small weights; with shuffled labels neither kind of anchor is easier."""
+    small, steps, half = result.small, result.at_target(result.small), result.at_half_fall(result.small)
+    later = result.runs[small].at("memory", steps)
+    later -= result.runs[result.large].at("memory", result.at_target(result.large))
+    gap = np.abs(result.control.at("reasoning", steps) - result.control.at("memory", steps))
+    ahead = np.mean(result.runs[small].at("kernel", half)) - np.mean(result.control.at("kernel", half))
+    bounds = (
+        Bound("paper", least=0.0, source="the direction of the loss curves", strict=True),
+        Bound("machinery", most=0.3, source="a control that must fail"),
+        Bound("machinery", least=0.0, source="a control that must fail", strict=True),
+    )
+    return [
+        Evidence("reasoning-memory-later", "memory loss where reasoning is learnt, small init minus large init", later,
+                 bounds[0], CURVES, no_null="it compares two initialisations", varied=SEEDS, every=True),
+        Evidence("reasoning-shuffled", "shuffled labels: distance of reasoning and memory loss at the same step", gap,
+                 bounds[1], no_null="it is the control", ceiling="0", varied=SEEDS, every=True),
+        Evidence("reasoning-kernel-shuffled", "R_cos of the published form minus that of shuffled labels (means)",
+                 np.array([ahead]), bounds[2], no_null="it compares with the control"),
+    ]  # fmt: skip
+
+
+def caption(result: ReasoningBias) -> str:
+    setting = result.setting
+    return (
+        f"Feedforward, width {setting.width}, hidden {setting.hidden}, weights of standard deviation d_in^-gamma; "
+        f"AdamW {setting.learning_rate:g}, batch {setting.batch}, float32; seeds: init and data order, band: smallest "
+        "to largest."
+    )
+
+
+STUDY = Study(
+    name="reasoning_bias",
+    source="yao2025reasoning",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(*(claim[0] for claim in CLAIMS), "reasoning-memory-later", "reasoning-shuffled", "reasoning-kernel-shuffled"),
+    takes={"tiny": "30 s", "published": "10 min"},
+    smaller={"tiny": "12 keys and 8 anchors, width 16 for 200, two exponents for three"},
+    ledger="published",
+)
 
 
 def _parts(task: MixedAnchors) -> dict[str, Dataset]:
@@ -163,13 +231,8 @@ def _relabelled_parts(task: MixedAnchors, relabelled: Dataset) -> dict[str, Data
     return dict(zip(PARTS, (part(~memory), part(memory), task.held_out_dataset()), strict=True))
 
 
-def _run(
-    setting: Setting,
-    gamma: float,
-    seeds: int,
-    data: Dataset,
-    parts: dict[str, Dataset],
-    progress: Callable[[str], None],
+def _trained(
+    setting: ReasoningSetting, gamma: float, data: Dataset, parts: dict[str, Dataset], run: Run, label: str = ""
 ) -> Series:
     """Train all seeds chunk by chunk until the slowest has reached the target."""
     model = setting.model(gamma)
@@ -180,22 +243,23 @@ def _run(
     def begun(now: Progress, training: Any, parts: dict) -> dict[str, Array]:
         return jax.tree.map(lambda x: x[None], _kept(setting.task, parts, now.params))
 
-    def chunk(now: Progress, training: Any, parts: dict) -> tuple[Progress, dict[str, Array]]:
-        now, run = advance(training, setting.optimizer, now, gaps, save=partial(_kept, setting.task, parts))
-        return now, run.ys
+    def go_on(now: Progress, training: Any, parts: dict) -> tuple[Progress, dict[str, Array]]:
+        now, chunk = advance(training, setting.optimizer, now, gaps, save=partial(_kept, setting.task, parts))
+        return now, chunk.ys
 
-    now = jax.vmap(partial(_started, setting, model, data))(jax.random.split(jax.random.key(0), seeds))
+    now = jax.vmap(partial(_started, setting, model, data))(jax.random.split(jax.random.key(0), run.seeds))
     kept = [ensemble(begun, now, *shared)]
     steps, began = 0, perf_counter()
-    while steps < setting.max_steps and not _all_below(kept[-1]["reasoning"], setting.target):
-        now, saved = ensemble(chunk, now, *shared)
+    while steps < setting.max_steps and not np.all(kept[-1]["reasoning"].min(axis=1) < setting.target):
+        now, saved = ensemble(go_on, now, *shared)
         kept.append(saved)
         steps += setting.saves_per_chunk * setting.steps_per_save
-        progress(f"gamma {gamma:g}, step {steps}: {_losses_text(saved)}, {perf_counter() - began:.0f} s")
+        losses = ", ".join(f"{name} {float(saved[name][:, -1].mean()):.2f}" for name in PARTS)
+        run.progress(f"{label}gamma {gamma:g}, step {steps}: {losses}, {perf_counter() - began:.0f} s")
     return _series(setting, kept)
 
 
-def _started(setting: Setting, model: Feedforward, data: Dataset, key: Array) -> Progress:
+def _started(setting: ReasoningSetting, model: Feedforward, data: Dataset, key: Array) -> Progress:
     init_key, data_key = jax.random.split(key)
     params = single_precision(model.init(init_key, data.vocab, data.length))
     return start(params, setting.optimizer, data_key)
@@ -206,15 +270,7 @@ def _kept(task: MixedAnchors, parts: dict, params: dict[str, Array]) -> dict[str
     return {name: loss(params) for name, loss in parts.items()} | {"anchors": params["embed"][task.anchor_tokens]}
 
 
-def _all_below(losses: Float[Array, "seed time"], target: float) -> bool:
-    return bool(np.all(np.asarray(losses).min(axis=1) < target))
-
-
-def _losses_text(saved: dict[str, Array]) -> str:
-    return ", ".join(f"{name} {float(saved[name][:, -1].mean()):.2f}" for name in PARTS)
-
-
-def _series(setting: Setting, kept: list[dict[str, Array]]) -> Series:
+def _series(setting: ReasoningSetting, kept: list[dict[str, Array]]) -> Series:
     """All chunks on one axis, with what is read off the anchors."""
     saved = {name: jnp.concatenate([part[name] for part in kept], axis=1) for name in kept[0]}
     anchors = saved.pop("anchors").astype(float)

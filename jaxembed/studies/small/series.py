@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...observables.crossing import crossing
+
 
 @dataclass(frozen=True)
 class Series:
@@ -24,10 +26,9 @@ class Series:
     cosines: Float[np.ndarray, "seed time token token"]
     values: dict[str, Float[np.ndarray, "seed time"]]
 
-    def crossing(self, name: str, level: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+    def crossing(self, name: str, level: Float[np.ndarray, " seed"] | float) -> Float[np.ndarray, " seed"]:
         """The step at which each seed's value first falls to `level`, linear between saves; NaN where it never does."""
-        pairs = zip(self.values[name], level, strict=True)
-        return np.array([_first_fall(self.steps, series, seed_level) for series, seed_level in pairs])
+        return np.asarray(crossing(self.steps, self.values[name], level, rising=False))
 
     def at(self, name: str, steps: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
         """Each seed's value at its own step, linear between saves; NaN where the step is NaN or past the end."""
@@ -40,14 +41,3 @@ class Series:
             return np.full(self.cosines.shape[2:], np.nan)
         nearest = np.argmin(np.abs(self.steps[None, :] - steps[:, None]), axis=1)
         return self.cosines[np.arange(len(steps)), nearest].mean(axis=0)
-
-
-def _first_fall(steps: np.ndarray, series: np.ndarray, level: float) -> float:
-    below = np.flatnonzero(series <= level)
-    if not len(below):
-        return np.nan
-    now = below[0]
-    if now == 0:
-        return float(steps[0])
-    share = (series[now - 1] - level) / (series[now - 1] - series[now])
-    return float(steps[now - 1] + share * (steps[now] - steps[now - 1]))

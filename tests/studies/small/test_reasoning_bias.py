@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxembed.studies.small.reasoning_bias import PARTS, reasoning_bias
-from jaxembed.studies.small.reasoning_checks import normal
+from jaxembed.studies.small.reasoning_bias import PARTS, STUDY
 
 pytestmark = pytest.mark.slow
 
@@ -12,7 +11,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def watched():
     lines = []
-    return reasoning_bias("tiny", seeds=2, progress=lines.append), lines
+    return STUDY.result("tiny", progress=lambda text, share=None: lines.append(text)), lines
 
 
 def test_one_line_of_progress_a_chunk(watched):
@@ -38,17 +37,19 @@ def test_small_weights_start_at_the_uniform_prediction(watched):
         np.testing.assert_allclose(start, np.log(result.setting.task.vocab), atol=0.05)
 
 
-def test_checks_pass_at_tiny(watched):
+def test_memory_comes_later_and_the_controls_fail_at_tiny(watched):
     result, _ = watched
-    assert not [check for check in result.checks() if not check.passed]
+    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    assert held >= {"reasoning-memory-later", "reasoning-shuffled", "reasoning-kernel-shuffled"}
 
 
 def test_the_published_figures_read_the_same_run(watched):
     result, _ = watched
-    checks = {check.name: check for check in normal(result)}
-    assert len(checks) == 6
-    memory = result.runs[0.3].at("memory", result.at_target(0.3)).mean()
-    assert checks["gamma 0.3: memory loss where the reasoning loss is 1"].got.startswith(f"{memory:.2f}")
+    rows = {row.id: row for row in STUDY.evidence(result)}
+    assert set(rows) == set(STUDY.ids)
+    memory = result.runs[0.3].at("memory", result.at_target(0.3))
+    assert np.array_equal(rows["memory-at-large-init"].values, memory)
+    assert np.array_equal(rows["reasoning-first"].null, memory)
 
 
 def test_the_control_trains_as_long_and_does_not_reason(watched):

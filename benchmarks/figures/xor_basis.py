@@ -1,8 +1,7 @@
 """The basis that training finds, named beforehand from the table alone: XOR, modular addition, a random table.
 
-`python benchmarks/figures/xor_basis.py` finds the bases, trains a two-position model on each table, prints how many of
-its units have one dominant index in all three matrices, writes the figure, and exits non-zero where a figure falls
-short; about a minute on one core, `--size tiny` half of one.
+`python benchmarks/figures/xor_basis.py` finds the bases, trains a two-position model on each table and shows how many
+of its units have one dominant index in all three matrices; about a minute on one core, `--size tiny` half of one.
 """
 
 import sys
@@ -11,44 +10,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.pairs.xor_basis import HEADER, SPARSE, Operation, XorBasis, xor_basis
-
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = xor_basis(args.size, seeds=3, progress=lambda line: print(line, flush=True))
-    show_table(result)
-    markdown(args.out / "xor_basis.md", HEADER, result.rows())
-    draw(result, args.out / "xor_basis.png")
-    finish("the basis named beforehand", result.checks())
+from jaxembed.studies.pairs.xor_basis import SPARSE, STUDY, Operation, XorBasis
 
 
-def show_table(result: XorBasis) -> None:
-    show(f"full tables, {result.seeds} init seeds, Adam, float32", HEADER, result.rows(), width=200)
-
-
-def draw(result: XorBasis, path: Path) -> None:
-    figure, axes = plt.subplots(2, 3, figsize=(13, 8), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+def draw(result: XorBasis, figure: Figure) -> None:
+    figure.set_size_inches(13, 8)
+    axes = figure.subplots(2, 3)
     for column, operation in enumerate(result.operations):
         sparsity_panel(axes[0, column], operation)
         index_panel(axes[1, column], operation)
-    setting = result.setting
-    caption = (
-        f"two-position GELU model, width {setting.width}, init scale {setting.init_scale:g}, Adam "
-        f"{setting.learning_rate:g}, weight decay {setting.weight_decay:g}, {setting.steps} full-batch steps, float32, "
-        f"{result.seeds} init seeds;\nthe random table is looked at in the basis of XOR. Blue in the lower row: units "
-        f"with more than {SPARSE:g} in one mode of each matrix."
-    )
-    save(figure, path, caption)
 
 
-def sparsity_panel(axes: plt.Axes, operation: Operation) -> None:
+def sparsity_panel(axes: Axes, operation: Operation) -> None:
     """Largest share of a unit's spectrum, least of the three matrices: trained, untrained, random bases."""
-    bins = np.linspace(0, 1, 41)
+    bins = np.linspace(0, 1, 41).tolist()
     groups = {"trained": operation.trained, "untrained": operation.untrained, "random bases": operation.random}
     for colour, (name, neurons) in zip(COLOURS, groups.items(), strict=False):
         least = neurons.sparsity.min(axis=1).ravel()
@@ -59,7 +38,7 @@ def sparsity_panel(axes: plt.Axes, operation: Operation) -> None:
     axes.legend(fontsize=8)
 
 
-def index_panel(axes: plt.Axes, operation: Operation) -> None:
+def index_panel(axes: Axes, operation: Operation) -> None:
     """Dominant index in V and in W against that in U."""
     neurons = operation.trained
     for colour, sparse, name in ((COLOURS[4], False, "other units"), (COLOURS[0], True, f"sparsity > {SPARSE:g}")):
@@ -73,4 +52,4 @@ def index_panel(axes: plt.Axes, operation: Operation) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

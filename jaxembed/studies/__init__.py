@@ -18,6 +18,7 @@ REGISTRY: tuple[str, ...] = (
     "pairs.modular_table",
     "small.composite",
     "small.reasoning_bias",
+    "pairs.xor_basis",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

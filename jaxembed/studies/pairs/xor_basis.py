@@ -16,20 +16,26 @@ from ...ensemble import ensemble
 from ...losses.population import decayed, population_loss
 from ...models import TwoPosition
 from ...statistics import position_signatures
+from ...tables import Table, extremes, number
 from ...tasks import BinaryTable
+from ...theory.binary_modes import Bases, fourier, hadamard
 from ...theory.common_basis import CommonBasis, common_basis
-from ...train import train
-from ..check import Check, Size
-from ..measured import silent, single_precision
+from ...train import single_precision, train
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
 
 TABLES = {"embed": "first", "second": "second", "unembed": "label"}
 """The model's tables and whose alphabet their rows are."""
 SPARSE = 0.7
 """A neuron has a dominant index where one mode holds more than this share of its spectrum, in all three tables."""
+HEADER = (
+    "operation", "basis from data", "worst overlap", "accuracy", "units over 0.7", "of these agree in U, V, W",
+    "chance", "untrained: over 0.7, agree", "random bases: over 0.7, agree",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Setting:
+class XorBasisSetting:
     """Full tables, float32, full-batch Adam on the cross-entropy with weight decay (lambda / 2 |theta|^2)."""
 
     xor: int = 64
@@ -42,7 +48,10 @@ class Setting:
     null_bases: int = 5
 
 
-SETTINGS = {"tiny": Setting(xor=16, addition=7, width=48, steps=600), "normal": Setting()}
+SETTINGS: dict[Size, XorBasisSetting] = {
+    "tiny": XorBasisSetting(xor=16, addition=7, width=48, steps=600),
+    "quick": XorBasisSetting(),
+}
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,8 @@ class Neurons:
         index: `[seed, 3, unit]`, the mode that holds it.
     """
 
-    sparsity: Float[np.ndarray, "seed state width"]
-    index: Int[np.ndarray, "seed state width"]
+    sparsity: Float[np.ndarray, "seed 3 width"]
+    index: Int[np.ndarray, "seed 3 width"]
 
     @property
     def sparse(self) -> Bool[np.ndarray, "seed width"]:
@@ -111,42 +120,12 @@ class Operation:
     untrained: Neurons
     random: Neurons
 
-    def row(self) -> tuple[str, ...]:
-        """In the order of `HEADER`."""
-        sparse = int(self.trained.sparse.sum())
-        return (
-            f"{self.name}, {self.size} symbols",
-            str(self.basis),
-            "undefined" if np.isnan(self.overlap) else f"{self.overlap:.6f}",
-            _range(self.accuracy),
-            f"{sparse} of {self.trained.sparse.size}",
-            _range(self.trained.agreement),
-            f"{1 / self.modes**2:.1e}",
-            f"{_range(self.untrained.sparse_share)}, {_range(self.untrained.agreement_of_all)}",
-            f"{_range(self.random.sparse_share)}, {_range(self.random.agreement_of_all)}",
-        )
-
-
-HEADER = (
-    "operation",
-    "basis from data",
-    "worst overlap",
-    "accuracy",
-    "units over 0.7",
-    "of these agree in U, V, W",
-    "chance",
-    "untrained: over 0.7, agree",
-    "random bases: over 0.7, agree",
-)
-
 
 @dataclass(frozen=True)
 class XorBasis:
-    """XOR, modular addition, and a random table of the size of XOR looked at in the basis of XOR."""
+    """XOR, modular addition, and a random table of the size of XOR, whose units are read in the basis of XOR."""
 
-    size: Size
-    setting: Setting
-    seeds: int
+    setting: XorBasisSetting
     xor: Operation
     addition: Operation
     random: Operation
@@ -155,116 +134,160 @@ class XorBasis:
     def operations(self) -> tuple[Operation, ...]:
         return self.xor, self.addition, self.random
 
-    def rows(self) -> list[tuple[str, ...]]:
-        return [operation.row() for operation in self.operations]
 
-    def checks(self) -> list[Check]:
-        known = (self.xor, self.addition)
-        basis = [
-            Check(
-                f"{o.name}: overlap with {name}", ">= 0.999", f"{o.overlap:.6f}", o.basis.found and o.overlap >= 0.999
-            )
-            for o, name in zip(known, ("Walsh-Hadamard", "Fourier"), strict=True)
-        ]
-        none = self.random.basis
-        basis.append(Check("random table: the answer", "none", str(none), not none.found))
-        return [*basis, *(self._agreement(o) for o in known), self._null()]
-
-    def _agreement(self, o: Operation) -> Check:
-        neurons = o.trained
-        got = f"{_range(neurons.agreement)} of {int(neurons.sparse.sum())} units, {self.seeds} seeds"
-        enough = bool(neurons.sparse_share.min() > 0.2 and np.nanmin(neurons.agreement) >= 0.99)
-        asked = ">= 0.99 in every seed, of at least a fifth of the units"
-        return Check(f"{o.name}: units with sparsity > {SPARSE} agree in U, V, W", asked, got, enough)
-
-    def _null(self) -> Check:
-        # Few modes leave room for chance: what a dominant index would be worth there is in the table, not here.
-        shares = [self.random.trained.sparse_share, self.xor.untrained.sparse_share, self.xor.random.sparse_share]
-        worst = max(float(share.max()) for share in shares)
-        asked = "< 0.1 of the units"
-        return Check("XOR: over 0.7 on a random table, untrained, in random bases", asked, f"{worst:.3f}", worst < 0.1)
-
-
-def xor_basis(size: Size, seeds: int = 3, progress: Callable[[str], None] = silent) -> XorBasis:
-    """Find the bases from the data, train, and look at the trained units in them.
-
-    Args:
-        size: "tiny" (16 symbols and modulo 7) or "normal" (64 symbols and modulo 13).
-        seeds: initialisations.
-        progress: called with a line of text after each part.
+def run(setting: XorBasisSetting, run: Run) -> XorBasis:
+    """Find the bases from the data, train, and read the trained units in them; seeds are initialisations.
 
     Source: wang2026modular.
     """
-    setting = SETTINGS[size]
-    xor = BinaryTable(setting.xor, "xor").dataset()
-    addition = BinaryTable(setting.addition).dataset()
-    random = BinaryTable(setting.xor, "xor", label_noise=1.0).dataset()
-    named = (("XOR", xor, hadamard(setting.xor)), ("modular addition", addition, fourier(setting.addition)))
-    found = [_operation(setting, name, data, reference, seeds, progress) for name, data, reference in named]
-    null = _operation(setting, "random table", random, None, seeds, progress, found[0].basis)
-    return XorBasis(size, setting, seeds, found[0], found[1], null)
+    size = setting.xor
+    xor = _operation(setting, run, "XOR", BinaryTable(size, "xor"), hadamard(size))
+    modular = BinaryTable(setting.addition)
+    addition = _operation(setting, run, "modular addition", modular, fourier(setting.addition))
+    noise = BinaryTable(size, "xor", label_noise=1.0)
+    return XorBasis(setting, xor, addition, _operation(setting, run, "random table", noise, frame=xor.basis))
 
 
-def hadamard(size: int) -> Float[np.ndarray, "token token"]:
-    """Walsh-Hadamard basis of 0..size-1 under XOR: the reference that `common_basis` is not given."""
-    signs = [[(-1) ** (row & column).bit_count() for column in range(size)] for row in range(size)]
-    return np.array(signs) / np.sqrt(size)
+def tables(result: XorBasis) -> tuple[Table, ...]:
+    """Every operation: its basis, and its units with their controls."""
+
+    def shares(units: Neurons) -> str:
+        return f"{extremes(units.sparse_share)}, {extremes(units.agreement_of_all)}"
+
+    rows = [
+        (f"{o.name}, {o.size} symbols", str(o.basis), number(o.overlap, ".6f"), extremes(o.accuracy),
+         f"{o.trained.sparse.sum()} of {o.trained.sparse.size}", extremes(o.trained.agreement),
+         f"{1 / o.modes**2:.1e}", shares(o.untrained), shares(o.random))
+        for o in result.operations
+    ]  # fmt: skip
+    return (Table(f"full tables, {len(result.xor.accuracy)} init seeds, Adam, float32", HEADER, rows),)
 
 
-def fourier(size: int) -> np.ndarray:
-    """Fourier basis of 0..size-1 under addition modulo `size`: the reference that `common_basis` is not given."""
-    row, column = np.indices((size, size))
-    return np.exp(2j * np.pi * row * column / size) / np.sqrt(size)
+def evidence(result: XorBasis) -> tuple[Evidence, ...]:
+    """Bases from the data alone, what training makes of them, and controls that must show none of it."""
+    xor, addition, random = result.operations
+    agree = Bound("paper", least=0.99, source="agree for sparsity > 0.7")
+    fifth = Bound("expectation", least=0.2, source="a fifth of the units", strict=True)
+    rows = [
+        _overlap("basis-xor", xor, "Walsh-Hadamard", fourier(xor.size).first),
+        _overlap("basis-addition", addition, "Fourier",
+                 np.linalg.qr(np.random.default_rng(0).normal(size=(addition.size, addition.size)))[0]),
+        Evidence("basis-none", "a random table has no such basis (residual; null: XOR's)",
+                 np.array([float(random.basis.residual)]),
+                 Bound("machinery", least=random.basis.threshold, source="a control that must fail"),
+                 published="not covered", null=np.array([float(xor.basis.residual)]), ceiling="1"),
+    ]  # fmt: skip
+    for name, operation, text in (("xor", xor, "XOR"), ("addition", addition, "modular addition")):
+        trained, null = operation.trained, operation.random
+        # The null of the agreement takes all units, for in random bases next to none is sparse.
+        rows += [
+            Evidence(f"basis-{name}-neurons",
+                     f"{text}: trained units with sparsity > {SPARSE} have one dominant index in all three matrices",
+                     trained.agreement, agree, published="agree for sparsity > 0.7, no number",
+                     null=null.agreement_of_all, ceiling="1", every=True),
+            Evidence(f"basis-{name}-sparse", f"{text}: share of the trained units with sparsity > {SPARSE}",
+                     trained.sparse_share, fifth, published="no number", null=null.sparse_share, ceiling="1",
+                     every=True),
+        ]  # fmt: skip
+    # Few modes leave room for chance: what a dominant index is worth in addition is in the table, not here.
+    controls = [part.sparse_share for part in (random.trained, xor.untrained, xor.random)]
+    rows.append(Evidence("basis-controls",
+                         f"XOR: share of units over {SPARSE} on a random table, untrained, in random bases (largest)",
+                         np.max(controls, axis=0),
+                         Bound("machinery", most=0.1, source="controls that must fail", strict=True),
+                         no_null="these are the controls", ceiling="0", every=True))  # fmt: skip
+    return tuple(rows)
 
 
-def worst_overlap(basis: CommonBasis, reference: np.ndarray) -> float:
+def _overlap(name: str, operation: Operation, reference: str, wrong: Array | np.ndarray) -> Evidence:
+    """Overlap with the basis that the operation has; the null is the overlap with another one."""
+    text = f"{operation.name} on {operation.size} symbols: data alone give the {reference} basis (worst overlap)"
+    overlap = operation.overlap if operation.basis.found else 0.0
+    return Evidence(name, text, np.array([overlap]), Bound("paper", least=0.999, source=reference),
+                    published=f"{reference}, no number", null=np.array([worst_overlap(operation.basis, wrong)]),
+                    ceiling="1", varied="tables")  # fmt: skip
+
+
+def caption(result: XorBasis) -> str:
+    """What was computed with what."""
+    setting = result.setting
+    return (
+        f"two-position GELU model, width {setting.width}, init scale {setting.init_scale:g}, Adam "
+        f"{setting.learning_rate:g}, weight decay {setting.weight_decay:g}, {setting.steps} full-batch steps, "
+        f"float32;\nunits of the random table are read in the basis of XOR. Blue in the lower row: units with more "
+        f"than {SPARSE:g} in one mode of each matrix."
+    )
+
+
+STUDY = Study(
+    name="xor_basis",
+    source="wang2026modular",
+    settings=SETTINGS,
+    seeds={"tiny": 3, "quick": 3},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("basis-xor", "basis-addition", "basis-none", "basis-xor-neurons", "basis-xor-sparse", "basis-addition-neurons",
+         "basis-addition-sparse", "basis-controls"),
+    takes={"tiny": "30 s", "quick": "2 min"},
+    smaller={"tiny": "16 symbols of XOR, 7 of addition, width 48 (source: 113 symbols, width 2,000)",
+             "quick": "64 symbols of XOR, 13 of addition, width 128 (source: 113 symbols, width 2,000)"},
+    ledger="tiny",
+)  # fmt: skip
+
+
+def worst_overlap(basis: CommonBasis, reference: Array | np.ndarray) -> float:
     """Least |<b_i, h_pi(i)>| over columns and bases, pi the matching; 0 where the matches are not one to one."""
     worst = []
     for columns in (basis.first, basis.second, basis.label):
-        table = np.abs(reference.conj().T @ np.asarray(columns))
+        table = np.abs(np.asarray(reference).conj().T @ np.asarray(columns))
         matched = len(set(table.argmax(axis=0))) == len(table)
         worst.append(table.max(axis=0).min() if matched else 0.0)
     return float(min(worst))
 
 
 def _operation(
-    setting: Setting,
+    setting: XorBasisSetting,
+    run: Run,
     name: str,
-    data: Dataset,
-    reference: np.ndarray | None,
-    seeds: int,
-    progress: Callable[[str], None],
-    look: CommonBasis | None = None,
+    task: BinaryTable,
+    reference: Bases | None = None,
+    frame: CommonBasis | None = None,
 ) -> Operation:
+    """One table; its units are read in `frame`, or in the basis of its own data."""
+    data = task.dataset()
     basis = common_basis(position_signatures(data))
-    progress(f"{name}: {basis}")
-    starts, ends = trained_tables(setting, data, seeds)
-    view = basis if look is None else look
-    modes = len(np.unique(np.minimum(np.asarray(view.partner), np.arange(data.vocab)))) - 1
-    overlap = float("nan") if reference is None else worst_overlap(basis, reference)
-    trained, untrained = (neurons(view, tables) for tables in (ends, starts))
-    random = neurons(view, ends, np.random.default_rng(0), setting.null_bases)
+    run.progress(f"{name}: {basis}")
+    starts, ends = trained_tables(setting, data, run.seeds)
+    frame = basis if frame is None else frame
+    modes = len(np.unique(np.minimum(np.asarray(frame.partner), np.arange(data.vocab)))) - 1
+    overlap = float("nan") if reference is None else worst_overlap(basis, reference.first)
+    trained, untrained = (neurons(frame, tables) for tables in (ends, starts))
+    random = neurons(frame, ends, np.random.default_rng(0), setting.null_bases)
+    run.progress(f"{name}: {trained.sparse.sum()} units over {SPARSE}, agreement {extremes(trained.agreement)}")
     accuracy = _accuracy(setting, data, ends)
-    progress(f"{name}: {int(trained.sparse.sum())} units over {SPARSE}, agreement {_range(trained.agreement)}")
     return Operation(name, data.vocab, basis, overlap, modes, accuracy, trained, untrained, random)
 
 
-def trained_tables(setting: Setting, data: Dataset, seeds: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def trained_tables(
+    setting: XorBasisSetting, data: Dataset, seeds: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Tables before and after training, each `[seed, token, unit]`."""
     keys = jax.random.split(jax.random.key(0), seeds)
     loss = population_loss(_model(setting), data)
     loss = single_precision(decayed(loss, jnp.asarray(setting.weight_decay)))
-    return ensemble(_run(setting, data.vocab), keys, loss, mapping="loop")
+    return ensemble(_trainer(setting, data.vocab), keys, loss, mapping="loop")
 
 
 @cache
-def _run(setting: Setting, vocab: int) -> Callable[[Array, Any], Any]:
-    def run(key: Array, loss: Any) -> Any:
+def _trainer(setting: XorBasisSetting, vocab: int) -> Callable[[Array, Any], Any]:
+    def member(key: Array, loss: Any) -> Any:
         start = single_precision(_model(setting).init(key, vocab, 2))
         line = train(loss, start, optax.adam(setting.learning_rate), save_steps=[0, setting.steps])
         return start, jax.tree.map(lambda leaf: leaf[-1], line.ys)
 
-    return run
+    return member
 
 
 def neurons(
@@ -273,9 +296,9 @@ def neurons(
     """Sparsity and dominant index of every unit; with `rng` in random orthogonal bases instead, `draws` of them."""
     parts = []
     for _ in range(draws if rng is not None else 1):
-        view = basis if rng is None else _random(basis, rng)
-        shares = [np.stack([np.asarray(view.spectrum(r, w)) for w in np.asarray(tables[k])]) for k, r in TABLES.items()]
-        parts.append(np.stack(shares, axis=1))
+        frame = basis if rng is None else _random(basis, rng)
+        spectra = [[frame.spectrum(role, w) for w in np.asarray(tables[name])] for name, role in TABLES.items()]
+        parts.append(np.array(spectra).swapaxes(0, 1))
     spectra = np.concatenate(parts, axis=3)
     return Neurons(spectra.max(axis=2), spectra.argmax(axis=2))
 
@@ -295,21 +318,11 @@ def _random(basis: CommonBasis, rng: np.random.Generator) -> CommonBasis:
     return replace(basis, first=turned(basis.first), second=turned(basis.second), label=turned(basis.label))
 
 
-def _accuracy(setting: Setting, data: Dataset, tables: dict[str, Any]) -> Float[np.ndarray, " seed"]:
-    apply = jax.jit(jax.vmap(_model(setting).apply, (None, 0)))
-    answers = [
-        np.asarray(apply({k: w[seed] for k, w in tables.items()}, jnp.asarray(data.tokens))).argmax(axis=1)
-        for seed in range(len(tables["embed"]))
-    ]
-    return np.array([(answer == data.targets).mean() for answer in answers])
+def _accuracy(setting: XorBasisSetting, data: Dataset, tables: dict[str, Any]) -> Float[np.ndarray, " seed"]:
+    apply = jax.jit(jax.vmap(jax.vmap(_model(setting).apply, (None, 0)), (0, None)))
+    answers = np.asarray(apply(tables, jnp.asarray(data.tokens))).argmax(axis=2)
+    return (answers == data.targets).mean(axis=1)
 
 
-def _model(setting: Setting) -> TwoPosition:
+def _model(setting: XorBasisSetting) -> TwoPosition:
     return TwoPosition(setting.width, init_scale=setting.init_scale)
-
-
-def _range(values: Float[np.ndarray, " seed"]) -> str:
-    if np.isnan(values).any():
-        return "undefined"
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
-    return low if low == high else f"{low}..{high}"

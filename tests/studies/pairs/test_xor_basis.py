@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 
-from jaxembed.studies.pairs.xor_basis import HEADER, SETTINGS, SPARSE, xor_basis
+from jaxembed.studies.pairs.xor_basis import SETTINGS, SPARSE, STUDY
 
 SEEDS = 2
 
 
 @pytest.fixture(scope="module")
 def result():
-    return xor_basis("tiny", seeds=SEEDS)
+    return STUDY.result("tiny", seeds=SEEDS)
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(HEADER) for row in result.rows())
+def test_all_evidence_holds_at_tiny(result):
+    assert not [row.id for row in STUDY.evidence(result) if not row.holds()]
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from _drawing import COLOURS, band, plt, save
 from _generated import stamped_markdown
 from common import KEEP, arguments, finish, show
 
-from jaxembed.analysis.senses.probes import balanced
+from jaxembed.analysis.senses.probes import balanced_mean
 from jaxembed.studies.language.senses import ATTENTION_HEADER, HEADER, SensesResult, WordResult, senses
 
 
@@ -84,7 +84,7 @@ def depth_panel(axes: plt.Axes, word: WordResult) -> None:
     nulls = (("counts of left words", word.bags["left"][None], COLOURS[1]),
              ("mean embedding of left words", word.mean_hits("left"), COLOURS[3]))  # fmt: skip
     for name, hits, colour in nulls:
-        axes.axhline(balanced(hits, word.senses).mean(), color=colour, linewidth=1, linestyle="-.", label=name)
+        axes.axhline(balanced_mean(hits, word.senses).mean(), color=colour, linewidth=1, linestyle="-.", label=name)
     axes.axhline(word.task.chance, color="black", linewidth=0.8, linestyle=":", label="static: 1 / senses")
     depths = word.accuracy("trained").shape[1]
     axes.set_xticks(range(depths), ["emb", *map(str, range(1, depths - 1)), "norm"])
@@ -96,7 +96,7 @@ def depth_panel(axes: plt.Axes, word: WordResult) -> None:
 def gain_panel(axes: plt.Axes, result: SensesResult) -> None:
     names = [word.task.word for word in result.words]
     for shift, (over, colour) in enumerate(zip(("static", "untrained", "left counts"), COLOURS, strict=False)):
-        means = np.array([balanced(word.gain(over), word.senses).mean() for word in result.words])
+        means = np.array([balanced_mean(word.gain(over), word.senses).mean() for word in result.words])
         ends = np.array([word.interval(over) for word in result.words]).T
         sides = np.maximum(np.abs(ends - means), 0)
         axes.errorbar(means, np.arange(len(names)) + 0.2 * (1 - shift), xerr=sides, fmt="o", ms=4, capsize=2,

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..observables import Alignment
-from ..observables.at_scale import alignment
+from ..observables import Alignment, alignment
 from ..observables.at_scale.blockwise import BUDGET
-from .foreign import Progress, Signatures, Tables, silent
+from .foreign import Progress, TextSignatures, TokenTables, silent
 
 EMBED, UNEMBED = "W^E", "W^U"
 NEXT, PREVIOUS = "phi^next", "psi^prev"
@@ -28,20 +27,20 @@ BAND_HEADER = (
 
 
 @dataclass(frozen=True)
-class Row:
+class TableAlignment:
     """One table against one signature.
 
     Attributes:
         weights: "W^E" or "W^U".
         signature: "phi^next" or "psi^prev".
         centred: whether the unigram distribution was taken off.
-        found: everything measured.
+        alignment: everything measured.
     """
 
     weights: str
     signature: str
     centred: bool
-    found: Alignment
+    alignment: Alignment
 
     @property
     def name(self) -> str:
@@ -65,14 +64,14 @@ class ModelAlignment:
 
     tokens: int
     tied: bool
-    rows: tuple[Row, ...]
+    rows: tuple[TableAlignment, ...]
 
-    def row(self, weights: str, signature: str, *, centred: bool = True) -> Row:
+    def row(self, weights: str, signature: str, *, centred: bool = True) -> TableAlignment:
         """One of the rows."""
         return next(r for r in self.rows if (r.weights, r.signature, r.centred) == (weights, signature, centred))
 
     @property
-    def own(self) -> tuple[Row, ...]:
+    def own(self) -> tuple[TableAlignment, ...]:
         """Both tables with their own signature, centred."""
         return tuple(row for row in self.rows if row.own and row.centred)
 
@@ -82,13 +81,13 @@ class ModelAlignment:
 
     def record(self) -> dict[str, Any]:
         """Everything as numbers, texts and lists, for a file."""
-        held = [{"name": row.name, **plain(asdict(row.found))} for row in self.rows]
+        held = [{"name": row.name, **plain(asdict(row.alignment))} for row in self.rows]
         return {"tokens": self.tokens, "tied": self.tied, "rows": held}
 
 
 def align_model(
-    tables: Tables,
-    sig: Signatures,
+    tables: TokenTables,
+    sig: TextSignatures,
     *,
     budget: int = BUDGET,
     permutations: int = 199,
@@ -116,7 +115,7 @@ def align_model(
             show = partial(_stage, progress, f"{table} with {signature}, {'centred' if centred else 'plain'}")
             signed = sig.rows(KINDS[signature], centred=centred)
             found = alignment(weights[table][sig.tokens], signed, progress=show, **options)
-            rows.append(Row(table, signature, centred, found))
+            rows.append(TableAlignment(table, signature, centred, found))
     return ModelAlignment(len(sig.tokens), tables.tied, tuple(rows))
 
 
@@ -136,7 +135,7 @@ def band_table(found: Alignment) -> list[tuple[str, ...]]:
     ]
 
 
-def verdict(found: Alignment) -> str:
+def describe_trend(found: Alignment) -> str:
     """Whether strongly similar pairs agree most, in a sentence."""
     trend, tail = f"{number(found.trend)} {span(found.trend_interval)}", found.tails[-2]
     rising = "rises" if found.trend_interval[0] > 0 else "falls" if found.trend_interval[1] < 0 else "has no sure trend"
@@ -158,8 +157,8 @@ def span(ends: tuple[float, float]) -> str:
     return "" if np.isnan(ends[0]) else f"[{number(ends[0])}, {number(ends[1])}]"
 
 
-def _line(row: Row) -> tuple[str, ...]:
-    found = row.found
+def _line(row: TableAlignment) -> tuple[str, ...]:
+    found = row.alignment
     kind = "centred" if row.centred else "plain"
     return (
         row.weights,

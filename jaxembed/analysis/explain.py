@@ -11,7 +11,7 @@ from ..observables import PairMoments, pair_moments
 from ..observables.at_scale._unit_rows import unit_rows
 from ..observables.at_scale.blockwise import BUDGET
 from ..statistics import TokenPairs, count_neighbours
-from .foreign import Signatures, Tables, rows_of
+from .foreign import TextSignatures, TokenTables, signature_rows
 
 HALVES = 2
 
@@ -66,10 +66,10 @@ class Explanation:
     unexplained: tuple[Neighbour, ...]
 
 
-def explain(
-    tables: Tables,
+def explain_token(
+    tables: TokenTables,
     corpus: EncodedCorpus,
-    sig: Signatures,
+    sig: TextSignatures,
     token: int,
     *,
     top: int = 10,
@@ -119,7 +119,7 @@ def shared_contexts(rows: SparseRows, one: int, other: int) -> Float[np.ndarray,
 def _explained(
     table: Float[np.ndarray, "token width"],
     kind: str,
-    sig: Signatures,
+    sig: TextSignatures,
     halves: tuple[TokenPairs, ...],
     place: int,
     top: int,
@@ -159,7 +159,7 @@ def _cosines_with(rows: SparseRows | Float[np.ndarray, "token width"], place: in
     return unit.times(unit.written(np.array([place])).T)[:, 0]
 
 
-def _halves(corpus: EncodedCorpus, sig: Signatures, seed: int) -> tuple[TokenPairs, ...]:
+def _halves(corpus: EncodedCorpus, sig: TextSignatures, seed: int) -> tuple[TokenPairs, ...]:
     """Counts of a random half of the documents, and of the others; nothing where there is one document."""
     if len(corpus) < HALVES:
         return ()
@@ -173,7 +173,7 @@ def _halves(corpus: EncodedCorpus, sig: Signatures, seed: int) -> tuple[TokenPai
 def _reliability(halves: tuple[TokenPairs, ...], kind: str, token: int) -> float:
     if not halves:
         return float("nan")
-    one, other = (rows_of(half, np.array([token]), kind) for half in halves)
+    one, other = (signature_rows(half, np.array([token]), kind) for half in halves)
     if not (one.matrix.nnz and other.matrix.nnz):
         return float("nan")
     a, b = one.dense()[0], other.dense()[0]

@@ -32,7 +32,7 @@ def silent(stage: str, share: float) -> None:
 
 
 @dataclass(frozen=True)
-class Tables:
+class TokenTables:
     """What a model knows of single tokens.
 
     Attributes:
@@ -52,7 +52,7 @@ class Tables:
         return self.unembed is self.embed
 
 
-def read_tables(place: str | Path) -> Tables:
+def read_tables(place: str | Path) -> TokenTables:
     """Embedding and unembedding of a Hugging Face folder, of whatever architecture; nothing else is read.
 
     Args:
@@ -77,11 +77,11 @@ def read_tables(place: str | Path) -> Tables:
         raise ValueError(f"{folder}: embeds {len(embed)} tokens and unembeds {len(unembed)}; not a language model")
     if np.array_equal(embed, unembed):
         unembed = embed
-    return Tables(folder, embed, unembed, read_tokenizer(folder) if (folder / FILE).exists() else None)
+    return TokenTables(folder, embed, unembed, read_tokenizer(folder) if (folder / FILE).exists() else None)
 
 
-def text_in_tokens_of(
-    tables: Tables,
+def read_text(
+    tables: TokenTables,
     place: str | Path,
     *,
     subset: str | None = None,
@@ -121,7 +121,7 @@ def text_in_tokens_of(
 
 
 @dataclass(frozen=True)
-class Signatures:
+class TextSignatures:
     """Next- and previous-token signatures of a text's frequent tokens.
 
     Attributes:
@@ -136,15 +136,17 @@ class Signatures:
 
     def rows(self, kind: str, *, centred: bool = True) -> SparseRows:
         """Rows of these tokens: kind "next" or "previous"."""
-        return rows_of(self.pairs, self.tokens, kind, centred=centred)
+        return signature_rows(self.pairs, self.tokens, kind, centred=centred)
 
 
-def rows_of(pairs: TokenPairs, tokens: Int[np.ndarray, " token"], kind: str, *, centred: bool = True) -> SparseRows:
+def signature_rows(
+    pairs: TokenPairs, tokens: Int[np.ndarray, " token"], kind: str, *, centred: bool = True
+) -> SparseRows:
     """Signatures of some tokens by their kind."""
     return {"next": next_rows, "previous": previous_rows}[kind](pairs, centred=centred).select(tokens)
 
 
-def signatures_of(
+def count_signatures(
     corpus: EncodedCorpus,
     tokens: int | None = 1000,
     *,
@@ -152,7 +154,7 @@ def signatures_of(
     also: int | None = None,
     workers: int = 1,
     progress: Progress = silent,
-) -> Signatures:
+) -> TextSignatures:
     """Count a text's neighbours and choose its most frequent tokens.
 
     Args:
@@ -178,7 +180,7 @@ def signatures_of(
     chosen = chosen[followed[chosen] & preceded[chosen]]
     if len(chosen) < 4:
         raise ValueError(f"corpus: {len(chosen)} tokens have neighbours on both sides; give more text")
-    return Signatures(chosen, there[chosen], pairs)
+    return TextSignatures(chosen, there[chosen], pairs)
 
 
 def _stage(progress: Progress, stage: str, done: int, total: int) -> None:

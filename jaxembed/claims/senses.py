@@ -33,12 +33,14 @@ def _gain(over: str) -> Callable[[Any], Evidence]:
     """Of the best depth at the word, over a null; the mean over words."""
 
     def measure(result: Any) -> Evidence:
-        from ..analysis.senses.probes import balanced
+        from ..analysis.senses.probes import balanced_mean
 
         if result is None:
             return Evidence(np.array([np.nan]), None, "1 - 1 / senses", varied=SEEDS)
-        gains = np.mean([balanced(word.gain(over), word.senses) for word in result.words], axis=0)
-        null = np.mean([balanced(word.shuffled(), word.senses) - word.task.chance for word in result.words], axis=0)
+        gains = np.mean([balanced_mean(word.gain(over), word.senses) for word in result.words], axis=0)
+        null = np.mean(
+            [balanced_mean(word.shuffled(), word.senses) - word.task.chance for word in result.words], axis=0
+        )
         varied = SEEDS if len(result.words) > 1 else "networks (init, data order)"
         return Evidence(gains, null, "1 - 1 / senses", least=1e-9, varied=varied)
 

@@ -15,7 +15,7 @@ from .flags import parse
 
 if TYPE_CHECKING:
     from ..analysis.alignment import ModelAlignment
-    from ..analysis.foreign import Progress, Signatures, Tables
+    from ..analysis.foreign import Progress, TextSignatures, TokenTables
     from ..corpus import EncodedCorpus, Tokenizer
 
 
@@ -69,9 +69,11 @@ def run(arguments: list[str]) -> None:
     _report(command, text, sig, found, console)
 
 
-def opened(model: str, corpus: Path, subset: str | None, console: Any) -> "tuple[Tables, EncodedCorpus, Tokenizer]":
+def opened(
+    model: str, corpus: Path, subset: str | None, console: Any
+) -> "tuple[TokenTables, EncodedCorpus, Tokenizer]":
     """The model's tables and the text in its tokens, said in two lines."""
-    from ..analysis.foreign import read_tables, text_in_tokens_of
+    from ..analysis.foreign import read_tables, read_text
 
     tables = read_tables(model)
     rows, width = tables.embed.shape
@@ -79,18 +81,18 @@ def opened(model: str, corpus: Path, subset: str | None, console: Any) -> "tuple
     say(console, f"{tables.folder}: {rows:,} tokens x {width}, {table}")
     if tables.tokenizer is None:
         say(console, f"{tables.folder} holds no tokenizer.json: that the corpus is in its tokens is taken on trust")
-    text, tokenizer = text_in_tokens_of(tables, corpus, subset=subset)
+    text, tokenizer = read_text(tables, corpus, subset=subset)
     say(console, f"{corpus}: {text.tokens:,} tokens in {len(text):,} documents")
     return tables, text, tokenizer
 
 
 def counted(
     text: "EncodedCorpus", tokens: int | None, window: int, progress: "Progress", also: int | None = None
-) -> "Signatures":
+) -> "TextSignatures":
     """The signatures of the text's most frequent tokens, counted on all cores."""
-    from ..analysis.foreign import signatures_of
+    from ..analysis.foreign import count_signatures
 
-    return signatures_of(text, tokens, window=window, also=also, workers=cores(), progress=progress)
+    return count_signatures(text, tokens, window=window, also=also, workers=cores(), progress=progress)
 
 
 @contextmanager
@@ -161,14 +163,16 @@ def write_out(out: Path | None, record: Callable[[], Any], parts: list[str], con
     say(console, f"written to {out}")
 
 
-def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "ModelAlignment", console: Any) -> None:
-    from ..analysis.alignment import BAND_HEADER, HEADER, band_table, verdict
+def _report(
+    command: Align, text: "EncodedCorpus", sig: "TextSignatures", found: "ModelAlignment", console: Any
+) -> None:
+    from ..analysis.alignment import BAND_HEADER, HEADER, band_table, describe_trend
 
     fewest = int(sig.counts.min())
     title = f"{found.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {command.window}"
     tables = [(title, HEADER, found.table())]
-    tables += [(row.name, BAND_HEADER, band_table(row.found)) for row in found.own]
-    notes = [_notes(command, found), *(f"{row.name}: {verdict(row.found)}" for row in found.own)]
+    tables += [(row.name, BAND_HEADER, band_table(row.alignment)) for row in found.own]
+    notes = [_notes(command, found), *(f"{row.name}: {describe_trend(row.alignment)}" for row in found.own)]
     for table in tables:
         print_table(console, *table)
     for note in notes:
@@ -180,8 +184,8 @@ def _report(command: Align, text: "EncodedCorpus", sig: "Signatures", found: "Mo
 
 
 def _notes(command: Align, found: "ModelAlignment") -> str:
-    one = found.rows[0].found
-    left = max(row.found.left_out for row in found.rows)
+    one = found.rows[0].alignment
+    left = max(row.alignment.left_out for row in found.rows)
     return (
         f"95 % intervals over resampled tokens; null and p from {command.permutations} relabellings of the tokens "
         f"(exact sd of the first: {one.null_sd:.3g}); chance shares {one.overlap_chance:.2%} of the {one.top} nearest; "

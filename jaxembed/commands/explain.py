@@ -54,7 +54,7 @@ def run(arguments: list[str]) -> None:
 
     command = parse(Explain, arguments, prog="jaxembed explain")
     check_flags(command, ("window", "contexts", "top"))
-    from ..analysis.explain import explain
+    from ..analysis.explain import explain_token
 
     console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
@@ -65,7 +65,7 @@ def run(arguments: list[str]) -> None:
             raise ValueError(f"token: {command.token!r} never has a neighbour on both sides; choose another")
         progress("neighbours and contexts", 0.0)
         options = {"top": command.top, "contexts": command.contexts, "budget": int(command.budget * GIB)}
-        found = explain(tables, text, sig, token, **options)
+        found = explain_token(tables, text, sig, token, **options)
     _report(command, found, tokenizer, len(sig.tokens), console)
 
 

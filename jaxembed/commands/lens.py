@@ -112,7 +112,7 @@ def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Pr
     """The lens that was asked for; None is the plain one."""
     import jax
 
-    from ..analysis.foreign import read_tables, text_in_tokens_of
+    from ..analysis.foreign import read_tables, read_text
     from ..analysis.lens import LensFit, fit_lens, read_lens, write_lens
     from ..observables.next_token import rows_within
 
@@ -120,7 +120,7 @@ def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Pr
         return read_lens(command.learned.expanduser(), params)
     if command.corpus is None:
         return None
-    text, _ = text_in_tokens_of(read_tables(command.model), command.corpus)
+    text, _ = read_text(read_tables(command.model), command.corpus)
     length, vocab = max(1, min(64, model.max_positions, text.tokens - 1)), params["embed"].shape[0]
     batch = min(8, max(1, rows_within(int(command.budget * GIB), vocab, 4) // length))
     settings = LensFit(command.steps, batch, length)

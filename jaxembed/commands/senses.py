@@ -116,11 +116,11 @@ def _record(command: Senses, found: "WordResult") -> dict[str, Any]:
         "chance": task.chance,
     }
     networks = {stage: {where: found.accuracy(stage, where)[0] for where in ("word", "end")} for stage in NETWORKS}
-    cells = {stage: {key: value for key, value in asdict(found.cells(stage)[0]).items() if key in KEPT}
+    cells = {stage: {key: value for key, value in asdict(found.networks(stage)[0]).items() if key in KEPT}
              for stage in NETWORKS}  # fmt: skip
     gains = {over: found.interval(over) for over in ("static", "untrained", "left counts")}
     return {**facts, "accuracy": networks, "cells": cells, "gain intervals": gains}
 
 
 KEPT = ("validation", "separation", "attention", "depth")
-"""Of a cell, what goes to a file: the hits are one number a sentence."""
+"""Of a network, what goes to a file: the hits are one number a sentence."""

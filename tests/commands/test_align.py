@@ -11,8 +11,8 @@ save_file = pytest.importorskip("safetensors.numpy").save_file
 
 from jaxembed.__main__ import main  # noqa: E402
 from jaxembed.analysis.alignment import align_model  # noqa: E402
-from jaxembed.analysis.explain import explain, shared_contexts  # noqa: E402
-from jaxembed.analysis.foreign import read_tables, signatures_of, text_in_tokens_of  # noqa: E402
+from jaxembed.analysis.explain import explain_token, shared_contexts  # noqa: E402
+from jaxembed.analysis.foreign import count_signatures, read_tables, read_text  # noqa: E402
 from jaxembed.corpus import Document, byte_bpe, encode, open_corpus, python_documentation, word_level  # noqa: E402
 
 VOCAB, WIDTH = 320, 24
@@ -29,7 +29,7 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("align")
     tokenizer = byte_bpe(texts(), VOCAB)
     corpus = encode([Document(text, f"text:{k}", None) for k, text in enumerate(texts())], tokenizer, root / "corpus")
-    sig, rng = signatures_of(corpus, None), np.random.default_rng(0)
+    sig, rng = count_signatures(corpus, None), np.random.default_rng(0)
     tensors = {}
     for name, kind in (("model.embed_tokens.weight", "next"), ("lm_head.weight", "previous")):
         table = 0.01 * rng.normal(size=(tokenizer.vocab + 8, WIDTH))  # rows beyond the tokenizer, as models have them
@@ -75,12 +75,12 @@ def test_tables_are_read_from_whatever_architecture(folders, tmp_path):
 def test_own_signatures_stand_above_their_nulls_and_crosses(folders):
     model, corpus, _ = folders
     tables = read_tables(model)
-    text, _ = text_in_tokens_of(tables, corpus)
-    found = align_model(tables, signatures_of(text, 120), permutations=19)
+    text, _ = read_text(tables, corpus)
+    found = align_model(tables, count_signatures(text, 120), permutations=19)
     for row in found.own:
-        cross = next(r.found.r_cos for r in found.rows if r.weights == row.weights and not r.own)
-        assert row.found.r_cos > max(row.found.null_99, cross) + 0.1
-        assert row.found.p_value == 0.05
+        cross = next(r.alignment.r_cos for r in found.rows if r.weights == row.weights and not r.own)
+        assert row.alignment.r_cos > max(row.alignment.null_99, cross) + 0.1
+        assert row.alignment.p_value == 0.05
     assert len(found.rows) == 6
     assert json.loads(json.dumps(found.record(), allow_nan=False))["tokens"] == found.tokens
 
@@ -100,10 +100,10 @@ def test_align_prints_and_writes(folders, tmp_path, capsys):
 def test_explain_prints_parts_that_add_up(folders, capsys, tmp_path):
     model, corpus, _ = folders
     tables = read_tables(model)
-    text, tokenizer = text_in_tokens_of(tables, corpus)
-    sig = signatures_of(text, 120)
+    text, tokenizer = read_text(tables, corpus)
+    sig = count_signatures(text, 120)
     token = int(sig.tokens[5])
-    found = explain(tables, text, sig, token, top=4, contexts=text.vocab)
+    found = explain_token(tables, text, sig, token, top=4, contexts=text.vocab)
     assert set(found) == {"next", "previous"}
     for explanation in found.values():
         for listed in (explanation.by_weights, explanation.by_signature, explanation.unexplained):
@@ -131,10 +131,10 @@ def test_one_document_has_no_halves_and_its_reliability_is_undefined(folders, tm
 def test_residuals_and_neighbours_equal_slow_ones(folders):
     model, corpus, _ = folders
     tables = read_tables(model)
-    text, _ = text_in_tokens_of(tables, corpus)
-    sig = signatures_of(text, 60)
+    text, _ = read_text(tables, corpus)
+    sig = count_signatures(text, 60)
     place = 7
-    found = explain(tables, text, sig, int(sig.tokens[place]), top=59)["next"]
+    found = explain_token(tables, text, sig, int(sig.tokens[place]), top=59)["next"]
     sides = []
     for rows in (tables.embed[sig.tokens].astype(np.float64), sig.rows("next").dense()):
         unit = rows / np.linalg.norm(rows, axis=1)[:, None]
@@ -149,7 +149,7 @@ def test_residuals_and_neighbours_equal_slow_ones(folders):
 
 
 def test_contexts_of_two_rows():
-    sig_rows = signatures_of(
+    sig_rows = count_signatures(
         encode([Document("a b d a c a b e d c e a", "x", None)] * 3, word_level(["a b c d e"], 7)), None
     ).rows("next")
     dense = sig_rows.dense()

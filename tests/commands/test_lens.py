@@ -124,11 +124,11 @@ def test_the_tokenizer_of_another_model_is_refused(folders, tmp_path, capsys):
 
 @pytest.mark.parametrize(("gib", "batch"), [(1.0, 8), (1e-6, 1)])
 def test_learning_keeps_to_the_budget(folders, monkeypatch, gib, batch):
-    from jaxembed import language
+    from jaxembed.analysis import lens
     from jaxembed.commands import lens as command
 
     asked = []
-    monkeypatch.setattr(language, "fit_lens", lambda *args, **rest: (asked.append(args[3]), (None, None))[1])
+    monkeypatch.setattr(lens, "fit_lens", lambda *args, **rest: (asked.append(args[3]), (None, None))[1])
     model, corpus, params, _ = folders
     command._lens(command.Lens(str(model), "the", corpus=corpus, budget=gib), MODEL, params, lambda *_: None)
     assert asked[0].batch == batch and asked[0].length == 20

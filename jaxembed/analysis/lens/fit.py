@@ -15,7 +15,7 @@ from ...corpus.encoded import EncodedCorpus
 from ...language.order import cut
 from ...losses.language import head_of
 from ...models import Decoder
-from .lens import Lens, flat, last_norm, moved_by, plain_lens
+from .lens import Lens, apply_map, flat, last_norm, plain_lens
 
 Progress = Callable[[int, float], None]
 """Called with the updates made and the loss of the last one."""
@@ -123,7 +123,7 @@ def _update(
     final = jax.nn.log_softmax(flat(stream[-1]) @ head.T, axis=1)
 
     def divergence(maps: tuple[Array, Array], rows: Array, scale: Array) -> Array:
-        states = last_norm(model, params, moved_by(rows, maps[0], maps[1] * scale))
+        states = last_norm(model, params, apply_map(rows, maps[0], maps[1] * scale))
         log_q = jax.nn.log_softmax(states @ head.T, axis=1)
         return jnp.mean(jnp.sum(jnp.exp(final) * (final - log_q), axis=1))
 

@@ -69,7 +69,7 @@ def lens_states(
         moved = [last_norm(model, params, rows) for rows in stream[:-2]]
         return jnp.stack([*(rows.reshape(stream.shape[1:]) for rows in moved), stream[-1]])
     maps = zip(stream[:-1], lens.weights, lens.biases, strict=True)
-    moved = [last_norm(model, params, moved_by(rows, weight, bias)) for rows, weight, bias in maps]
+    moved = [last_norm(model, params, apply_map(rows, weight, bias)) for rows, weight, bias in maps]
     return jnp.stack([rows.reshape(stream.shape[1:]) for rows in moved])
 
 
@@ -168,7 +168,7 @@ def read_lens(path: str | Path, params: dict[str, Any]) -> Lens:
     return lens
 
 
-def moved_by(rows: Float[Array, "..."], weight: Array, bias: Array) -> Float[Array, "example width"]:
+def apply_map(rows: Float[Array, "..."], weight: Array, bias: Array) -> Float[Array, "example width"]:
     return flat(rows) @ weight + bias[None, :]
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from ...models import Decoder
 from ...models.attention_parts import attention, changed_states, moved_from
 from ...probes import Probe
-from .probes import balanced, decided
+from .probes import balanced_mean, decide
 from .texts import SenseTask
 from .tokens import SenseTokens, batches, sense_states
 
@@ -23,7 +23,7 @@ BATCH = 50
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class WordAttention:
     """Attention at the marked word, of some sentences.
 
     Attributes:
@@ -56,7 +56,7 @@ class Parts:
 
 def attention_at_word(
     model: Decoder, params: Any, tokens: SenseTokens, direction: Float[np.ndarray, " width"], depth: int
-) -> Parts:
+) -> WordAttention:
     """Take attention at the marked word apart.
 
     Args:
@@ -77,7 +77,7 @@ def attention_at_word(
     def whole(pieces: tuple[np.ndarray, ...], axis: int = 1) -> np.ndarray:
         return np.take(np.concatenate(pieces, axis=axis), np.arange(len(tokens)), axis=axis)
 
-    return Parts(whole(states), whole(writes), bias[0], whole(mixture), whole(uniform), whole(carried, 0))
+    return WordAttention(whole(states), whole(writes), bias[0], whole(mixture), whole(uniform), whole(carried, 0))
 
 
 @partial(jax.jit, static_argnames=("model", "depth"))
@@ -98,7 +98,7 @@ def _parts(
     return states, writes, parts.bias, mixture, uniform, carried
 
 
-def mixture_scores(parts: Parts, last: int) -> dict[str, list[list[float]]]:
+def mixture_scores(parts: WordAttention, last: int) -> dict[str, list[list[float]]]:
     """How well mixed context embeddings give the measured change of the word's vector up to a depth.
 
     Args:
@@ -134,7 +134,7 @@ def sense_direction(probe: Probe) -> Float[np.ndarray, " width"]:
 
 
 def direct_effects(
-    parts: Parts, senses: Int[np.ndarray, " example"], direction: Float[np.ndarray, " width"], depth: int
+    parts: WordAttention, senses: Int[np.ndarray, " example"], direction: Float[np.ndarray, " width"], depth: int
 ) -> dict[str, Any]:
     """Who makes the probe's logit at a depth differ between the two senses: an exact sum over heads and MLPs.
 
@@ -160,7 +160,7 @@ def direct_effects(
     }
 
 
-def ablation(
+def ablate_heads(
     model: Decoder, params: Any, task: SenseTask, rows: Int[np.ndarray, " example"], probe: Probe, depth: int
 ) -> dict[str, Any]:
     """Balanced accuracy of a probe at a depth where each head in turn writes its mean instead of what it would.
@@ -187,7 +187,7 @@ def ablation(
         keep[k, layer, head] = 0
     keep[-2, :depth] = 0
     states = np.asarray(_ablated(params, ids, at, means, jnp.asarray(keep), model=model, depth=depth))
-    scores = [float(balanced((decided(probe, x) == senses).astype(float), senses)) for x in states]
+    scores = [float(balanced_mean((decide(probe, x) == senses).astype(float), senses)) for x in states]
     heads = np.reshape(scores[: len(pairs)], (depth, model.heads)).tolist()
     return {"intact": scores[-1], "none": scores[-2], "heads": heads}
 
@@ -226,11 +226,11 @@ PATCHES = ("carrier", "other place", "other word")
 word of the same sense."""
 
 
-def patching(
+def patch_words(
     model: Decoder,
     params: Any,
     task: SenseTask,
-    parts: dict[str, Parts],
+    parts: dict[str, WordAttention],
     rows: dict[str, Int[np.ndarray, " example"]],
     probe: Probe,
     depth: int,
@@ -259,7 +259,7 @@ def patching(
     rng = np.random.default_rng(seed)
     donors, senses = _donors(task, parts["donors"], rows["donors"]), task.senses[rows["test"]]
     tokens, carried = task.tokens.select(rows["test"]), parts["test"].carried
-    right = decided(probe, parts["test"].states[depth]) == senses
+    right = decide(probe, parts["test"].states[depth]) == senses
     first, before = tokens.start, tokens.at + 1 - tokens.pieces
     chosen = np.flatnonzero(right & (before - first >= 2))
     if not len(chosen) or not all(len(words) for pair in donors.values() for words in pair):
@@ -274,7 +274,7 @@ def patching(
         patched = tokens.select(chosen)
         patched.ids[np.arange(len(chosen)), at] = word
         states = sense_states(model, params, patched)[depth]
-        flipped = decided(probe, states) != senses[chosen]
+        flipped = decide(probe, states) != senses[chosen]
         flips[name] = [int(flipped.sum()), len(chosen)]
     return flips
 
@@ -284,7 +284,9 @@ def _carrier(carried: np.ndarray, first: int, end: int, sense: int) -> int:
     return first + int(np.argmax(carried[first:end] * (1 if sense == 1 else -1)))
 
 
-def _donors(task: SenseTask, parts: Parts, rows: Int[np.ndarray, " example"]) -> dict[int, tuple[np.ndarray, ...]]:
+def _donors(
+    task: SenseTask, parts: WordAttention, rows: Int[np.ndarray, " example"]
+) -> dict[int, tuple[np.ndarray, ...]]:
     """Of each sense the words that carry most, one of every training sentence, and all words to the left."""
     tokens, senses = task.tokens.select(rows), task.senses[rows]
     found = {}

@@ -7,8 +7,8 @@ import jax
 from ...corpus.senses import OnError
 from ..foreign import read_decoder
 from .result import WordResult
-from .scores import Looks, bag_hits, cell
-from .texts import read_sense_parts, sense_task
+from .scores import SenseSizes, bag_hits, score_senses
+from .texts import build_sense_task, read_sense_parts
 
 
 def senses_of_model(
@@ -42,10 +42,10 @@ def senses_of_model(
     parts = read_sense_parts(file, on_error=on_error, seed=seed)
     model, params, tokenizer = read_decoder(place)
     sizes = {"most_train": train, "most_test": test, "length": length, "seed": seed}
-    task = sense_task(word, *parts, tokenizer, **sizes)
+    task = build_sense_task(word, *parts, tokenizer, **sizes)
     with jax.enable_x64(False):
         fresh = model.init(jax.random.key(seed), params["embed"].shape[0], length)
-    looks = Looks(shuffles=5, dissect=attention)
-    trained = cell(task, model, params, looks, seed, None)
-    untrained = cell(task, model, fresh, Looks(shuffles=1, dissect=attention, patch=False), seed, None)
+    sizes = SenseSizes(shuffles=5, dissect=attention)
+    trained = score_senses(task, model, params, sizes, seed, None)
+    untrained = score_senses(task, model, fresh, SenseSizes(shuffles=1, dissect=attention, patch=False), seed, None)
     return WordResult(task, bag_hits(task, tokenizer.unknown_token), (trained,), (untrained,))

@@ -14,7 +14,7 @@ BAG = 2048
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class SenseProbes:
     """What probes read from states.
 
     Attributes:
@@ -32,10 +32,12 @@ class Read:
         return int(np.argmax(self.validation[: None if last is None else last + 1]))
 
 
-def balanced(values: Float[np.ndarray, "... example"], senses: Int[np.ndarray, " example"]) -> Float[np.ndarray, "..."]:
+def balanced_mean(
+    values: Float[np.ndarray, "... example"], senses: Int[np.ndarray, " example"]
+) -> Float[np.ndarray, "..."]:
     """Mean over senses of the mean within a sense: of hits (0 or 1), the balanced accuracy.
 
-    >>> float(balanced(np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])))
+    >>> float(balanced_mean(np.array([1.0, 1.0, 1.0, 0.0]), np.array([0, 0, 0, 1])))
     0.5
     """
     return np.mean([values[..., senses == k].mean(axis=-1) for k in np.unique(senses)], axis=0)
@@ -47,7 +49,7 @@ def read_senses_from(
     *,
     shuffled: int | None = None,
     whiten: bool = True,
-) -> Read:
+) -> SenseProbes:
     """Fit a linear probe at every depth, each sentence weighted so that all senses weigh the same.
 
     Args:
@@ -62,12 +64,12 @@ def read_senses_from(
         for rows in (fit, validation):
             senses[rows] = rng.permutation(senses[rows])
     probes = tuple(class_probe(at[fit], senses[fit], at[validation], senses[validation], whiten=whiten) for at in x)
-    hits = [decided(probe, at) == senses for probe, at in zip(probes, x, strict=True)]
-    scored = [balanced(hit[validation].astype(float), senses[validation]) for hit in hits]
-    return Read(probes, np.array(scored), np.array([hit[task.test] for hit in hits], float))
+    hits = [decide(probe, at) == senses for probe, at in zip(probes, x, strict=True)]
+    scored = [balanced_mean(hit[validation].astype(float), senses[validation]) for hit in hits]
+    return SenseProbes(probes, np.array(scored), np.array([hit[task.test] for hit in hits], float))
 
 
-def decided(probe: Probe, x: Float[np.ndarray, "example dimension"]) -> Int[np.ndarray, " example"]:
+def decide(probe: Probe, x: Float[np.ndarray, "example dimension"]) -> Int[np.ndarray, " example"]:
     """The sense that a probe decides for; the first of those that are level."""
     return np.argmax(logits(probe, x), axis=1)
 

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 
 from ...studies.measured import UNDEFINED, mean_and_interval
 from .attention import PATCHES
-from .probes import balanced, bootstrap_interval
-from .scores import SIDES, WHERES, Cell
+from .probes import balanced_mean, bootstrap_interval
+from .scores import READING_POINTS, SIDES, SenseScores
 from .texts import SenseTask
 from .tokens import ReadAt, Side
 
@@ -39,24 +39,24 @@ class WordResult:
 
     task: SenseTask
     bags: dict[str, Float[np.ndarray, " example"]]
-    trained: tuple[Cell, ...]
-    untrained: tuple[Cell, ...]
+    trained: tuple[SenseScores, ...]
+    untrained: tuple[SenseScores, ...]
 
     @property
     def senses(self) -> Int[np.ndarray, " example"]:
         """`[example]`, of the test sentences."""
         return self.task.senses[self.task.test]
 
-    def cells(self, stage: str) -> tuple[Cell, ...]:
-        return self.trained if stage == "trained" else self.untrained
+    def networks(self, state: str) -> tuple[SenseScores, ...]:
+        return self.trained if state == "trained" else self.untrained
 
-    def accuracy(self, stage: str, where: ReadAt = "word") -> Float[np.ndarray, "seed layer"]:
+    def accuracy(self, state: str, where: ReadAt = "word") -> Float[np.ndarray, "seed layer"]:
         """Balanced accuracy on the test sentences, by depth."""
-        return np.array([balanced(one.right[where], self.senses) for one in self.cells(stage)])
+        return np.array([balanced_mean(one.right[where], self.senses) for one in self.networks(state)])
 
-    def hits(self, stage: str, where: ReadAt = "word") -> Float[np.ndarray, "seed example"]:
+    def hits(self, state: str, where: ReadAt = "word") -> Float[np.ndarray, "seed example"]:
         """Hits at the depth that the validation part chose, of every seed its own."""
-        return np.array([one.right[where][one.best(where)] for one in self.cells(stage)])
+        return np.array([one.right[where][one.best(where)] for one in self.networks(state)])
 
     def mean_hits(self, side: Side) -> Float[np.ndarray, "seed example"]:
         """Hits of the mean static embedding, of the trained networks."""
@@ -77,7 +77,7 @@ class WordResult:
     def score(self, hits: Float[np.ndarray, "seed example"]) -> str:
         """Balanced accuracy (or gain) with its interval over test sentences, and the spread over seeds."""
         low, high = bootstrap_interval(hits, self.senses)
-        by_seed = balanced(hits, self.senses)
+        by_seed = balanced_mean(hits, self.senses)
         spread = f" sd {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
         return f"{by_seed.mean():.2f} [{low:.2f}, {high:.2f}]{spread}"
 
@@ -105,12 +105,12 @@ class WordResult:
         gains = []
         for over in ("static", "untrained", "left counts"):
             (low, high), gain = self.interval(over), self.gain(over)
-            seeds = mean_and_interval(balanced(gain, self.senses))
+            seeds = mean_and_interval(balanced_mean(gain, self.senses))
             gains.append(f"{self.score(gain)}; seeds {seeds}; both [{low:.2f}, {high:.2f}]")
         return (
             self.task.word,
             self.task.counts(self.task.test),
-            *(self.score(self.hits(stage, where)) for stage in ("trained", "untrained") for where in WHERES),
+            *(self.score(self.hits(state, where)) for state in ("trained", "untrained") for where in READING_POINTS),
             *(self.score(self.bags[side][None]) for side in SIDES),
             *(self.score(self.mean_hits(side)) for side in SIDES),
             f"{self.static().mean():.2f}",
@@ -120,21 +120,21 @@ class WordResult:
 
     def attention_rows(self) -> Iterator[tuple[str, ...]]:
         """In the order of `ATTENTION_HEADER`, trained and untrained; means over seeds."""
-        for stage in ("trained", "untrained"):
-            found = [one.attention for one in self.cells(stage) if one.attention]
+        for state in ("trained", "untrained"):
+            found = [one.attention for one in self.networks(state) if one.attention]
             if found:
-                depths = "/".join(str(one.depth) for one in self.cells(stage))
-                yield self.task.word, stage, depths, *_mixtures(found), *_heads(found), *_patches(found)
+                depths = "/".join(str(one.depth) for one in self.networks(state))
+                yield self.task.word, state, depths, *_mixtures(found), *_heads(found), *_patches(found)
 
     def layer_rows(self) -> Iterator[tuple[str, ...]]:
         """By reading point and network: accuracy and separation at every depth, means over seeds."""
-        for stage in ("trained", "untrained"):
-            for where in WHERES:
-                accuracies = self.accuracy(stage, where).mean(axis=0)
-                apart = np.mean([one.separation[where] for one in self.cells(stage)], axis=0)
+        for state in ("trained", "untrained"):
+            for where in READING_POINTS:
+                accuracies = self.accuracy(state, where).mean(axis=0)
+                apart = np.mean([one.separation[where] for one in self.networks(state)], axis=0)
                 cells = [f"{a:.2f} ({UNDEFINED if np.isnan(s) else f'{s:.2f}'})"
                          for a, s in zip(accuracies, apart, strict=True)]  # fmt: skip
-                yield self.task.word, stage, where, *cells
+                yield self.task.word, state, where, *cells
 
 
 def _mean(values: list[Any]) -> str:

@@ -11,23 +11,23 @@ from ...keep import kept_json
 from ...language import parameter_hash
 from ...models import Decoder
 from .attention import (
-    ablation,
+    ablate_heads,
     attention_at_word,
     direct_effects,
     mixture_scores,
-    patching,
+    patch_words,
     sense_direction,
 )
-from .probes import Read, bag_of_words, mean_embedding, read_senses_from, separation
+from .probes import SenseProbes, bag_of_words, mean_embedding, read_senses_from, separation
 from .texts import SenseTask
 from .tokens import ReadAt, Side, states_at
 
-WHERES: tuple[ReadAt, ...] = ("word", "end")
+READING_POINTS: tuple[ReadAt, ...] = ("word", "end")
 SIDES: tuple[Side, ...] = ("left", "both")
 
 
 @dataclass(frozen=True)
-class Looks:
+class SenseSizes:
     """How much is looked at.
 
     Attributes:
@@ -48,7 +48,7 @@ class Looks:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class SenseScores:
     """One word in one network.
 
     Attributes:
@@ -74,22 +74,24 @@ class Cell:
         return int(np.argmax(self.validation[where]))
 
 
-def cell(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: int, keep: Path | None) -> Cell:
+def score_senses(
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int, keep: Path | None
+) -> SenseScores:
     """Measure one word in one network, or take the numbers that are kept.
 
     Args:
         task: the word's sentences.
         model: the decoder.
         params: its parameters.
-        looks: how much is looked at.
+        sizes: how much is looked at.
         seed: of shuffles and patches.
         keep: folder that remembers the numbers; None keeps nothing.
     """
-    identity = f"{task.hash} {model} {parameter_hash(params)} {looks} {seed}"
-    found = kept_json(keep, f"senses_{task.word}", identity, lambda: _measured(task, model, params, looks, seed))
+    identity = f"{task.hash} {model} {parameter_hash(params)} {sizes} {seed}"
+    found = kept_json(keep, f"senses_{task.word}", identity, lambda: _measured(task, model, params, sizes, seed))
     arrays = {name: {key: np.array(rows, float) for key, rows in found[name].items()}
               for name in ("validation", "right", "separation", "mean")}  # fmt: skip
-    return Cell(**arrays, shuffled=np.array(found["shuffled"], float), attention=found["attention"],
+    return SenseScores(**arrays, shuffled=np.array(found["shuffled"], float), attention=found["attention"],
                 depth=found["depth"])  # fmt: skip
 
 
@@ -106,14 +108,14 @@ def merged_embedding(params: Any, ids: tuple[int, int]) -> Any:
     return params | {"embed": embed}
 
 
-def _measured(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: int) -> dict[str, Any]:
-    places = np.stack([task.tokens.read_at(where) for where in WHERES], axis=1)
+def _measured(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int) -> dict[str, Any]:
+    places = np.stack([task.tokens.read_at(where) for where in READING_POINTS], axis=1)
     both = states_at(model, params, task.tokens.ids, places)
-    states = {where: both[:, :, k] for k, where in enumerate(WHERES)}
+    states = {where: both[:, :, k] for k, where in enumerate(READING_POINTS)}
     read = {where: read_senses_from(x, task) for where, x in states.items()}
     best, depth = read["word"].best(), max(1, read["word"].best(model.layers))
     at_best = states["word"][best : best + 1]
-    shuffled = [read_senses_from(at_best, task, shuffled=100 * seed + k).right[0] for k in range(looks.shuffles)]
+    shuffled = [read_senses_from(at_best, task, shuffled=100 * seed + k).right[0] for k in range(sizes.shuffles)]
     embed = np.asarray(params["embed"], np.float32)
     means = {side: read_senses_from(mean_embedding(task, side, embed)[None], task).right[0] for side in SIDES}
     return {
@@ -123,18 +125,18 @@ def _measured(task: SenseTask, model: Decoder, params: Any, looks: Looks, seed: 
         "separation": {where: separation(x[:, task.test], task.senses[task.test]).tolist()
                        for where, x in states.items()},
         "mean": {side: hits.astype(int).tolist() for side, hits in means.items()},
-        "attention": _dissected(task, model, params, looks, read["word"], depth, seed) if looks.dissect else {},
+        "attention": _dissected(task, model, params, sizes, read["word"], depth, seed) if sizes.dissect else {},
         "depth": depth,
     }  # fmt: skip
 
 
 def _dissected(
-    task: SenseTask, model: Decoder, params: Any, looks: Looks, read: Read, depth: int, seed: int
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, read: SenseProbes, depth: int, seed: int
 ) -> dict[str, Any]:
     """Attention at the word in sentences of its two most frequent senses, along the direction of a probe's decision."""
     task, probe = _two_first(task, read.probes[depth])
     direction = sense_direction(probe)
-    rows = {"donors": _some(task, task.fit, looks.donors), "test": _some(task, task.test, looks.decided)}
+    rows = {"donors": _some(task, task.fit, sizes.donors), "test": _some(task, task.test, sizes.decided)}
     parts = {name: attention_at_word(model, params, task.tokens.select(those), direction, depth)
              for name, those in rows.items()}  # fmt: skip
     effects = {name: direct_effects(parts[name], task.senses[those], direction, depth) for name, those in rows.items()}
@@ -143,9 +145,9 @@ def _dissected(
         "first layer": mixture_scores(parts["test"], 1),
         "effects": effects,
     }
-    if looks.patch:
-        found["patching"] = patching(model, params, task, parts, rows, probe, depth, seed)
-        found["ablation"] = ablation(model, params, task, _some(task, task.test, looks.ablated), probe, depth)
+    if sizes.patch:
+        found["patching"] = patch_words(model, params, task, parts, rows, probe, depth, seed)
+        found["ablation"] = ablate_heads(model, params, task, _some(task, task.test, sizes.ablated), probe, depth)
     return found
 
 

@@ -61,7 +61,7 @@ class SenseTask:
         return " + ".join(map(str, np.bincount(self.senses[rows], minlength=len(self.names))))
 
 
-def sense_task(
+def build_sense_task(
     word: str,
     train: SenseSentences,
     test: SenseSentences,

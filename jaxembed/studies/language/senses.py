@@ -8,12 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ...analysis.senses.probes import balanced
+from ...analysis.senses.probes import balanced_mean
 from ...analysis.senses.result import ATTENTION_HEADER as ATTENTION_HEADER
 from ...analysis.senses.result import HEADER as HEADER
 from ...analysis.senses.result import WordResult
-from ...analysis.senses.scores import Cell, Looks, bag_hits, cell, merged_embedding
-from ...analysis.senses.texts import SenseTask, pseudoword_parts, read_sense_parts, sense_task
+from ...analysis.senses.scores import SenseScores, SenseSizes, bag_hits, merged_embedding, score_senses
+from ...analysis.senses.texts import SenseTask, build_sense_task, pseudoword_parts, read_sense_parts
 from ...corpus import Document, documents, encode, python_documentation, word_level
 from ...corpus.pseudowords import merged_name, merged_texts, pseudoword_sentences
 from ...language import Pretraining, pretrain
@@ -43,14 +43,14 @@ class Setting:
     length: int
     train: int
     test: int
-    looks: Looks
+    looks: SenseSizes
     seeds: int | None
 
 
 SETTINGS: dict[str, Setting] = {
-    "tiny": Setting((), ("file", "should"), 24, 300, 150, Looks(decided=80, donors=60, ablated=80, shuffles=4), 2),
+    "tiny": Setting((), ("file", "should"), 24, 300, 150, SenseSizes(decided=80, donors=60, ablated=80, shuffles=4), 2),
     "normal": Setting(("bank", "apple", "java", "seal", "spring", "pitcher"), ("church", "software"), 64, 600, 400,
-                      Looks(shuffles=4), None),
+                      SenseSizes(shuffles=4), None),
 }  # fmt: skip
 
 
@@ -101,7 +101,9 @@ class SensesResult:
         return rest if self.size == "tiny" else gains + rest
 
     def _gains(self, name: str, over: str) -> Check:
-        ends = {one.task.word: (balanced(one.gain(over), one.senses).mean(), *one.interval(over)) for one in self.words}
+        ends = {
+            one.task.word: (balanced_mean(one.gain(over), one.senses).mean(), *one.interval(over)) for one in self.words
+        }
         got = "; ".join(f"{word} {mean:+.2f} [{low:.2f}, {high:.2f}]" for word, (mean, low, high) in ends.items())
         return Check(name, "95 % interval (seeds and sentences) above 0 for every word", got,
                      all(low > 0 for _, low, _ in ends.values()))  # fmt: skip
@@ -115,7 +117,7 @@ class SensesResult:
     def _shuffled(self) -> Check:
         inside = {}
         for one in self.words:
-            inside[one.task.word] = balanced(one.shuffled(), one.senses).mean() - one.task.chance
+            inside[one.task.word] = balanced_mean(one.shuffled(), one.senses).mean() - one.task.chance
         got = "; ".join(f"{word} {mean:+.3f}" for word, mean in inside.items())
         largest = max(abs(mean) for mean in inside.values())
         return Check("shuffled senses", "within 0.1 of 1 / senses", got, largest <= 0.1)
@@ -176,11 +178,11 @@ def senses(
     words = []
     for task, networks, unknown in found.tasks:
         folder = None if keep is None else keep / "cells"
-        cells: dict[str, list[Cell]] = {"trained": [], "untrained": []}
+        cells: dict[str, list[SenseScores]] = {"trained": [], "untrained": []}
         for seed, pair in enumerate(networks):
             for stage, params in zip(cells, pair(), strict=True):
                 looks = setting.looks if stage == "trained" else replace(setting.looks, patch=False)
-                cells[stage].append(cell(task, found.model, params, looks, seed, folder))
+                cells[stage].append(score_senses(task, found.model, params, looks, seed, folder))
             progress(f"{task.word}, seed {seed}: read")
         words.append(WordResult(task, bag_hits(task, unknown), tuple(cells["trained"]), tuple(cells["untrained"])))
     return SensesResult(size, tuple(words), found.model.layers, found.words_seen)
@@ -210,7 +212,9 @@ def _tiny(setting: Setting, seeds: int) -> _Networks:
     corpus = encode([Document(piece, "") for piece in merged], tokenizer)
     word = merged_name(setting.pair)
     parts = pseudoword_parts(pieces[:cut], pieces[cut:], setting.pair)
-    task = sense_task(word, *parts, tokenizer, most_train=setting.train, most_test=setting.test, length=setting.length)
+    task = build_sense_task(
+        word, *parts, tokenizer, most_train=setting.train, most_test=setting.test, length=setting.length
+    )
 
     def trained(seed: int) -> tuple[Any, Any]:
         ys = pretrain(model, corpus, replace(TRAINING, init_seed=seed, data_seed=seed)).trajectory.ys
@@ -225,7 +229,7 @@ def _normal(setting: Setting, seeds: int | None, keep: Path | None, progress: Ca
     sizes = {"most_train": setting.train, "most_test": setting.test, "length": setting.length}
     tasks: list[tuple[SenseTask, list[Callable[[], tuple[Any, Any]]], int | None]] = []
     for word in setting.words:
-        task = sense_task(word, *read_sense_parts(folder / word), found.tokenizer, **sizes)
+        task = build_sense_task(word, *read_sense_parts(folder / word), found.tokenizer, **sizes)
         tasks.append((task, _saved(found), found.tokenizer.unknown_token))
     task, networks = _pseudoword(setting, found, sizes)
     tasks.append((task, networks, found.tokenizer.unknown_token))
@@ -254,7 +258,7 @@ def _pseudoword(
     texts = [texts[k] for k in np.random.default_rng(0).permutation(len(texts))]  # both parts are of all domains
     cut, pair = 2 * len(texts) // 3, setting.pair
     train, test = (pseudoword_sentences(part, pair, name=pair[0]) for part in (texts[:cut], texts[cut:]))
-    task = sense_task(pair[0], train, test, found.tokenizer, **sizes)
+    task = build_sense_task(pair[0], train, test, found.tokenizer, **sizes)
     one, other = (found.tokenizer.id(word) for word in pair)
     assert one is not None and other is not None
     return replace(task, word="+".join(pair)), _saved(found, (one, other))

@@ -9,7 +9,7 @@ import pytest
 from jaxembed.analysis.senses import probes as probes
 from jaxembed.analysis.senses import texts as texts
 from jaxembed.analysis.senses.result import WordResult
-from jaxembed.analysis.senses.scores import Cell
+from jaxembed.analysis.senses.scores import SenseScores
 from jaxembed.analysis.senses.tokens import SenseTokens
 from jaxembed.studies.language.senses import senses
 
@@ -30,9 +30,9 @@ def test_probes_score_senses_alike_and_the_null_is_chance():
     x = np.stack([np.ones((900, 4)), rng.normal(size=(900, 4)) + 3 * which[:, None]])
     made = task(which, 300, 100)
     found, test = probes.read_senses_from(x, made), which[made.test]
-    scores = probes.balanced(found.right, test)
+    scores = probes.balanced_mean(found.right, test)
     assert scores[0] == 0.5 and scores[1] > 0.95 and found.best() == 1 and found.best(0) == 0
-    null = [probes.balanced(probes.read_senses_from(x[1:], made, shuffled=k).right, test)[0] for k in range(8)]
+    null = [probes.balanced_mean(probes.read_senses_from(x[1:], made, shuffled=k).right, test)[0] for k in range(8)]
     assert abs(np.mean(null) - 0.5) < 0.2
 
 
@@ -82,7 +82,7 @@ def test_the_static_null_is_measured():
     made = task(np.arange(40) % 2, 20, 8)
     which = made.senses[made.test]
     right = np.stack([np.where(which == 0, 1.0, 0.5), np.ones(12)])
-    one = Cell({"word": np.array([0.5, 0.9])}, {"word": right}, np.zeros((1, 12)), {}, {}, {}, 1)
+    one = SenseScores({"word": np.array([0.5, 0.9])}, {"word": right}, np.zeros((1, 12)), {}, {}, {}, 1)
     found = WordResult(made, {}, (one,), (one,))
     assert found.static().tolist() == [0.75] and found.gain("static").mean() == pytest.approx(0.25)
 

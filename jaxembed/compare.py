@@ -12,6 +12,7 @@ from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float
 
 from .base import Trajectory
+from .text import number
 
 _DATA = ["ts", "error", "relative_error", "displacement", "skill", "horizon"]
 TIME_TOLERANCE = 1e-6
@@ -54,14 +55,15 @@ class Comparison:
         chosen = np.unique(np.linspace(0, len(self.ts) - 1, min(rows, len(self.ts))).round().astype(int))
         columns = (self.ts, self.error, self.relative_error, self.displacement, self.skill)
         head = (f"time ({self.clock})", "error", "relative error", "displacement", "skill")
-        cells = [[_text(column[i]) for column in map(np.asarray, columns)] for i in chosen]
+        cells = [[number(column[i], ".4g") for column in map(np.asarray, columns)] for i in chosen]
         widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
         lines = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in (head, *cells)]
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], self._horizon_line()])
 
     def _horizon_line(self) -> str:
         horizon, end = float(self.horizon), float(self.ts[-1])
-        where = f"beyond t={end:.4g}" if horizon == np.inf else "undefined" if np.isnan(horizon) else f"t={horizon:.4g}"
+        at = "undefined" if np.isnan(horizon) else f"t={number(horizon, '.4g')}"
+        where = f"beyond t={number(end, '.4g')}" if horizon == np.inf else at
         return f"horizon (skill < {self.threshold:g}): {where}"
 
 
@@ -206,7 +208,3 @@ def _horizon(
     crossing = jnp.where((at > 0) & jnp.isfinite(skill[before]), crossing, ts[at])
     never = jnp.where(jnp.any(jnp.isfinite(skill)), jnp.inf, jnp.nan)
     return jnp.where(unknown[at], jnp.nan, jnp.where(failed[at], crossing, never))
-
-
-def _text(value: Any) -> str:
-    return "undefined" if np.isnan(value) else f"{float(value):.4g}"

@@ -1,4 +1,4 @@
-"""Numbers, intervals and tables as text: the one place that decides how a number is written."""
+"""Tables as text, and what stands in them: numbers, intervals, spreads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,32 +7,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from .keep import UNDEFINED
 from .observables.summary import Summary, summary
-
-
-def number(value: Any, spec: str = ".3g") -> str:
-    """A number in a format, or the word undefined.
-
-    >>> number(0.98765), number(float("nan")), number(0.25, ".0%"), number(float("inf"))
-    ('0.988', 'undefined', '25%', 'infinite')
-    """
-    value = float(value)
-    if np.isnan(value):
-        return UNDEFINED
-    if np.isinf(value):
-        return "infinite" if value > 0 else "-infinite"
-    return format(value + 0.0, spec)  # + 0.0 takes the sign off a zero
-
-
-def span(low: Any, high: Any, spec: str = ".3g") -> str:
-    """ "[low, high]", or nothing where there is no interval."""
-    return "" if np.isnan(low) or np.isnan(high) else f"[{number(low, spec)}, {number(high, spec)}]"
-
-
-def with_span(value: Any, low: Any, high: Any, spec: str = ".3g") -> str:
-    """ "value [low, high]", or the word undefined."""
-    return f"{number(value, spec)} {span(low, high, spec)}".strip() if np.isfinite(value) else number(value, spec)
+from .text import UNDEFINED, number, with_span
+from .text import extremes as extremes
+from .text import middle as middle
+from .text import span as span
 
 
 def interval(values: Float[np.ndarray, "..."] | Summary, spec: str = ".3g") -> str:
@@ -56,27 +35,19 @@ def spread(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
     return mean if mean == UNDEFINED else f"{mean} ± {number(found.sd, spec)}"
 
 
-def extremes(values: Float[np.ndarray, "..."], spec: str = ".3g", between: str = " .. ") -> str:
-    """ "smallest .. largest", or one number where they read the same.
+def margin(values: Float[np.ndarray, " seed"]) -> str:
+    """ "mean ± half of the 95 % Student interval", with what is undefined said.
 
-    >>> extremes(np.array([0.001, 0.25])), extremes(np.array([1.0, 1.0]))
-    ('0.001 .. 0.25', '1')
+    >>> margin(np.array([0.8, 0.9])), margin(np.array([0.8])), margin(np.array([np.nan, 1.0]))
+    ('0.85 ± 0.64', '0.8 (1 seed)', 'undefined')
     """
     if np.isnan(values).any():
         return UNDEFINED
-    low, high = number(np.min(values), spec), number(np.max(values), spec)
-    return low if low == high else f"{low}{between}{high}"
-
-
-def middle(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
-    """ "median [smallest .. largest]", as of times.
-
-    >>> middle(np.array([1.0, 1.5, 4.0]))
-    '1.50 [1.00 .. 4.00]'
-    """
-    x = np.asarray(values, np.float64)
-    ends = f"{number(x.min(), spec)} .. {number(x.max(), spec)}"
-    return f"{number(np.median(x), spec)} [{ends}]"
+    if not np.isfinite(values).all():
+        return "not finite"
+    found = summary(np.asarray(values, np.float64))
+    mean = number(found.mean)
+    return f"{mean} (1 seed)" if len(values) == 1 else f"{mean} ± {number((found.high - found.low) / 2, '.2g')}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ..text import extremes, number, with_span
 from .crossing import crossing
 from .summary import summary
 
@@ -48,13 +49,12 @@ class Arrival:
         if not self.everywhere:
             return f"not arrived in {seeds - self.arrived.sum()} of {seeds} seeds"
         if self.at_once.all():
-            return f"at or before the first save, {self.times.max():.3g}"
+            return f"at or before the first save, {number(self.times.max())}"
         if self.times.min() <= 0:
             later = self.times[self.times > 0]
             return (f"at the first save, 0, in {seeds - len(later)} of {seeds} seeds; in the others at "
-                    f"{later.min():.3g} to {later.max():.3g}")  # fmt: skip
-        mean, low, high = self.interval()
-        return f"{mean:.3g}" if np.isnan(low) else f"{mean:.3g} [{low:.3g}, {high:.3g}]"
+                    f"{extremes(later, between=' to ')}")  # fmt: skip
+        return with_span(*self.interval())
 
 
 def arrival(

@@ -9,6 +9,8 @@ from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 from scipy.special import stdtrit
 
+from ..text import number, span
+
 
 @partial(register_dataclass, data_fields=["mean", "sd", "low", "high"], meta_fields=["count", "varied", "level"])
 @dataclass(frozen=True)
@@ -36,12 +38,10 @@ class Summary:
     def __str__(self) -> str:
         if np.ndim(self.mean) > 0:
             return f"Summary of {self.count} {self.varied}, shape {np.shape(self.mean)}"
-        if np.isnan(self.mean):
-            return f"undefined ({self.count} {self.varied})"
-        if np.isnan(self.low):
-            return f"{float(self.mean):.3g}, interval undefined ({self.count} {self.varied})"
-        ends = f"[{float(self.low):.3g}, {float(self.high):.3g}]"
-        return f"{float(self.mean):.3g} {ends} ({100 * self.level:g} % interval over {self.count} {self.varied})"
+        seeds, ends = f"{self.count} {self.varied}", span(self.low, self.high)
+        if ends:
+            return f"{number(self.mean)} {ends} ({100 * self.level:g} % interval over {seeds})"
+        return f"{number(self.mean)}{'' if np.isnan(self.mean) else ', interval undefined'} ({seeds})"
 
 
 def summary(values: Float[Array | np.ndarray, "seed ..."], varied: str = "init seeds", level: float = 0.95) -> Summary:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ..observables.analogies import Method, analogy_scores, answer_analogies, known_method
+from ..text import UNDEFINED, number
 from ._spelling import folded
 from .questions import Question, Questions
 from .vectors import WordVectors
@@ -46,9 +47,9 @@ class SectionScore:
     def row(self) -> tuple[str, ...]:
         """In the order of `HEADER`."""
         counts = tuple(f"{count:,}" for count in (self.asked, self.covered, self.correct))
-        if not self.covered:
-            return (self.name, *counts, "undefined", "undefined")
-        return (self.name, *counts, f"{self.accuracy:.1%}", f"{self.low:.1%} to {self.high:.1%}")
+        low, high = number(self.low, ".1%"), number(self.high, ".1%")
+        ends = UNDEFINED if np.isnan(self.low) else f"{low} to {high}"
+        return (self.name, *counts, number(self.accuracy, ".1%"), ends)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..text import UNDEFINED, number
 from .questions import Questions
 from .vectors import WordVectors
 
@@ -73,9 +74,9 @@ class OffsetConsistency:
     def __str__(self) -> str:
         pairs = f"{self.covered} of {self.asked} pairs"
         if np.isnan(self.value):
-            return f"undefined ({pairs})"
-        low, high = np.quantile(self.null, (0.025, 0.975))
-        return f"{self.value:.2f} (shuffled partners {low:.2f} to {high:.2f}; {pairs})"
+            return f"{UNDEFINED} ({pairs})"
+        value, low, high = (number(x, ".2f") for x in (self.value, *np.quantile(self.null, (0.025, 0.975))))
+        return f"{value} (shuffled partners {low} to {high}; {pairs})"
 
 
 def offset_consistency(

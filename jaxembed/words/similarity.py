@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..text import number, span
 from ._spelling import OnError, folded, numbered_lines, spelt
 from .vectors import WordVectors
 
@@ -68,9 +69,8 @@ class SimilarityScore:
     convention: str = ""
 
     def __str__(self) -> str:
-        interval = "interval undefined" if np.isnan(self.low) else f"[{self.low:.3f}, {self.high:.3f}]"
-        found = "undefined" if np.isnan(self.rho) else f"{self.rho:.3f} {interval}"
-        return f"{self.name}: {found}, {self.covered:,} of {self.asked:,} pairs"
+        ends = "" if np.isnan(self.rho) else f" {span(self.low, self.high, '.3f') or 'interval undefined'}"
+        return f"{self.name}: {number(self.rho, '.3f')}{ends}, {self.covered:,} of {self.asked:,} pairs"
 
 
 def read_similarity(path: str | Path, on_error: OnError = "skip", *, cased: bool = False) -> SimilarityPairs:
@@ -88,7 +88,7 @@ def read_similarity(path: str | Path, on_error: OnError = "skip", *, cased: bool
     if not path.is_file():
         raise ValueError(f"{path}: does not exist; name a file of word pairs with scores")
     pairs, scores, damaged = [], [], []
-    for number, text in numbered_lines(path):
+    for line, text in numbered_lines(path):
         if text is not None and not text.strip():
             continue
         row, why = _row(text, cased)
@@ -96,9 +96,9 @@ def read_similarity(path: str | Path, on_error: OnError = "skip", *, cased: bool
             pairs.append(row[0])
             scores.append(row[1])
         elif on_error == "stop":
-            raise ValueError(f"{path}:{number}: {why}; mend the row, or skip malformed rows")
+            raise ValueError(f"{path}:{line}: {why}; mend the row, or skip malformed rows")
         else:
-            damaged.append((number, why))
+            damaged.append((line, why))
     if not pairs:
         bad = f"; {len(damaged)} malformed rows, the first: line {damaged[0][0]}, {damaged[0][1]}" if damaged else ""
         raise ValueError(f"{path}: holds no row of two words and a score{bad}")

@@ -1,0 +1,55 @@
+"""Numbers and intervals as text: the one place that decides how a number is written."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .keep import UNDEFINED as UNDEFINED
+
+
+def number(value: Any, spec: str = ".3g") -> str:
+    """A number in a format, or the word undefined.
+
+    >>> number(0.98765), number(float("nan")), number(0.25, ".0%"), number(float("inf"))
+    ('0.988', 'undefined', '25%', 'infinite')
+    """
+    value = float(value)
+    if np.isnan(value):
+        return UNDEFINED
+    if np.isinf(value):
+        return "infinite" if value > 0 else "-infinite"
+    return format(value + 0.0, spec)  # + 0.0 takes the sign off a zero
+
+
+def span(low: Any, high: Any, spec: str = ".3g") -> str:
+    """ "[low, high]", or nothing where there is no interval."""
+    return "" if np.isnan(low) or np.isnan(high) else f"[{number(low, spec)}, {number(high, spec)}]"
+
+
+def with_span(value: Any, low: Any, high: Any, spec: str = ".3g") -> str:
+    """ "value [low, high]", or the word undefined."""
+    return f"{number(value, spec)} {span(low, high, spec)}".strip() if np.isfinite(value) else number(value, spec)
+
+
+def extremes(values: Float[np.ndarray, "..."], spec: str = ".3g", between: str = " .. ") -> str:
+    """ "smallest .. largest", or one number where they read the same.
+
+    >>> extremes(np.array([0.001, 0.25])), extremes(np.array([1.0, 1.0]))
+    ('0.001 .. 0.25', '1')
+    """
+    if np.isnan(values).any():
+        return UNDEFINED
+    low, high = number(np.min(values), spec), number(np.max(values), spec)
+    return low if low == high else f"{low}{between}{high}"
+
+
+def middle(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
+    """ "median [smallest .. largest]", as of times.
+
+    >>> middle(np.array([1.0, 1.5, 4.0]))
+    '1.50 [1.00 .. 4.00]'
+    """
+    x = np.asarray(values, np.float64)
+    ends = f"{number(x.min(), spec)} .. {number(x.max(), spec)}"
+    return f"{number(np.median(x), spec)} [{ends}]"

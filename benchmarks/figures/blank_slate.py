@@ -1,10 +1,9 @@
 """From noise to meaning: when unigram, bigram, similarity, analogies and senses arrive, and what theory predicts.
 
-`python benchmarks/figures/blank_slate.py` prints levels, modes and checks, writes figure, animation and tables, and
-exits non-zero where a figure falls short. Needs JAXEMBED_DATA; about an hour and a half on two cores, of which the
-training of five decoders is most; `--keep FOLDER` goes on where a killed run stopped, and takes the
-decoders that `senses.py` and `lens.py` keep in the same folder. `--size tiny` takes ten seconds
-and needs no data.
+`python benchmarks/figures/blank_slate.py` prints levels, modes and evidence, and writes figure, animation and tables.
+Needs JAXEMBED_DATA; about an hour and a half on two cores, of which the training of five decoders is most; `--keep
+FOLDER` goes on where a killed run stopped, and takes the decoders that `senses.py` and `lens.py` keep in the same
+folder. `--size tiny` takes ten seconds and needs no data.
 """
 
 import sys
@@ -13,11 +12,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, markdown, plt, save
-from common import KEEP, arguments, finish, show
-from matplotlib.animation import FuncAnimation, PillowWriter
+from common import COLOURS, main
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.language.blank_slate import CLOCK, HEADER, MODES, BlankSlate, blank_slate
+from jaxembed.studies.language.blank_slate import CLOCK, STUDY, BlankSlate
 from jaxembed.studies.language.blank_slate_flow import FlowRun
 from jaxembed.studies.language.blank_slate_levels import LEVELS, Level
 
@@ -34,37 +34,16 @@ STEPS_BETWEEN = 4
 """Frames between two saves of the animation, straight between them."""
 
 
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0], keep=KEEP)
-    result = blank_slate(args.size, args.keep, progress=lambda line: print(line, flush=True))
-    show("levels", HEADER, result.rows(), 200)
-    show("modes", MODES, result.mode_rows(), 160)
-    markdown(args.out / "blank_slate.md", HEADER, result.rows())
-    markdown(args.out / "blank_slate_modes.md", MODES, result.mode_rows())
-    draw(result, args.out / "blank_slate.png")
-    animate(result, args.out / "blank_slate.gif")
-    finish("from noise to meaning", result.checks())
-
-
-def draw(result: BlankSlate, path: Path) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(13, 9.5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.07, 1, 0.93))
+def draw(result: BlankSlate, figure: Figure) -> None:
+    figure.set_size_inches(13, 9.5)
+    axes = figure.subplots(2, 2)
     levels_panel(axes[0, 0], result)
     order_panel(axes[0, 1], result)
     flow_panel(axes[1, 0], result.flows[0])
     modes_panel(axes[1, 1], result.flows)
-    seeds = len(next(iter(result.levels.values())).scores)
-    missing = "".join(f" Not measured: {name} ({why})." for name, why in result.missing.items())
-    starts = len(result.flows[0].modes.predicted[0].times)
-    caption = (
-        f"Top: decoders of width {result.width} from {seeds} random starts (init and data order), AdamW; a level "
-        "arrives when it passes half of its rise from null to final score for good.\nBottom: models on the pair counts "
-        f"of the same text by plain gradient descent, {starts} starts; theory knows counts and start only.{missing}"
-    )
-    save(figure, path, caption)
 
 
-def levels_panel(axes: plt.Axes, result: BlankSlate) -> None:
+def levels_panel(axes: Axes, result: BlankSlate) -> None:
     for name, level in result.levels.items():
         if level.arrival.everywhere:
             curve(axes, level, PLAIN[name], PAINT[name])
@@ -77,13 +56,13 @@ def levels_panel(axes: plt.Axes, result: BlankSlate) -> None:
     axes.legend(fontsize=8)
 
 
-def curve(axes: plt.Axes, level: Level, label: str, colour: str, style: str = "-") -> None:
+def curve(axes: Axes, level: Level, label: str, colour: str, style: str = "-") -> None:
     shares = level.shares
     axes.plot(level.ts, shares.mean(axis=0), style, color=colour, label=label)
     axes.fill_between(level.ts, shares.min(axis=0), shares.max(axis=0), color=colour, alpha=0.15, linewidth=0)
 
 
-def order_panel(axes: plt.Axes, result: BlankSlate) -> None:
+def order_panel(axes: Axes, result: BlankSlate) -> None:
     names = [*result.order, *result.never]
     for place, name in enumerate(names):
         found = result.levels[name].arrival
@@ -104,7 +83,7 @@ def order_panel(axes: plt.Axes, result: BlankSlate) -> None:
     axes.grid(alpha=0.3)
 
 
-def flow_panel(axes: plt.Axes, run: FlowRun) -> None:
+def flow_panel(axes: Axes, run: FlowRun) -> None:
     for name in run.levels:
         curve(axes, run.levels[name], f"{PLAIN[name]}, trained", PAINT[name])
         curve(axes, run.predicted[name], f"{PLAIN[name]}, theory", PAINT[name], "--")
@@ -115,7 +94,7 @@ def flow_panel(axes: plt.Axes, run: FlowRun) -> None:
     axes.legend(fontsize=8)
 
 
-def modes_panel(axes: plt.Axes, flows: tuple[FlowRun, ...]) -> None:
+def modes_panel(axes: Axes, flows: tuple[FlowRun, ...]) -> None:
     """Both clocks in units of the first predicted mode of each model, so that they share one pair of axes."""
     for run, mark, colour in zip(flows, "os", COLOURS, strict=False):
         pairs = run.modes.pairs()
@@ -134,14 +113,15 @@ def modes_panel(axes: plt.Axes, flows: tuple[FlowRun, ...]) -> None:
     axes.grid(alpha=0.3)
 
 
-def animate(result: BlankSlate, path: Path) -> None:
+def animate(result: BlankSlate, figure: Figure) -> FuncAnimation:
     """Words wander into groups while the levels fill; straight between saves."""
     places = projected(result.frames)
     shown = {name: level for name, level in result.levels.items() if level.arrival.everywhere}
     ts = next(iter(result.levels.values())).ts
     at = np.linspace(0, len(ts) - 1, STEPS_BETWEEN * (len(ts) - 1) + 1)
     at = np.concatenate([at, np.full(2 * STEPS_BETWEEN, at[-1])])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 5), layout="constrained", width_ratios=(1.2, 1))
+    figure.set_size_inches(10, 5)
+    left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     limit = 1.15 * np.abs(places).max()
     dots, first = [], 0
     for group, colour in zip(result.frame_words, PAINT.values(), strict=False):
@@ -165,10 +145,9 @@ def animate(result: BlankSlate, path: Path) -> None:
         left.set_title(f"words in the embedding after {between(ts, moment):,.0f} {CLOCK.replace(' seen', '')}")
 
     update(0.0)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: doing it anew in every frame takes most of the time
-    FuncAnimation(figure, update, frames=at, repeat=False).save(path, writer=PillowWriter(fps=6), dpi=70)
-    plt.close(figure)
+    return FuncAnimation(figure, update, frames=at, repeat=False, interval=1000 / 6)
 
 
 def between(values: np.ndarray, moment: float) -> np.ndarray:
@@ -185,4 +164,4 @@ def projected(frames: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw, film=animate)

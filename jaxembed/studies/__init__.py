@@ -19,6 +19,7 @@ REGISTRY: tuple[str, ...] = (
     "small.composite",
     "small.reasoning_bias",
     "pairs.xor_basis",
+    "language.blank_slate",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

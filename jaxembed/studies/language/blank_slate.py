@@ -1,9 +1,12 @@
-"""From a random start to meaning: when each level of structure arrives, by one rule, beside theory's times."""
+"""From a random start to meaning: when each level of structure arrives, by one rule, beside theory's times.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Decoders are scored at every save on unigrams, bigrams, similarity, relations, analogies and senses; two models on the
+pair counts of the same text, which theory can follow (theory/order_of_arrival.md), are timed mode by mode. A level
+arrives when it passes half of its rise from null to final score for good.
+"""
+
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +14,9 @@ from jaxtyping import Float
 from ...keep import kept_json
 from ...language import parameter_hash
 from ...observables import before, spearman
-from ..check import Check, Size, need_float64
-from ..measured import UNDEFINED, mean_and_interval, silent
+from ...tables import Table, interval, number
+from ..evidence import Bound, Evidence, Size
+from ..study import DATA, Run, Study
 from .blank_slate_flow import BigramSetting, FlowRun, bigram_run
 from .blank_slate_levels import (
     LEVELS,
@@ -26,44 +30,49 @@ from .blank_slate_levels import (
     model_scores,
     sense_margin,
 )
-from .blank_slate_texts import SIZES, Sizes, yardsticks_of
+from .blank_slate_texts import YardstickSetting, yardsticks_of
 from .blank_slate_vectors import VectorSetting, vector_run
-from .decoders import Decoders, decoders
+from .decoders import BUILT_IN, PILE, Decoders, DecodersSetting, decoders
 
 HEADER = ("run", "level", "score", "null", "final score", "arrives (mean over seeds)", "theory")
 MODES = ("model", "mode", "rate, 1 / flow time", "predicted", "observed", "observed / predicted")
 CLOCK = "words seen"
 RESAMPLES = 300
-ARRIVE = 0.75
-"""Share of the modes that has to arrive for their times to be judged."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class BlankSlateSetting:
     """Sizes of the parts.
 
     Attributes:
-        measured: what the decoders' levels are measured with.
+        decoders: that are scored.
+        measured: what their levels are measured with.
         bigram: the bigram model of the theory.
         vectors: the word vectors of the theory.
         flow_seeds: of these two.
+        control: of the intact text's final score, what the shuffled text may reach.
+        long: whether there is text enough for bigrams and meaning to arrive, and for modes to keep their order.
     """
 
-    measured: Sizes
+    decoders: DecodersSetting
+    measured: YardstickSetting
     bigram: BigramSetting
     vectors: VectorSetting
     flow_seeds: int
+    control: float
+    long: bool
 
 
-SETTINGS = {
-    "tiny": Setting(
-        SIZES["tiny"],
-        BigramSetting(60, 8, 1e-3, 2.0, 800, 4, 25, 1),
-        VectorSetting(150, 8, 1e-3, 4, saves=12, controls=1),
-        2,
+SETTINGS: dict[Size, BlankSlateSetting] = {
+    "tiny": BlankSlateSetting(
+        BUILT_IN, YardstickSetting(False, 100, 16, 32, 60, 40, 16), BigramSetting(60, 8, 1e-3, 2.0, 800, 4, 25, 1),
+        VectorSetting(150, 8, 1e-3, 4, saves=12, controls=1), flow_seeds=2, control=0.6, long=False,
     ),
-    "normal": Setting(SIZES["normal"], BigramSetting(), VectorSetting(), 5),
-}
+    "quick": BlankSlateSetting(
+        PILE, YardstickSetting(True, 500, 32, 128, 160, 120, 24), BigramSetting(), VectorSetting(),
+        flow_seeds=5, control=0.5, long=True,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,188 +80,89 @@ class BlankSlate:
     """Every level's curve and arrival, in the decoders and in the two models of the theory.
 
     Attributes:
-        size: of the study.
+        setting: sizes.
         levels: of the decoders by name, on the clock of words seen; those without data are in `missing`.
         missing: why a level was not measured.
         flows: the bigram model and the word vectors, each on its flow clock.
-        ceilings: best score there is, where it is known.
         frames: `[time, example, width]`, embeddings of a few words along the first seed's training.
         frame_words: by group, those words.
-        width: of the decoders.
     """
 
-    size: Size
+    setting: BlankSlateSetting
     levels: dict[str, Level]
     missing: dict[str, str]
     flows: tuple[FlowRun, ...]
-    ceilings: dict[str, float]
     frames: Float[np.ndarray, "time example width"]
     frame_words: dict[str, tuple[str, ...]]
-    width: int
 
     @property
     def order(self) -> tuple[str, ...]:
         """The levels that arrive in every seed, by their mean time."""
-        there = [name for name, level in self.levels.items() if level.arrival.everywhere]
-        return tuple(
-            sorted(there, key=lambda name: float(np.mean(np.log(np.maximum(self.levels[name].arrival.times, 1)))))
-        )
+        there = {name: level.arrival.times for name, level in self.levels.items() if level.arrival.everywhere}
+        return tuple(sorted(there, key=lambda name: float(np.mean(np.log(np.maximum(there[name], 1))))))
 
     @property
     def never(self) -> tuple[str, ...]:
         """The levels that were measured and did not arrive in every seed."""
         return tuple(name for name in self.levels if name not in self.order)
 
-    def in_order(self) -> dict[str, float]:
-        """Share of seeds in which each level of the order comes before the next."""
+    def in_order(self) -> str:
+        """The order of arrival, and the share of seeds in which each level comes before the next."""
         pairs = zip(self.order[:-1], self.order[1:], strict=True)
-        return {f"{a} before {b}": before(self.levels[a].arrival, self.levels[b].arrival) for a, b in pairs}
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every level of every run, in the order of `HEADER`."""
-        rows = [self._row("decoder", level, "") for level in self.levels.values()]
-        rows += [("decoder", name, MEASURES[name], "", "not measured", why, "") for name, why in self.missing.items()]
-        for run in self.flows:
-            rows += [self._row(run.name, level, str(run.predicted[name].arrival)) for name, level in run.levels.items()]
-            rows += [self._row(f"{run.name}, shuffled text", level, "") for level in run.control.values()]
-        return rows
-
-    def _row(self, run: str, level: Level, theory: str) -> tuple[str, ...]:
-        final, null = (mean_and_interval(values, 3) for values in (level.scores[:, -1], level.null))
-        unit = f", {CLOCK}" if run == "decoder" else ", flow time"
-        when = str(level.arrival)
-        when = when if when.startswith("not") else when + unit
-        return (run, level.name, MEASURES[level.name], f"{null} ({NULLS[level.name]})", final, when, theory)
-
-    def mode_rows(self) -> list[tuple[str, ...]]:
-        """Every mode of the two models, in the order of `MODES`."""
-        return [
-            (run.name, name, f"{rate:.3g}", str(theory), str(trained), UNDEFINED if np.isnan(ratio) else f"{ratio:.2f}")
-            for run in self.flows
-            for name, rate, theory, trained, ratio in zip(
-                run.modes.names, run.modes.strengths, run.modes.predicted, run.modes.observed, run.modes.ratios(),
-                strict=True,
-            )
-        ]  # fmt: skip
-
-    def checks(self) -> list[Check]:
-        """The figures asked: an order, and theory's times beside the observed ones."""
-        order = [self._first(), self._meaning()] if self.size == "normal" else [self._first()]
-        return [*order, *(self._modes(run) for run in self.flows), *self._controls()]
-
-    def _first(self) -> Check:
-        orders = "; ".join(f"{name}: {share:.0%}" for name, share in self.in_order().items())
-        got = f"{' < '.join(self.order)}" + (f" (share of seeds: {orders})" if orders else "")
-        got += f"; never in every seed: {', '.join(self.never)}" if self.never else ""
-        unigram, bigram = (self.levels[name].arrival for name in ("unigram", "bigram"))
-        needed = unigram.everywhere and (bigram.everywhere or self.size == "tiny")
-        asked = "unigram before bigram in every seed" + ("; the rest as it comes" if self.size == "normal" else "")
-        return Check("order of arrival, decoders", asked, got, bool(needed and before(unigram, bigram) == 1))
-
-    def _meaning(self) -> Check:
-        later = [name for name in LEVELS if name not in ("unigram", "bigram") and name in self.levels]
-        bigram = self.levels["bigram"].arrival
-        there = [name for name in later if self.levels[name].arrival.everywhere]
-        early = [name for name in later if before(self.levels[name].arrival, bigram) > 0]
-        when = "; ".join(f"{name} {self.levels[name].arrival}" for name in later)
-        asked = "bigrams and one level of meaning at least arrive in every seed, and none before the bigrams in any"
-        return Check("meaning after bigrams, decoders", asked,
-                     f"{when}; bigram {bigram}" + (f"; earlier in some seed: {', '.join(early)}" if early else ""),
-                     bool(bigram.everywhere and there and not early))  # fmt: skip
-
-    def _modes(self, run: FlowRun) -> Check:
-        pairs, ratios = run.modes.pairs(), run.modes.ratios()
-        there = np.isfinite(ratios)
-        most, rank = (0.1, 0.9) if run.name == "word vectors" else (0.3, 0.8)
-        off, order = float(np.median(np.abs(ratios[there] - 1))), float(spearman(pairs[there, 0], pairs[there, 1]))
-        asked = f"median |observed / predicted - 1| <= {most:g}, rank correlation >= {rank:g}, of all modes at least "
-        asked += f"{ARRIVE:g} arrive in every seed"
-        seeds = len(run.modes.predicted[0].times)
-        got = f"{off:.3f}, {order:.2f}; {there.sum()} of {len(there)} modes arrive in all {seeds} seeds"
-        passed = bool(there.mean() >= ARRIVE and off <= most and (order >= rank or self.size == "tiny"))
-        return Check(f"mode times, {run.name}", asked, got, passed)
-
-    def _controls(self) -> list[Check]:
-        checks = []
-        for run in self.flows:
-            name = "bigram" if "bigram" in run.levels else "similarity"
-            if name not in run.levels:
-                continue
-            trained, null = (float(np.mean(each[name].scores[:, -1])) for each in (run.levels, run.control))
-            most = 0.5 if self.size == "normal" else 0.6
-            asked = f"at most {most:g} of the intact text's score at the end"
-            checks.append(
-                Check(f"shuffled text, {name}", asked, f"{null:.3f} against {trained:.3f}", null <= most * trained)
-            )
-        return checks
+        shares = [f"{a} before {b} {before(self.levels[a].arrival, self.levels[b].arrival):.0%}" for a, b in pairs]
+        seeds = f" (share of seeds: {', '.join(shares)})" if shares else ""
+        never = f"; never in every seed: {', '.join(self.never)}" if self.never else ""
+        return f"order of arrival in the decoders: {' < '.join(self.order)}{seeds}{never}"
 
 
-def blank_slate(
-    size: Size, keep: Path | None = None, seeds: int | None = None, progress: Callable[[str], None] = silent
-) -> BlankSlate:
+def run(setting: BlankSlateSetting, run: Run) -> BlankSlate:
     """Score the decoders at every save, train the two models that theory can follow, and time everything alike.
 
-    Args:
-        size: "tiny" (Python's documentation) or "normal" (needs JAXEMBED_DATA: The Pile, MEN, Google's questions,
-            CoarseWSD-20; about an hour and a half on two cores, most of it the training of five decoders).
-        keep: folder of the decoders' runs, which `senses` and `lens_study` share, and of all scores (in its
-            `blank_slate`), so that a killed run goes on; None keeps nothing.
-        seeds: of the decoders; None takes those of their setting.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: without the data folder at size normal, or where JAX computes in float32.
+    Seeds are of the decoders' init and data order. `run.keep` is the folder of the decoders' runs, shared with `senses`
+    and `lens`, and, in its `blank_slate`, of all scores.
 
     Source: jaxembed.
     """
-    need_float64("blank_slate")
-    shared = decoders(size, seeds, keep, progress)
-    return timed(size, shared, SETTINGS[size], None if keep is None else keep / "blank_slate", progress)
+    shared = decoders(setting.decoders, run)
+    return timed(setting, shared, replace(run, keep=None if run.keep is None else run.keep / "blank_slate"))
 
 
-def timed(
-    size: Size, shared: Decoders, setting: Setting, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> BlankSlate:
-    """`blank_slate` of decoders that are there already."""
+def timed(setting: BlankSlateSetting, shared: Decoders, run: Run) -> BlankSlate:
+    """The study of decoders that are there already."""
     yardsticks = yardsticks_of(shared, setting.measured)
-    progress("yardsticks: ready")
-    levels = decoder_levels(shared, yardsticks, setting.measured, keep, progress)
-    text, names = shared.train, shared.tokenizer.token
+    run.progress("yardsticks: ready")
+    levels = decoder_levels(shared, yardsticks, run)
+    text, names, flow = shared.train, shared.tokenizer.token, replace(run, seeds=setting.flow_seeds)
     flows = (
-        bigram_run(text, names, setting.bigram, setting.flow_seeds, keep, progress),
-        vector_run(text, names, yardsticks, setting.vectors, setting.flow_seeds, keep, progress),
+        bigram_run(text, names, setting.bigram, flow),
+        vector_run(text, names, yardsticks, setting.vectors, flow),
     )
     groups = word_groups(yardsticks)
-    words = [word for group in groups.values() for word in group]
-    rows = np.array([yardsticks.words.index(word) + SPECIAL for word in words], int)
+    rows = np.array([yardsticks.words.index(word) + SPECIAL for group in groups.values() for word in group], int)
     frames = np.stack([np.asarray(shared.params(0, step)["embed"], np.float64)[rows] for step in shared.steps])
-    ceilings = {"unigram": 0.0, "bigram": yardsticks.ceiling, "senses": 1.0, "analogies": 1.0}
-    return BlankSlate(size, levels, yardsticks.missing, flows, ceilings, frames, groups, shared.model.width)
+    return BlankSlate(setting, levels, yardsticks.missing, flows, frames, groups)
 
 
-def decoder_levels(
-    shared: Decoders,
-    yardsticks: Yardsticks,
-    sizes: Sizes,
-    keep: Path | None = None,
-    progress: Callable[[str], None] = silent,
-) -> dict[str, Level]:
+def decoder_levels(shared: Decoders, yardsticks: Yardsticks, run: Run) -> dict[str, Level]:
     """Every level of every seed at every save, kept one by one."""
     runs: list[list[Scores]] = []
     for seed in shared.seeds:
         runs.append([])
         for step in shared.steps:
-            last = step == shared.steps[-1]
-            compute = partial(_scored, shared, seed, step, yardsticks, RESAMPLES if last else 0)
-            hashes = (parameter_hash(shared.params(seed, step)), yardsticks.hash)
-            identity = repr((shared.setting, sizes, shared.train.hash, seed, step, hashes, RESAMPLES if last else 0))
-            runs[-1].append(kept_json(keep, "levels", identity, compute))
-        progress(f"decoder {seed}: levels of {len(shared.steps)} saves")
+            params, resamples = shared.params(seed, step), RESAMPLES if step == shared.steps[-1] else 0
+            compute = partial(model_scores, shared.model, params, yardsticks, resamples)
+            identity = (
+                shared.setting,
+                shared.train.hash,
+                seed,
+                step,
+                parameter_hash(params),
+                yardsticks.hash,
+                resamples,
+            )
+            runs[-1].append(kept_json(run.keep, "levels", identity, compute))
+        run.progress(f"decoder {seed}: levels of {len(shared.steps)} saves")
     return _levels(np.array([shared.words_seen(step) for step in shared.steps], float), runs, yardsticks)
-
-
-def _scored(shared: Decoders, seed: int, step: int, yardsticks: Yardsticks, resamples: int) -> Scores:
-    return model_scores(shared.model, shared.params(seed, step), yardsticks, resamples)
 
 
 def _levels(ts: np.ndarray, runs: list[list[Scores]], yardsticks: Yardsticks) -> dict[str, Level]:
@@ -261,13 +171,9 @@ def _levels(ts: np.ndarray, runs: list[list[Scores]], yardsticks: Yardsticks) ->
         for run, end in zip(runs, ends, strict=True):
             first, last = run[0]["senses"], run[-1]["senses"]
             end["senses"] = {"null": first["score"], "margin": sense_margin(last, first, yardsticks.senses)}
-    notes = {"similarity": "" if yardsticks.similarity is None else yardsticks.similarity.name,
-             "analogies": "" if yardsticks.questions is None else yardsticks.questions.name}  # fmt: skip
-    found = {}
-    for name in (name for name in LEVELS if name in runs[0][-1]):
-        scores = np.array([[at[name]["score"] for at in run] for run in runs], float)
-        found[name] = level_of(name, ts, scores, ends, notes.get(name, ""))
-    return found
+    names = [name for name in LEVELS if name in runs[0][-1]]
+    scores = {name: np.array([[at[name]["score"] for at in run] for run in runs], float) for name in names}
+    return {name: level_of(name, ts, scores[name], ends) for name in names}
 
 
 GROUPS = {
@@ -286,8 +192,147 @@ def word_groups(yardsticks: Yardsticks, fewest: int = 4) -> dict[str, tuple[str,
     known = set(yardsticks.words)
     groups = {name: tuple(word for word in group if word in known) for name, group in GROUPS.items()}
     groups = {name: group for name, group in groups.items() if len(group) >= fewest}
+    if len(groups) > 2:
+        return groups
     plural = tuple(word for word in yardsticks.words if len(word) > 3 and word.endswith("s") and word[:-1] in known)[:8]
-    single = tuple(word[:-1] for word in plural)
+    return {"one": tuple(word[:-1] for word in plural), "many": plural} if plural else {"words": yardsticks.words[:16]}
+
+
+def tables(result: BlankSlate) -> tuple[Table, ...]:
+    """Every level of every run, and every mode of the two models."""
+    rows = [_row("decoder", level, CLOCK) for level in result.levels.values()]
+    rows += [("decoder", name, MEASURES[name], "", "not measured", why, "") for name, why in result.missing.items()]
+    modes = []
+    for flow in result.flows:
+        rows += [
+            _row(flow.name, level, theory=str(flow.predicted[name].arrival)) for name, level in flow.levels.items()
+        ]
+        rows += [_row(f"{flow.name}, shuffled text", level) for level in flow.control.values()]
+        times = flow.modes
+        columns = zip(times.names, times.strengths, times.predicted, times.observed, times.ratios(), strict=True)
+        modes += [(flow.name, name, f"{rate:.3g}", str(theory), str(trained), number(ratio, ".2f"))
+                  for name, rate, theory, trained, ratio in columns]  # fmt: skip
+    return Table("levels", HEADER, rows, result.in_order()), Table("modes", MODES, modes, name="modes")
+
+
+def _row(run: str, level: Level, unit: str = "flow time", theory: str = "") -> tuple[str, ...]:
+    final, null = (interval(values, ".3f") for values in (level.scores[:, -1], level.null))
+    when = str(level.arrival)
+    when = when if when.startswith("not") else f"{when}, {unit}"
+    return (run, level.name, MEASURES[level.name], f"{null} ({NULLS[level.name]})", final, when, theory)
+
+
+def evidence(result: BlankSlate) -> tuple[Evidence, ...]:
+    """An order of arrival, theory's times beside the observed ones, and what is left on shuffled text."""
+    rows = [unigram_first(result)]
+    if result.setting.long:
+        rows.append(meaning_later(result))
+    for flow in result.flows:
+        rows += mode_evidence(flow, result.setting.long)
+    return *rows, *_controls(result)
+
+
+def unigram_first(result: BlankSlate) -> Evidence:
+    """At size tiny bigrams may never arrive: then they are later than the last save."""
+    unigram, bigram = (result.levels[name] for name in ("unigram", "bigram"))
+    last = np.nan if result.setting.long else bigram.ts[-1]
+    later = np.where(bigram.arrival.arrived, bigram.arrival.times, last)
+    return Evidence(
+        "arrival-unigram-first", "a decoder learns unigrams before bigrams: ln of the ratio of their arrivals",
+        np.log(later / unigram.arrival.times), Bound("expectation", least=0.0, source="the order", strict=True),
+        "not stated", no_null="no decoder is trained on shuffled text", ceiling="none", every=True,
+    )  # fmt: skip
+
+
+def meaning_later(result: BlankSlate) -> Evidence:
+    """Undefined unless bigrams and one level of meaning at least arrive in every seed."""
+    bigram = result.levels["bigram"].arrival
+    others = [result.levels[name].arrival for name in LEVELS[2:] if name in result.levels]
+    first = np.min([np.where(each.arrived, each.times, np.inf) for each in others], axis=0)
+    there = bigram.everywhere and any(each.everywhere for each in others)
+    return Evidence(
+        "arrival-meaning", "no level of meaning arrives before the bigrams, and one at least arrives (words between)",
+        first - bigram.times if there else np.full(len(first), np.nan),
+        Bound("expectation", least=0.0, source="the order"), no_null="no decoder is trained on shuffled text",
+        every=True,
+    )  # fmt: skip
+
+
+MODE_CLAIMS = {
+    "bigram model": ("bigram", 0.3, 0.8, "bigram modes arrive at ln(H / u0) / 2S (median |observed / predicted - 1|)",
+                     "not stated", ""),
+    "word vectors": ("vector", 0.1, 0.9, "modes of word vectors arrive at ln(lam / s0^2) / lam (median |ratio - 1|)",
+                     "tau_k, no number", "karkada2025closed"),
+}  # fmt: skip
+"""By model: name in ids, largest median error, least rank correlation; claim, published number, source."""
+
+
+def mode_evidence(flow: FlowRun, ordered: bool = True) -> list[Evidence]:
+    """How far modes are from their predicted times, how many arrive in every seed, and whether in order."""
+    name, most, least, claim, published, source = MODE_CLAIMS[flow.name]
+    pairs, ratios = flow.modes.pairs(), flow.modes.ratios()
+    there = np.isfinite(ratios)
+    off, order = np.median(np.abs(ratios[there] - 1)), float(spearman(pairs[there, 0], pairs[there, 1]))
+    no_null = "the shuffled text has other modes"
+    enough = Bound("expectation", least=0.75, source="so that times can be judged")
+    rows = [
+        Evidence(f"arrival-{name}-modes", claim, np.array([off]), Bound("expectation", most=most, source="first order"),
+                 published, no_null=no_null, ceiling="0", source=source),
+        Evidence(f"arrival-{name}-share", f"{flow.name}: share of the modes that arrive in every seed",
+                 np.array([there.mean()]), enough, no_null=no_null, ceiling="1"),
+        Evidence(f"arrival-{name}-order", f"{flow.name}: rank correlation of predicted and observed times",
+                 np.array([order]), Bound("expectation", least=least, source="first order"), no_null=no_null,
+                 ceiling="1"),
+    ]  # fmt: skip
+    return rows if ordered else rows[:2]
+
+
+def _controls(result: BlankSlate) -> list[Evidence]:
+    """Of shuffled text bigrams have to fail; similarity keeps what documents have in common."""
+    most, (bigram, vectors) = result.setting.control, result.flows
+    gained, null = (each["bigram"].scores[:, -1] for each in (bigram.levels, bigram.control))
+    rows = [Evidence("arrival-shuffled", "bigrams are learned from the order of words (nats gained; null: shuffled "
+                     "text)", gained, Bound("expectation", least=0.05, source="more than nothing"), "not stated", null,
+                     ceiling="none known")]  # fmt: skip
+    bounds = Bound("machinery", most=most, source="no order"), Bound("expectation", most=most, source="shuffled text")
+    for flow, name, bound in zip((bigram, vectors), ("bigram", "similarity"), bounds, strict=True):
+        if name in flow.levels:
+            trained, control = (float(each[name].scores[:, -1].mean()) for each in (flow.levels, flow.control))
+            claim = f"{name} on shuffled text is a small share of the intact text's at the end"
+            rows.append(Evidence(f"arrival-shuffled-{name}", claim, np.array([control / trained]), bound,
+                                 no_null="it is the null", ceiling="0"))  # fmt: skip
+    return rows
+
+
+def caption(result: BlankSlate) -> str:
+    """What was computed with what."""
+    setting, missing = result.setting, (f" Not measured: {name} ({why})." for name, why in result.missing.items())
     return (
-        groups if len(groups) > 2 else {"one": single, "many": plural} if plural else {"words": yardsticks.words[:16]}
+        f"Top: decoders of width {setting.decoders.model.width} from random starts (init and data order), AdamW; a "
+        "level arrives when it passes half of its rise from null to final score for good.\nBottom: models on the pair "
+        f"counts of the same text by plain gradient descent, {setting.flow_seeds} starts; theory knows counts and "
+        f"start only.{''.join(missing)}"
     )
+
+
+STUDY = Study(
+    name="blank_slate",
+    source="jaxembed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("arrival-unigram-first", "arrival-meaning", "arrival-shuffled", "arrival-shuffled-bigram",
+         "arrival-shuffled-similarity",
+         *(f"arrival-{model}-{what}" for model in ("bigram", "vector") for what in ("modes", "share", "order"))),
+    takes={"tiny": "10 s", "quick": "an hour and a half, most of it the training of five decoders"},
+    smaller={
+        "tiny": "60,000 characters of Python's documentation, 150 words, made similarities, plurals and pseudo-words",
+        "quick": "3.7 million words of The Pile and 3,000 words in the vectors for the source's whole Wikipedia",
+    },
+    needs=("float64", DATA),
+    tiny_needs=("float64",),
+    ledger="tiny",
+)  # fmt: skip

@@ -1,6 +1,5 @@
 """What is scored at each level of structure, on one language model or one table of word vectors."""
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -10,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ...analysis.senses.probes import balanced, bootstrap_interval, decided
+from ...analysis.senses.probes import balanced_mean, bootstrap_interval, decide
 from ...analysis.senses.texts import SenseTask
 from ...analysis.senses.tokens import sense_states
-from ...language import parameter_hash
+from ...keep import digest
 from ...models import Decoder
 from ...observables.arrival import Arrival, arrival
 from ...probes import class_probe
@@ -23,7 +22,6 @@ from ...words.questions import Questions
 from ...words.similarity import SimilarityPairs, score_similarity
 from ...words.vectors import WordVectors
 
-LEVELS = ("unigram", "bigram", "similarity", "offsets", "analogies", "senses")
 MEASURES = {
     "unigram": "-KL(corpus || average prediction), nats",
     "bigram": "nats gained over the unigram by the prediction after one token",
@@ -32,6 +30,7 @@ MEASURES = {
     "analogies": "accuracy, 3CosAdd",
     "senses": "balanced accuracy, best layer by validation",
 }
+LEVELS = tuple(MEASURES)
 NULLS = {
     "unigram": "uniform prediction",
     "bigram": "0: no gain over the unigram",
@@ -63,7 +62,6 @@ class Level:
         scores: `[seed, time]`.
         null: `[seed]`, the score of no structure.
         margin: `[seed]`, how far the final score has to exceed it.
-        note: on what it is measured.
     """
 
     name: str
@@ -71,7 +69,6 @@ class Level:
     scores: Float[np.ndarray, "seed time"]
     null: Float[np.ndarray, " seed"]
     margin: Float[np.ndarray, " seed"]
-    note: str = ""
 
     @cached_property
     def arrival(self) -> Arrival:
@@ -118,13 +115,11 @@ class Yardsticks:
     @cached_property
     def hash(self) -> str:
         """Of all that is asked, and of how it is scored."""
-        arrays = (self.unigrams, self.contexts, self.next_joint, self.passages)
-        similar, asked = self.similarity, self.questions
-        pairs = None if similar is None else (similar.name, similar.pairs, parameter_hash(similar.scores))
+        similar, asked, tasks = self.similarity, self.questions, [task.hash for task in self.senses]
+        pairs = None if similar is None else (similar.name, similar.pairs, digest(similar.scores))
         questions = None if asked is None else (asked.name, asked.form, asked.sections, asked.cased)
-        senses = [task.hash for task in self.senses]
-        whole = (self.words, parameter_hash(arrays), pairs, questions, senses, PENALTIES, ITERATIONS, SPECIAL)
-        return hashlib.sha256(repr(whole).encode()).hexdigest()
+        whole = repr((self.words, pairs, questions, tasks, PENALTIES, ITERATIONS, SPECIAL))
+        return digest(self.unigrams, self.contexts, self.next_joint, self.passages, whole)
 
     @cached_property
     def ceiling(self) -> float:
@@ -133,10 +128,10 @@ class Yardsticks:
         return bigram_score(np.log(np.maximum(own, 1e-300)), self.next_joint, self.unigrams)
 
 
-def level_of(name: str, ts: np.ndarray, scores: np.ndarray, ends: list[dict[str, Any]], note: str = "") -> Level:
+def level_of(name: str, ts: np.ndarray, scores: np.ndarray, ends: list[dict[str, Any]]) -> Level:
     """A level from its curves and what is known of the final model of every seed."""
     null, margin = (np.array([end[name][key] for end in ends], np.float64) for key in ("null", "margin"))
-    return Level(name, ts, scores, null, margin, note)
+    return Level(name, ts, scores, null, margin)
 
 
 Scores = dict[str, Any]
@@ -190,23 +185,19 @@ def word_scores(vectors: WordVectors, yardsticks: Yardsticks, resamples: int = 0
 
 def model_scores(model: Decoder, params: Any, yardsticks: Yardsticks, resamples: int = 0) -> Scores:
     """All levels of a decoder."""
+    params = jax.tree.map(jnp.asarray, params)
     mean = mean_prediction(model, params, yardsticks.passages)
-    log_p = after_one_token(model, params, yardsticks.contexts)
+    log_p = np.asarray(_after_one(params, jnp.asarray(yardsticks.contexts)[:, None], model=model), np.float64)
+    gained = bigram_score(log_p, yardsticks.next_joint, yardsticks.unigrams)
     found: Scores = {
         "unigram": {"score": unigram_score(mean, yardsticks.unigrams), "null": yardsticks.uniform, "margin": 0.0},
-        "bigram": {
-            "score": bigram_score(log_p, yardsticks.next_joint, yardsticks.unigrams),
-            "null": 0.0,
-            "margin": 0.0,
-        },
+        "bigram": {"score": gained, "null": 0.0, "margin": 0.0},
     }
     rows = np.asarray(params["embed"], np.float32)[SPECIAL:]
     found |= word_scores(WordVectors(yardsticks.words, rows), yardsticks, resamples)
     if yardsticks.senses:
         hits = [_hits(model, params, task) for task in yardsticks.senses]
-        scores = [
-            float(balanced(hit, task.senses[task.test])) for hit, task in zip(hits, yardsticks.senses, strict=True)
-        ]
+        scores = [balanced_mean(hit, task.senses[task.test]) for hit, task in zip(hits, yardsticks.senses, strict=True)]
         found["senses"] = {"score": float(np.mean(scores)), "hits": [hit.astype(int).tolist() for hit in hits]}
     return found
 
@@ -241,14 +232,6 @@ def mean_prediction(
     return np.average(found, axis=0, weights=[len(part) for part in parts])
 
 
-def after_one_token(
-    model: Decoder, params: Any, contexts: Int[np.ndarray, " example"]
-) -> Float[np.ndarray, "example token"]:
-    """ln p of every next token after a sequence of one token."""
-    params = jax.tree.map(jnp.asarray, params)
-    return np.asarray(_after_one(params, jnp.asarray(contexts)[:, None], model=model), np.float64)
-
-
 def _hits(model: Decoder, params: Any, task: SenseTask) -> Float[np.ndarray, " example"]:
     """Test sentences decided rightly at the depth that validation chooses; the static embedding is left out."""
     states, senses, validation = sense_states(model, params, task.tokens)[1:], task.senses, task.validation
@@ -256,8 +239,8 @@ def _hits(model: Decoder, params: Any, task: SenseTask) -> Float[np.ndarray, " e
     for at in states:
         parts = (at[task.fit], senses[task.fit], at[validation], senses[validation])
         probe = class_probe(*parts, penalties=PENALTIES, iterations=ITERATIONS)
-        right = (decided(probe, at) == senses).astype(float)
-        score = float(balanced(right[validation], senses[validation]))
+        right = (decide(probe, at) == senses).astype(float)
+        score = float(balanced_mean(right[validation], senses[validation]))
         if score > best:
             best, chosen = score, right[task.test]
     return chosen

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...analysis.senses.texts import SenseTask, sense_task
+from ...analysis.senses.texts import SenseTask, build_sense_task
 from ...corpus import EncodedCorpus
 from ...corpus.pseudowords import pseudoword_sentences
 from ...corpus.senses import SenseSentences, read_sense_folder
@@ -21,8 +21,8 @@ from .decoders import AMBIGUOUS, Decoders
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """How much is measured.
+class YardstickSetting:
+    """How much levels are measured with.
 
     Attributes:
         published: whether similarity, analogies and senses come from the data folder.
@@ -45,45 +45,38 @@ class Sizes:
     similar: int = 40
 
 
-SIZES = {
-    "tiny": Sizes(False, 100, 16, 32, 60, 40, 16),
-    "normal": Sizes(True, 500, 32, 128, 160, 120, 24),
-}
-
-
-def yardsticks_of(shared: Decoders, sizes: Sizes) -> Yardsticks:
+def yardsticks_of(shared: Decoders, setting: YardstickSetting) -> Yardsticks:
     """What the levels of the shared models are measured with.
 
     Raises:
-        ValueError: at size normal without the data folder, naming what to set.
+        ValueError: for published yardsticks without the data folder, naming what to set.
     """
     vocab = shared.train.vocab
     words = tuple(shared.tokenizer.token(id) for id in range(SPECIAL, vocab))
     pairs = count_neighbours(shared.train.ids, shared.train.ends, vocab)
     unigrams = shared.train.unigrams / shared.train.tokens
-    contexts = np.sort(np.argsort(-pairs.firsts, kind="stable")[: min(sizes.contexts, vocab)]).astype(np.int32)
+    contexts = np.sort(np.argsort(-pairs.firsts, kind="stable")[: min(setting.contexts, vocab)]).astype(np.int32)
     joint = pairs.counts[contexts].toarray().astype(np.float64)
-    found = Yardsticks(words, unigrams, contexts, joint / joint.sum(), _passages(shared.held, sizes))
-    return published(found, shared.tokenizer, sizes) if sizes.published else made(found, shared, sizes)
+    found = Yardsticks(words, unigrams, contexts, joint / joint.sum(), _passages(shared.held, setting))
+    return published(found, shared.tokenizer, setting) if setting.published else made(found, shared, setting)
 
 
-def published(found: Yardsticks, tokenizer: WordTokenizer, sizes: Sizes) -> Yardsticks:
+def published(found: Yardsticks, tokenizer: WordTokenizer, setting: YardstickSetting) -> Yardsticks:
     """With MEN, Google's questions and CoarseWSD-20 of the data folder."""
     senses = data_path("senses")
-    tasks = tuple(_sense_task(word, *read_sense_folder(senses / word), tokenizer, sizes) for word in AMBIGUOUS)
+    tasks = tuple(_sense_task(word, *read_sense_folder(senses / word), tokenizer, setting) for word in AMBIGUOUS)
     similarity = read_similarity(data_path("similarity", "EN-MEN-TR-3k.txt"))
     questions = read_questions(questions_file())
     return replace(found, similarity=similarity, questions=questions, senses=tasks)
 
 
-def made(found: Yardsticks, shared: Decoders, sizes: Sizes) -> Yardsticks:
+def made(found: Yardsticks, shared: Decoders, setting: YardstickSetting) -> Yardsticks:
     """With what the text itself offers: half of its documents as judge, plurals, and two words written as one."""
+    similarity = made_similarity(shared.train, found.words, setting.similar)
+    questions, task = plurals(found.words), made_senses(shared.train, shared.tokenizer, setting)
     missing = {}
-    similarity = made_similarity(shared.train, found.words, sizes.similar)
-    questions = plurals(found.words)
     if questions is None:
-        missing |= {level: "fewer than two plurals in the vocabulary" for level in ("offsets", "analogies")}
-    task = made_senses(shared.train, shared.tokenizer, sizes)
+        missing |= dict.fromkeys(("offsets", "analogies"), "fewer than two plurals in the vocabulary")
     if task is None:
         missing["senses"] = "no two words frequent enough to be written as one"
     senses = () if task is None else (task,)
@@ -97,9 +90,8 @@ def made_similarity(text: EncodedCorpus, words: tuple[str, ...], most: int, wind
     seen = [row for row in range(len(words)) if rows[row].any()][:most]
     unit = rows[seen] / np.linalg.norm(rows[seen], axis=1, keepdims=True)
     first, second = np.triu_indices(len(seen), 1)
-    names = [words[row] for row in seen]
-    asked = tuple((names[i], names[j]) for i, j in zip(first, second, strict=True))
-    return SimilarityPairs("half of the documents", asked, (unit @ unit.T)[first, second])
+    pairs_of_words = tuple((words[seen[i]], words[seen[j]]) for i, j in zip(first, second, strict=True))
+    return SimilarityPairs("half of the documents", pairs_of_words, (unit @ unit.T)[first, second])
 
 
 def positive_pmi(pairs: TokenPairs) -> Float[np.ndarray, "token token"]:
@@ -107,20 +99,19 @@ def positive_pmi(pairs: TokenPairs) -> Float[np.ndarray, "token token"]:
     both = pairs.counts.toarray().astype(np.float64)
     both += both.T
     expected = np.outer(both.sum(axis=1), both.sum(axis=0)) / both.sum()
-    return np.log(
-        np.maximum(both, expected) / np.where(expected > 0, expected, 1), where=expected > 0, out=np.zeros_like(both)
-    )
+    ratio = np.maximum(both, expected) / np.where(expected > 0, expected, 1)
+    return np.log(ratio, where=expected > 0, out=np.zeros_like(both))
 
 
 def plurals(words: Sequence[str]) -> Questions | None:
     """Every "word : words as other : others" that a vocabulary holds; None with fewer than two pairs."""
     known = set(words)
     pairs = [(word, f"{word}s") for word in words if len(word) > 2 and f"{word}s" in known]
-    asked = tuple((*one, *other) for one, other in permutations(pairs, 2))
-    return Questions("plurals of the vocabulary", {"gram-plural": asked}) if asked else None
+    questions = tuple((*first, *second) for first, second in permutations(pairs, 2))
+    return Questions("plurals of the vocabulary", {"gram-plural": questions}) if questions else None
 
 
-def made_senses(text: EncodedCorpus, tokenizer: WordTokenizer, sizes: Sizes) -> SenseTask | None:
+def made_senses(text: EncodedCorpus, tokenizer: WordTokenizer, setting: YardstickSetting) -> SenseTask | None:
     """The two most frequent long words, both spelt as the first: only the sentence tells which one it was.
 
     A third of the documents gives the test sentences. The decoders were trained on all of them, unmerged.
@@ -130,26 +121,25 @@ def made_senses(text: EncodedCorpus, tokenizer: WordTokenizer, sizes: Sizes) -> 
     texts = [tokenizer.decode(text.document(k)) for k in range(len(text))]
     if len(long) < 2:
         return None
-    one, other = long[:2]
     texts = [texts[k] for k in np.random.default_rng(0).permutation(len(texts))]
-    cut = 2 * len(texts) // 3
+    cut, pair = 2 * len(texts) // 3, (long[0], long[1])
     try:
-        train, test = (pseudoword_sentences(part, (one, other), name=one, left=sizes.sentence, right=0)
+        train, test = (pseudoword_sentences(part, pair, name=pair[0], left=setting.sentence, right=0)
                        for part in (texts[:cut], texts[cut:]))  # fmt: skip
-        return _sense_task(one, train, test, tokenizer, sizes)
+        return _sense_task(pair[0], train, test, tokenizer, setting)
     except ValueError:  # too few sentences
         return None
 
 
 def _sense_task(
-    word: str, train: SenseSentences, test: SenseSentences, tokenizer: WordTokenizer, sizes: Sizes
+    word: str, train: SenseSentences, test: SenseSentences, tokenizer: WordTokenizer, setting: YardstickSetting
 ) -> SenseTask:
-    limits = {"most_train": sizes.train, "most_test": sizes.test, "length": sizes.sentence}
-    return sense_task(word, train, test, tokenizer, **limits)
+    limits = {"most_train": setting.train, "most_test": setting.test, "length": setting.sentence}
+    return build_sense_task(word, train, test, tokenizer, **limits)
 
 
-def _passages(held: EncodedCorpus, sizes: Sizes) -> Int[np.ndarray, "example position"]:
+def _passages(held: EncodedCorpus, setting: YardstickSetting) -> Int[np.ndarray, "example position"]:
     """Held-out text in pieces of equal length, spread evenly."""
-    length = min(sizes.passage, held.tokens)
-    starts = np.linspace(0, held.tokens - length, min(sizes.passages, held.tokens // length)).astype(np.int64)
+    length = min(setting.passage, held.tokens)
+    starts = np.linspace(0, held.tokens - length, min(setting.passages, held.tokens // length)).astype(np.int64)
     return np.stack([np.asarray(held.ids[at : at + length], np.int32) for at in starts])

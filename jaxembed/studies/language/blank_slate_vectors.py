@@ -69,9 +69,7 @@ def vector_text(text: EncodedCorpus, names: Names, count: int) -> WordText:
     return WordText(kept, before[text.ends], tuple(names(int(word)) for word in words), counts)
 
 
-def vector_run(
-    text: EncodedCorpus, names: Names, yardsticks: Yardsticks, setting: VectorSetting, run: Run
-) -> FlowRun:
+def vector_run(text: EncodedCorpus, names: Names, yardsticks: Yardsticks, setting: VectorSetting, run: Run) -> FlowRun:
     """Train quadratic word vectors from small starts, and predict their modes, similarity and analogies.
 
     Args:
@@ -85,7 +83,10 @@ def vector_run(
     modes = word_pairs.modes(jnp.asarray(targets[0], float), len(words))
     leading = word_pairs.Modes(modes.vectors[:, : setting.width], modes.strengths[: setting.width])
     run.progress("word vectors: modes found")
-    model, keys = Quadratic(setting.width, init_scale=setting.init_scale), jax.random.split(jax.random.key(1), run.seeds)
+    model, keys = (
+        Quadratic(setting.width, init_scale=setting.init_scale),
+        jax.random.split(jax.random.key(1), run.seeds),
+    )
     starts = jnp.stack([model.init(key, len(words))["embed"] for key in keys])
     half_times = np.asarray(_half_times(jnp.asarray(starts, modes.vectors.dtype), leading), np.float64)
     rate = STEP / float(leading.strengths[0])
@@ -120,7 +121,7 @@ def _solved(ts: Array, start: Array, modes: word_pairs.Modes) -> Array:
 
 def _targets(
     text: EncodedCorpus, names: Names, setting: VectorSetting
-) -> tuple[Float[np.ndarray, "state token token"], tuple[str, ...]]:
+) -> tuple[Float[np.ndarray, "draw token token"], tuple[str, ...]]:
     """M* of the text and of the shuffled text, of the words that meet others in both."""
     convention = Convention(setting.window)
     pairs = [cooccurrence(vector_text(each, names, setting.words), convention) for each in (text, text.shuffled(0))]

@@ -10,8 +10,16 @@ from jaxembed.corpus import Document, encode
 from jaxembed.corpus.pseudowords import pseudoword_sentences
 from jaxembed.corpus.tokenizers import WordTokenizer
 from jaxembed.observables.arrival import Arrival
+from jaxembed.studies import Run
 from jaxembed.studies.language import blank_slate_texts
-from jaxembed.studies.language.blank_slate import BlankSlate, Setting, timed
+from jaxembed.studies.language.blank_slate import (
+    SETTINGS,
+    STUDY,
+    BlankSlate,
+    meaning_later,
+    mode_evidence,
+    timed,
+)
 from jaxembed.studies.language.blank_slate_flow import BigramSetting, FlowRun, ModeTimes, bigram_run
 from jaxembed.studies.language.blank_slate_levels import (
     LEVELS,
@@ -23,13 +31,14 @@ from jaxembed.studies.language.blank_slate_levels import (
     unigram_score,
     word_scores,
 )
-from jaxembed.studies.language.blank_slate_texts import SIZES, made_senses, made_similarity, plurals, yardsticks_of
+from jaxembed.studies.language.blank_slate_texts import made_senses, made_similarity, plurals, yardsticks_of
 from jaxembed.studies.language.blank_slate_vectors import VectorSetting
-from jaxembed.studies.language.decoders import SETTINGS, Decoders
+from jaxembed.studies.language.decoders import BUILT_IN, Decoders
 from jaxembed.train import single_precision
 from jaxembed.words.vectors import WordVectors
 
 FLOAT32_LEG = "the study refuses float32"
+MODEL, TINY = BUILT_IN.model, SETTINGS["tiny"].measured
 
 
 def topic_text(documents=60, words=40, seed=0):
@@ -52,11 +61,8 @@ def shared():
     tokenizer = WordTokenizer(known)
     corpus = encode([Document(text, "") for text in texts], tokenizer)
     train, held = corpus.split(300)
-    model = SETTINGS["tiny"].model
-    start = single_precision(model.init(jax.random.key(0), tokenizer.vocab, 16))
-    setting = replace(
-        SETTINGS["tiny"], training=replace(SETTINGS["tiny"].training, steps=2, warmup=0, save_steps=(0, 2))
-    )
+    start = single_precision(MODEL.init(jax.random.key(0), tokenizer.vocab, 16))
+    setting = replace(BUILT_IN, training=replace(BUILT_IN.training, steps=2, warmup=0, save_steps=(0, 2)))
     return Decoders(setting, tokenizer, train, held, (lambda step: start,))
 
 
@@ -74,7 +80,7 @@ def test_unigram_and_bigram_scores_are_those_of_the_formula():
 
 
 def test_yardsticks_made_from_a_text(shared):
-    found = yardsticks_of(shared, replace(SIZES["tiny"], contexts=5))
+    found = yardsticks_of(shared, replace(TINY, contexts=5))
     assert found.missing == {} and len(found.senses) == 1 and found.passages.shape[1] == 32
     assert abs(found.next_joint.sum() - 1) < 1e-12 and found.ceiling > 0.1
     assert found.questions is not None and len(found.questions) == 4 * 3  # apple, plum, stone, brick
@@ -89,7 +95,7 @@ def test_made_similarity_knows_the_topics(shared):
 
 
 def test_pseudowords_are_spelt_as_one_word(shared):
-    task = made_senses(shared.train, shared.tokenizer, SIZES["tiny"])
+    task = made_senses(shared.train, shared.tokenizer, TINY)
     assert task is not None and len(task.names) == 2
     marked = task.tokens.ids[np.arange(len(task.tokens)), task.tokens.at]
     assert len(np.unique(marked)) == 1
@@ -98,7 +104,7 @@ def test_pseudowords_are_spelt_as_one_word(shared):
 
 def test_vectors_of_known_structure_are_scored(shared):
     """Word vectors that are topic and number: all three levels of words are there; shuffled words have none."""
-    found = yardsticks_of(shared, SIZES["tiny"])
+    found = yardsticks_of(shared, TINY)
     kinds = {
         "apple": (1, 0),
         "plum": (1.1, 0.1),
@@ -130,7 +136,7 @@ def test_shares_run_from_null_to_end_and_never_is_undefined():
 
 
 def test_sense_margin_is_half_the_interval_of_the_gain(shared):
-    task = made_senses(shared.train, shared.tokenizer, SIZES["tiny"])
+    task = made_senses(shared.train, shared.tokenizer, TINY)
     assert task is not None
     count = len(task.test)
     none, all_right = {"hits": [np.zeros(count)]}, {"hits": [np.ones(count)]}
@@ -142,7 +148,7 @@ def test_sense_margin_is_half_the_interval_of_the_gain(shared):
 def test_a_level_without_data_is_not_measured():
     tokenizer = WordTokenizer(["the", "a"])
     bare = encode([Document(text, "") for text in topic_text(4)], tokenizer)
-    assert made_senses(bare, tokenizer, SIZES["tiny"]) is None
+    assert made_senses(bare, tokenizer, TINY) is None
     words = Yardsticks(
         ("the", "a"), np.ones(4) / 4, np.arange(2, dtype=np.int32), np.ones((2, 4)) / 8, np.zeros((1, 4), np.int32)
     )
@@ -150,19 +156,18 @@ def test_a_level_without_data_is_not_measured():
 
 
 def test_yardsticks_are_known_by_what_they_ask(shared):
-    found = yardsticks_of(shared, SIZES["tiny"])
-    assert found.hash == yardsticks_of(shared, SIZES["tiny"]).hash
+    found = yardsticks_of(shared, TINY)
+    assert found.hash == yardsticks_of(shared, TINY).hash
     other = [replace(found, passages=found.passages[:-1]), replace(found, senses=()), replace(found, questions=None)]
     assert len({each.hash for each in (found, *other)}) == 4
 
 
 def test_every_passage_weighs_alike():
-    model = SETTINGS["tiny"].model
-    params = single_precision(model.init(jax.random.key(0), 9, 4))
+    params = single_precision(MODEL.init(jax.random.key(0), 9, 4))
     passages = np.random.default_rng(0).integers(9, size=(5, 4)).astype(np.int32)
-    whole = mean_prediction(model, params, passages)
+    whole = mean_prediction(MODEL, params, passages)
     for batch in (2, 8):
-        np.testing.assert_allclose(mean_prediction(model, params, passages, batch), whole, rtol=1e-5)
+        np.testing.assert_allclose(mean_prediction(MODEL, params, passages, batch), whole, rtol=1e-5)
     np.testing.assert_allclose(whole.sum(), 1, rtol=1e-5)
 
 
@@ -178,8 +183,8 @@ def flat_level(name, arrives):
 )
 def test_meaning_has_to_arrive_to_come_after_bigrams(bigram, meaning, passed):
     levels = {name: flat_level(name, at) for name, at in (("bigram", bigram), ("similarity", meaning))}
-    result = BlankSlate("normal", levels, {}, (), {}, np.zeros((1, 1, 1)), {}, 4)
-    assert result._meaning().passed == passed
+    result = BlankSlate(SETTINGS["quick"], levels, {}, (), np.zeros((1, 1, 1)), {})
+    assert meaning_later(result).holds() == passed
 
 
 @pytest.mark.parametrize(("arrive", "passed"), [(3, True), (2, False)])
@@ -187,8 +192,8 @@ def test_modes_are_judged_where_most_of_them_arrive(arrive, passed):
     times = [Arrival(np.array([at, at]), np.zeros(2, bool)) for at in (1.0, 2.0, 3.0, 4.0)]
     never = Arrival(np.array([np.nan, 1.0]), np.zeros(2, bool))
     modes = ModeTimes(tuple("abcd"), tuple(times), (*times[:arrive], *[never] * (4 - arrive)), np.ones(4))
-    result = BlankSlate("normal", {}, {}, (), {}, np.zeros((1, 1, 1)), {}, 4)
-    assert result._modes(FlowRun("word vectors", modes, {}, {}, {})).passed == passed
+    rows = mode_evidence(FlowRun("word vectors", modes, {}, {}, {}))
+    assert all(row.holds() for row in rows) == passed
 
 
 def test_test_sentences_are_of_other_documents(shared, monkeypatch):
@@ -199,7 +204,7 @@ def test_test_sentences_are_of_other_documents(shared, monkeypatch):
         return pseudoword_sentences(texts, *arguments, **rest)
 
     monkeypatch.setattr(blank_slate_texts, "pseudoword_sentences", seen)
-    made_senses(shared.train, shared.tokenizer, SIZES["tiny"])
+    made_senses(shared.train, shared.tokenizer, TINY)
     assert len(asked) == 2 and len(asked[0]) + len(asked[1]) == len(shared.train)
 
 
@@ -207,7 +212,7 @@ def test_test_sentences_are_of_other_documents(shared, monkeypatch):
 @pytest.mark.float64_only(FLOAT32_LEG)
 def test_bigram_modes_arrive_as_predicted_and_shuffled_text_has_none(shared):
     setting = BigramSetting(12, 4, 1e-3, 1.0, 600, 2, 30, 1)
-    found = bigram_run(shared.train, shared.tokenizer.token, setting, 2)
+    found = bigram_run(shared.train, shared.tokenizer.token, setting, Run(2))
     # Only the first mode: those after it mix on a text this small, which (O12) warns of.
     assert abs(found.modes.ratios()[0] - 1) < 0.3
     assert found.levels["bigram"].scores[:, -1].min() > 0.1
@@ -217,18 +222,17 @@ def test_bigram_modes_arrive_as_predicted_and_shuffled_text_has_none(shared):
 @pytest.mark.slow
 @pytest.mark.float64_only(FLOAT32_LEG)
 def test_the_whole_study_and_its_kept_scores(shared, tmp_path):
-    setting = Setting(
-        SIZES["tiny"],
-        BigramSetting(12, 4, 1e-3, 1.0, 300, 2, 10, 1),
-        VectorSetting(12, 4, 1e-3, 2, saves=6, controls=1),
-        2,
+    setting = replace(
+        SETTINGS["tiny"],
+        bigram=BigramSetting(12, 4, 1e-3, 1.0, 300, 2, 10, 1),
+        vectors=VectorSetting(12, 4, 1e-3, 2, saves=6, controls=1),
     )
-    first = timed("tiny", shared, setting, tmp_path)
+    first = timed(setting, shared, Run(1, tmp_path))
     assert isinstance(first, BlankSlate) and set(first.levels) <= set(LEVELS)
     assert first.never and "senses" in first.never  # nothing was trained: both saves are the start
-    assert all(len(row) == 7 for row in first.rows()) and first.checks()
+    assert STUDY.tables(first) and STUDY.evidence(first)
     files = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = timed("tiny", shared, setting, tmp_path)
+    again = timed(setting, shared, Run(1, tmp_path))
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     for name, level in first.levels.items():
         np.testing.assert_array_equal(level.scores, again.levels[name].scores)

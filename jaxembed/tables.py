@@ -13,6 +13,9 @@ from .text import extremes as extremes
 from .text import middle as middle
 from .text import span as span
 
+BAR = r"\|"
+"""A bar that ends no cell."""
+
 
 def interval(values: Float[np.ndarray, "..."] | Summary, spec: str = ".3g") -> str:
     """ "mean [low, high]" with the 95 % Student interval over the leading axis; one value has none.
@@ -74,9 +77,15 @@ class Table:
                 raise ValueError(f"rows: {len(row)} cells under {len(self.header)} columns of {self.title!r}: {row}")
 
     def markdown(self) -> str:
-        """The table alone, as any forge renders it."""
+        r"""The table alone, as any forge renders it.
+
+        >>> print(Table("", ("bar",), [("|x|",)]).markdown(), end="")
+        | bar |
+        | --- |
+        | \|x\| |
+        """
         lines = [self.header, ["---"] * len(self.header), *self.rows]
-        return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+        return "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |\n" for cells in lines)
 
     def rich(self) -> Any:
         """The table for a terminal; what stands in a cell is text, never markup."""

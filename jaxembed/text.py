@@ -1,5 +1,6 @@
 """Numbers and intervals as text: the one place that decides how a number is written."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,20 @@ from jaxtyping import Float
 from .keep import UNDEFINED as UNDEFINED
 
 
-def number(value: Any, spec: str = ".3g") -> str:
+Spec = str | Callable[[float], str]
+"""A format, or what chooses it by the number."""
+
+
+def cosine_spec(value: float) -> str:
+    """The format of cosines and correlations: two digits, three of small ones.
+
+    >>> number(0.98, cosine_spec), number(-0.0123, cosine_spec)
+    ('0.98', '-0.012')
+    """
+    return ".3f" if abs(value) < 0.0995 else ".2f"
+
+
+def number(value: Any, spec: Spec = ".3g") -> str:
     """A number in a format, or the word undefined.
 
     >>> number(0.98765), number(float("nan")), number(0.25, ".0%"), number(float("inf"))
@@ -19,15 +33,15 @@ def number(value: Any, spec: str = ".3g") -> str:
         return UNDEFINED
     if np.isinf(value):
         return "infinite" if value > 0 else "-infinite"
-    return format(value + 0.0, spec)  # + 0.0 takes the sign off a zero
+    return format(value + 0.0, spec if isinstance(spec, str) else spec(value))  # + 0.0 takes the sign off a zero
 
 
-def span(low: Any, high: Any, spec: str = ".3g") -> str:
+def span(low: Any, high: Any, spec: Spec = ".3g") -> str:
     """ "[low, high]", or nothing where there is no interval."""
     return "" if np.isnan(low) or np.isnan(high) else f"[{number(low, spec)}, {number(high, spec)}]"
 
 
-def with_span(value: Any, low: Any, high: Any, spec: str = ".3g") -> str:
+def with_span(value: Any, low: Any, high: Any, spec: Spec = ".3g") -> str:
     """ "value [low, high]", or the word undefined."""
     return f"{number(value, spec)} {span(low, high, spec)}".strip() if np.isfinite(value) else number(value, spec)
 

@@ -29,7 +29,6 @@ from . import (
     task_vectors,
     topics,
     weight_decay,
-    word_models,
     word_pairs,
 )
 from .evidence import Claim as Claim
@@ -56,7 +55,6 @@ _FILES = (
     hidden_states,
     senses,
     task_vectors,
-    word_models,
     analogy_emergence,
 )
 

@@ -20,6 +20,7 @@ REGISTRY: tuple[str, ...] = (
     "small.reasoning_bias",
     "pairs.xor_basis",
     "language.blank_slate",
+    "words.word_models",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -1,27 +1,39 @@
-"""Five word models on one corpus at several sizes: analogies, similarity, and how the published order stands."""
+"""Five word models on one corpus at several sizes: analogies, similarity, and how the published order stands.
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+Rows called `svd(..)`, as published, are eigenpairs of largest value; negative eigenvalues are dropped.
+Source: karkada2025closed, levy2014neural, mikolov2013distributed.
+"""
+
+from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from ...keep import kept_json
 from ...observables import summary
+from ...tables import Table, number, span, with_span
 from ...words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
-from ..check import Check, Size
 from ..data import data_path, questions_file
-from ..measured import silent
-from .word_cells import MODELS, NULLS, PMI_LARGE, PMI_SMALL, PPMI, QWEM, SKIP_GRAM, TARGET, TRAINED, Making
-from .word_cells import Cells as Cells
-from .word_scores import ANALOGIES, Items, Score, answers, items, redrawn_difference, score
+from ..evidence import Bound, Evidence, Size
+from ..study import DATA, Run, Study
+from .text_vectors import (
+    MODELS,
+    NULLS,
+    PMI_LARGE,
+    PMI_SMALL,
+    PPMI,
+    QWEM,
+    SKIP_GRAM,
+    TARGET,
+    TRAINED,
+    TextVectors,
+    VectorRecipe,
+)
+from .word_scores import ANALOGIES, Score, WordItems, answers, score, word_items
 from .word_texts import Domains, builtin_domains, pile_domains
 
 FILES = {"WS-353": "EN-WS-353-ALL", "MEN": "EN-MEN-TR-3k", "SimLex": "EN-SIMLEX-999", "RW": "EN-RW-STANFORD"}
-HEADER = ("words", "model", "seconds")
-ORDER_HEADER = ("words", "measure", "relation", "difference", "95 % interval, paired", "stands")
 ORDER = ((SKIP_GRAM, TARGET), (SKIP_GRAM, QWEM), (SKIP_GRAM, PPMI), (SKIP_GRAM, PMI_SMALL), (TARGET, PPMI),
          (TARGET, PMI_SMALL), (QWEM, PPMI), (QWEM, PMI_SMALL), (PPMI, PMI_SMALL))  # fmt: skip
 """Pairs of models, the better one first, at 2 G words; svd(M*) and QWEM are about equal there."""
@@ -34,262 +46,274 @@ PLURALS = ("function", "method", "object", "argument", "class", "module", "value
 """Words of the built-in text whose plurals stand in it too; the stand-in for questions at size tiny."""
 
 
+VECTORS = VectorRecipe()
+
+
 @dataclass(frozen=True)
-class Setting:
-    """Texts, models and what they are asked.
+class WordModelsSetting:
+    """Texts, models and what they are scored on.
 
     Attributes:
-        words: sizes of the text; None is all of it.
-        seeds: trainings of each trained model.
-        making: width, window and passes.
+        words: sizes of the text, ascending; None is all of it.
+        recipe: width, window and passes.
+        pile: whether the text is The Pile, else Python's documentation.
         vocab: the most frequent words kept; None keeps all that stand 5 times.
         top: words searched for an answer; None searches all.
     """
 
-    words: tuple[int | None, ...]
-    seeds: int
-    making: Making
+    words: tuple[int | None, ...] = (500_000, 1_000_000, 2_000_000, 4_000_000, None)
+    recipe: VectorRecipe = VECTORS
+    pile: bool = True
     vocab: int | None = None
     top: int | None = 30_000
 
+    @property
+    def text(self) -> str:
+        return "twelve domains of The Pile" if self.pile else "Python's documentation"
 
-_BRIEF = Making(16, 5, Recipe(epochs=1), Recipe(epochs=10, rate=1.0, end_rate=1.0, batch=64), "lanczos")
-SETTINGS: dict[Size, Setting] = {
-    "tiny": Setting((100_000, 200_000), 2, _BRIEF, vocab=300, top=None),
-    "normal": Setting((500_000, 1_000_000, 2_000_000, 4_000_000, None), 3, Making()),
+
+_BRIEF = VectorRecipe(16, 5, Recipe(epochs=1), Recipe(epochs=10, rate=1.0, end_rate=1.0, batch=64), "lanczos")
+SETTINGS: dict[Size, WordModelsSetting] = {
+    "tiny": WordModelsSetting((100_000, 200_000), _BRIEF, pile=False, vocab=300, top=None),
+    "quick": WordModelsSetting(),
 }
 
 
 @dataclass(frozen=True, eq=False)
-class SizeResult:
-    """What was found on a text of one size.
+class TextScores:
+    """The scores of every model on a text of one size.
 
     Attributes:
         words: of the text, rare ones included.
         vocab: words with vectors.
-        asked: by measure, covered and all.
+        coverage: by measure, covered items and all.
         scores: by (measure, model).
         seconds: by model, of one training or factorisation, the counting of pairs aside; NaN where none was timed.
     """
 
     words: int
     vocab: int
-    asked: dict[str, tuple[int, int]]
+    coverage: dict[str, tuple[int, int]]
     scores: dict[tuple[str, str], Score]
     seconds: dict[str, float]
 
-    def score(self, measure: str, model: str) -> Score:
-        return self.scores[measure, model]
+    def difference(self, measure: str, better: str, worse: str) -> Score:
+        return self.scores[measure, better].above(self.scores[measure, worse])
 
-    def standing(self, measure: str, better: str, worse: str) -> tuple[float, float, float, Standing]:
-        """Difference, its interval, and what it says of the published direction.
-
-        It is decided where the interval over the same redraws of the items excludes 0 and all trainings agree.
-        """
-        difference, low, high, agree = redrawn_difference(self.score(measure, better), self.score(measure, worse))
-        decided = bool(agree) and (low > 0 or high < 0)
-        stands: Standing = "open" if not decided else "as published" if difference > 0 else "reversed"
-        return difference, low, high, stands
+    def standing(self, measure: str, better: str, worse: str) -> Standing:
+        """What a difference says of the published direction: open unless it is decided."""
+        found = self.difference(measure, better, worse)
+        return "open" if not found.decided else "as published" if found.mean > 0 else "reversed"
 
     def count(self, measure: str, standing: Standing) -> int:
         """How many of the relations stand so."""
-        return sum(self.standing(measure, *pair)[3] == standing for pair in ORDER)
+        return sum(self.standing(measure, *pair) == standing for pair in ORDER)
 
 
 @dataclass(frozen=True, eq=False)
 class WordModels:
-    """The table of word models.
+    """Scores by size of the text, ascending."""
 
-    Attributes:
-        size: of the study.
-        setting: texts and models.
-        text: what was read.
-        found: by size of the text, ascending.
-    """
-
-    size: Size
-    setting: Setting
-    text: str
-    found: tuple[SizeResult, ...]
+    setting: WordModelsSetting
+    texts: tuple[TextScores, ...]
 
     @property
     def measures(self) -> tuple[str, ...]:
-        return tuple(self.found[0].asked)
-
-    @property
-    def header(self) -> tuple[str, ...]:
-        return *HEADER, *self.measures
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every score with its interval over items, and over trainings where there are several.
-
-        `svd(..)` are eigenpairs of largest value, without negative eigenvalues, as published for M*.
-        """
-        rows = []
-        for part in self.found:
-            coverage = (f"{covered:,} of {asked:,}" for covered, asked in part.asked.values())
-            rows.append((f"{part.words:,}", f"covered; {part.vocab:,} words", "", *coverage))
-            for model in MODELS:
-                cells = (shown(measure, part.score(measure, model)) for measure in self.measures)
-                seconds = part.seconds[model]
-                rows.append((f"{part.words:,}", model, "" if np.isnan(seconds) else f"{seconds:.0f}", *cells))
-        return rows
-
-    def order_rows(self) -> list[tuple[str, ...]]:
-        """Every relation of the published order, at every size and measure."""
-        rows = []
-        for part in self.found:
-            for measure in self.measures:
-                for better, worse in (*ORDER, EQUAL):
-                    difference, low, high, stands = part.standing(measure, better, worse)
-                    sign = "~" if (better, worse) == EQUAL else ">"
-                    said = _tie(low, high) if sign == "~" else stands
-                    interval = f"{low:+.3f} to {high:+.3f}"
-                    rows.append(
-                        (f"{part.words:,}", measure, f"{better} {sign} {worse}", f"{difference:+.3f}", interval, said)
-                    )
-        return rows
-
-    def summary_rows(self) -> list[tuple[str, ...]]:
-        """How many of the nine relations stand as published, are reversed, are open: by size and measure."""
-        return [
-            (f"{part.words:,}", measure, *(str(part.count(measure, standing)) for standing in get_args(Standing)))
-            for part in self.found
-            for measure in self.measures
-        ]
-
-    def checks(self) -> list[Check]:
-        """What can be asked whatever the order turns out to be."""
-        last = self.found[-1]
-        above = [last.score(m, TARGET).interval[0] - self._highest_null(last, m) for m in self.measures]
-        null = Check(
-            "svd(M*) above random and shuffled vectors", "lower end above their upper ends, every measure",
-            f"smallest distance {min(above):.3f}", min(above) > 0,
-        )  # fmt: skip
-        if self.size == "tiny":
-            return [null]
-        decided = len(ORDER) - last.count(ANALOGIES, "open")
-        counts = ", ".join(f"{last.count(ANALOGIES, standing)} {standing}" for standing in get_args(Standing))
-        gap, low, high, _ = last.standing(ANALOGIES, *EQUAL)
-        apart = redrawn_difference(last.score(ANALOGIES, PMI_LARGE), last.score(ANALOGIES, PMI_SMALL))
-        return [
-            null,
-            Check("relations of the published order that are decided either way, analogies, largest text",
-                  f"at least half of {len(ORDER)}", counts,
-                  2 * decided >= len(ORDER)),
-            Check("svd(M*) and QWEM trained are equal on analogies", f"differ by at most {PUBLISHED_GAP:.0%}",
-                  f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]", abs(gap) <= PUBLISHED_GAP),
-            Check("the smoothing decides svd(PMI)", "1e-2 and 1e-25 apart, interval without 0",
-                  f"{apart[0]:+.3f} [{apart[1]:+.3f}, {apart[2]:+.3f}]", apart[1] > 0 or apart[2] < 0),
-        ]  # fmt: skip
-
-    def _highest_null(self, part: SizeResult, measure: str) -> float:
-        return max(part.score(measure, null).interval[1] for null in NULLS)
+        return tuple(self.texts[0].coverage)
 
 
-def shown(measure: str, found: Score) -> str:
-    """Mean, interval over items, and interval over trainings."""
-    scale, digits = (100, 1) if measure == ANALOGIES else (1, 3)
-    low, high = found.interval
-    text = f"{scale * found.mean:.{digits}f} [{scale * low:.{digits}f}, {scale * high:.{digits}f}]"
-    if len(found.seeds) == 1:
-        return text
-    over = summary(scale * found.seeds)
-    return f"{text}, seeds [{float(over.low):.{digits}f}, {float(over.high):.{digits}f}]"
-
-
-def _tie(low: float, high: float) -> str:
-    return (
-        "equal within 2 points"
-        if low >= -PUBLISHED_GAP and high <= PUBLISHED_GAP
-        else "apart"
-        if low > 0 or high < 0
-        else "open"
+def run(setting: WordModelsSetting, run: Run) -> WordModels:
+    """Make the vectors of every model at every size of the text, and score them; seeds are trainings."""
+    domains, questions, files = _pile(run) if setting.pile else _builtin()
+    return WordModels(
+        setting, tuple(_scored(setting, words, domains, questions, files, run) for words in setting.words)
     )
 
 
-def word_models(
-    size: Size,
-    *,
-    seeds: int | None = None,
-    words: tuple[int | None, ...] | None = None,
-    keep: Path | None = None,
-    progress: Callable[[str], None] = silent,
-) -> WordModels:
-    """Make the vectors of every model at every size of the text, and score them.
-
-    Args:
-        size: "tiny" (Python's documentation, seconds) or "normal" (twelve domains of The Pile, 6.8 M words; needs
-            JAXEMBED_DATA; about half an hour on two cores).
-        seeds: trainings of each trained model; None takes those of the setting.
-        words: sizes of the text, ascending, None in it for all; None takes those of the setting.
-        keep: folder of the vectors and of their answers: a killed run goes on.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAXEMBED_DATA is not set, or names no folder with the data.
-
-    Source: karkada2025closed, levy2014neural, mikolov2013distributed.
-    """
-    setting = SETTINGS[size]
-    setting = replace(setting, words=words or setting.words, seeds=seeds or setting.seeds)
-    domains, questions, files = _tiny() if size == "tiny" else _normal(keep, progress)
-    found = [_one_size(setting, count, domains, questions, files, keep, progress) for count in setting.words]
-    text = "Python's documentation" if size == "tiny" else "twelve domains of The Pile"
-    return WordModels(size, setting, text, tuple(found))
-
-
-def _one_size(
-    setting: Setting, words: int | None, domains: Domains, questions: Questions,
-    files: dict[str, SimilarityPairs], keep: Path | None, progress: Callable[[str], None],
-) -> SizeResult:  # fmt: skip
+def _scored(
+    setting: WordModelsSetting, words: int | None, domains: Domains, questions: Questions,
+    files: dict[str, SimilarityPairs], run: Run,
+) -> TextScores:  # fmt: skip
     text = domains.cut(words, vocab=setting.vocab)
     read = domains.words if words is None else words
-    folder = None if keep is None else keep / f"{read}"
-    cells, asked = Cells(text, setting.making, folder), items(text.words, questions, files, setting.top)
-    progress(f"{read:,} words, {text.vocab:,} different: {asked.covered(ANALOGIES):,} of {len(questions):,} questions")
+    folder = None if run.keep is None else run.keep / f"{read}"
+    vectors, items = TextVectors(text, setting.recipe, folder), word_items(text.words, questions, files, setting.top)
+    covered = items.covered
+    run.progress(f"{read:,} words, {text.vocab:,} different: {covered[ANALOGIES]:,} of {len(questions):,} questions")
     scores, seconds = {}, {}
     for model in MODELS:
-        several = range(setting.seeds if model in (*TRAINED, *NULLS) else 1)
-        kept = [_answered(cells, asked, model, seed, setting.top, folder) for seed in several]
+        repeats = range(run.seeds if model in (*TRAINED, *NULLS) else 1)
+        kept = [_answers(vectors, items, model, seed, setting.top) for seed in repeats]
         seconds[model] = float(np.mean([found["seconds"] for found in kept]))
-        for measure in asked.measures:
-            scores[measure, model] = score(measure, [np.array(found["answers"][measure]) for found in kept], asked)
-        progress(
-            f"  {model}: "
-            + ", ".join(f"{measure} {shown(measure, scores[measure, model])}" for measure in asked.measures)
-        )
-    covered = {measure: (asked.covered(measure), asked.asked[measure]) for measure in asked.measures}
-    return SizeResult(read, text.vocab, covered, scores, seconds)
+        for name in covered:
+            scores[name, model] = score(name, [np.array(found["answers"][name]) for found in kept], items)
+        run.progress(f"  {model}: " + ", ".join(f"{name} {score_text(name, scores[name, model])}" for name in covered))
+    coverage = {name: (count, items.total[name]) for name, count in covered.items()}
+    return TextScores(read, text.vocab, coverage, scores, seconds)
 
 
-def _answered(
-    cells: Cells, asked: Items, model: str, seed: int, top: int | None, folder: Path | None
-) -> dict[str, Any]:
-    """Answers of one cell, kept as numbers, since vectors of many cells would not fit memory."""
+def _answers(vectors: TextVectors, items: WordItems, model: str, seed: int, top: int | None) -> dict[str, Any]:
+    """Answers of one model and seed, kept as numbers, since the vectors of all would not fit memory."""
 
     def compute() -> dict[str, Any]:
-        found = answers(cells.vectors(model, seed), asked, top)
-        seconds = cells.seconds.get((model, seed), float("nan"))
-        return {"seconds": seconds, "answers": {name: np.round(x, 7).tolist() for name, x in found.items()}}
+        found = answers(vectors.vectors(model, seed), items, top)
+        seconds = vectors.seconds.get((model, seed), float("nan"))
+        return {"seconds": seconds, "answers": {name: np.round(x, 7) for name, x in found.items()}}
 
-    identity = f"{cells.making} {model} {seed} {top} {cells.digest} {asked.digest}"
-    return kept_json(folder, f"answers_{model.split(' ')[0]}_{seed}", identity, compute)
+    identity = (vectors.digest, model, seed, top, items.digest)
+    return kept_json(vectors.keep, f"answers_{model.split(' ')[0]}_{seed}", identity, compute)
 
 
-def _normal(
-    keep: Path | None, progress: Callable[[str], None]
-) -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
+def _pile(run: Run) -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
     questions = read_questions(questions_file())
     files = {name: read_similarity(data_path("similarity", f"{file}.txt")) for name, file in FILES.items()}
-    return pile_domains(keep, progress), questions, files
+    return pile_domains(run.keep, run.progress), questions, files
 
 
-def _tiny() -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
+def _builtin() -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
     """Plurals as the one family of questions; a word and its plural are more alike than it and another's."""
     pairs = [(word, f"{word}{'es' if word.endswith('s') else 's'}") for word in PLURALS]
-    asked = tuple((*one, *other) for one, other in permutations(pairs, 2))
+    family = tuple((*first, *second) for first, second in permutations(pairs, 2))
     mixed = [(pairs[k][0], pairs[k - 1][1]) for k in range(len(pairs))]
-    human = np.repeat([1.0, 0.0], len(pairs))
-    stand_in = SimilarityPairs("plurals", (*pairs, *mixed), human)
-    return builtin_domains(), Questions("plurals", {"plurals": asked}), {"plurals": stand_in}
+    stand_in = SimilarityPairs("plurals", (*pairs, *mixed), np.repeat([1.0, 0.0], len(pairs)))
+    return builtin_domains(), Questions("plurals", {"plurals": family}), {"plurals": stand_in}
+
+
+def tables(result: WordModels) -> tuple[Table, ...]:
+    """Scores; every relation of the published order; how many of them stand as published, are reversed, are open."""
+    width, measures = result.setting.recipe.width, result.measures
+    title = f"word models on {result.setting.text}, d = {width}; svd(..): eigenpairs of largest value"
+    rows = [row for part in result.texts for row in _score_rows(part, measures)]
+    relations = [
+        (f"{part.words:,}", name, *_relation_text(part, name, *pair))
+        for part in result.texts
+        for name in measures
+        for pair in (*ORDER, EQUAL)
+    ]
+    standings: tuple[Standing, ...] = get_args(Standing)
+    counts = [
+        (f"{part.words:,}", name, *(str(part.count(name, standing)) for standing in standings))
+        for part in result.texts
+        for name in measures
+    ]
+    header = ("words", "measure", "relation", "difference", "95 % interval, paired", "stands")
+    return (
+        Table(title, ("words", "model", "seconds", *measures), rows),
+        Table("relations of the published order", header, relations, name="order"),
+        Table(f"how the {len(ORDER)} relations stand", ("words", "measure", *standings), counts, name="summary"),
+    )
+
+
+def _score_rows(part: TextScores, measures: tuple[str, ...]) -> list[tuple[str, ...]]:
+    coverage = (f"{covered:,} of {total:,}" for covered, total in part.coverage.values())
+    rows = [(f"{part.words:,}", f"covered; {part.vocab:,} words", "", *coverage)]
+    for model in MODELS:
+        seconds = part.seconds[model]
+        scores = (score_text(name, part.scores[name, model]) for name in measures)
+        rows.append((f"{part.words:,}", model, "" if np.isnan(seconds) else f"{seconds:.0f}", *scores))
+    return rows
+
+
+def score_text(measure: str, found: Score) -> str:
+    """Mean, interval over items, and interval over trainings."""
+    scale, spec = (100, ".1f") if measure == ANALOGIES else (1, ".3f")
+    low, high = found.interval
+    text = with_span(scale * found.mean, scale * low, scale * high, spec)
+    over = summary(scale * found.seeds)
+    return text if len(found.seeds) == 1 else f"{text}, seeds {span(over.low, over.high, spec)}"
+
+
+def _relation_text(part: TextScores, measure: str, better: str, worse: str) -> tuple[str, ...]:
+    found = part.difference(measure, better, worse)
+    low, high = found.interval
+    equal = (better, worse) == EQUAL
+    standing = _equality(low, high) if equal else part.standing(measure, better, worse)
+    ends = f"{number(low, '+.3f')} to {number(high, '+.3f')}"
+    return f"{better} {'~' if equal else '>'} {worse}", number(found.mean, "+.3f"), ends, standing
+
+
+def _equality(low: float, high: float) -> str:
+    if low >= -PUBLISHED_GAP and high <= PUBLISHED_GAP:
+        return "equal within 2 points"
+    return "apart" if low > 0 or high < 0 else "open"
+
+
+def evidence(result: WordModels) -> tuple[Evidence, ...]:
+    """Above the nulls at every size; the published relations on analogies of the largest text of The Pile."""
+    last = result.texts[-1]
+    ends = [max(last.scores[name, null].interval[1] for null in NULLS) for name in result.measures]
+    low = [last.scores[name, TARGET].interval[0] for name in result.measures]
+    control = Bound("machinery", least=0.0, source="controls that must fail", strict=True)
+    above = Evidence(
+        "word-models-null", "vectors from counts score above random and shuffled ones (distance of intervals)",
+        np.array([min(np.subtract(low, ends))]), control, "no null", no_null="it compares with the nulls", ceiling="1",
+        varied="items",
+    )  # fmt: skip
+    if not result.setting.pile:  # plurals of one small text say nothing of the published order
+        return (above,)
+    decided = len(ORDER) - last.count(ANALOGIES, "open")
+    half = Bound("expectation", least=0.5, source=f"at least half of {len(ORDER)}")
+    return (
+        above,
+        _order(last, "word-models-trained", "word2vec solves at least as many analogies as svd(M*) (difference)",
+               SKIP_GRAM, TARGET, "0.017 at 2 G words"),
+        _order(last, "word-models-quadratic",
+               "QWEM trained solves as many as svd(M*), its closed form (difference)", QWEM, TARGET,
+               "-0.012 at 2 G words",
+               Bound("paper", least=-PUBLISHED_GAP, most=PUBLISHED_GAP, source="about equal at 2 G words")),
+        _order(last, "word-models-ppmi", "svd(M*) solves more than svd(PPMI) (difference)", TARGET, PPMI,
+               "0.157 at 2 G words"),
+        _order(last, "word-models-pmi", "svd(PPMI) solves more than svd(PMI), smoothing 1e-25 (difference)", PPMI,
+               PMI_SMALL, "0.422 at 2 G words"),
+        _order(last, "word-models-smoothing", "a smoothing of 1e-2 helps svd(PMI) over 1e-25 (difference)", PMI_LARGE,
+               PMI_SMALL, "not stated", Bound("expectation", least=0.0, source="it decides svd(PMI)", strict=True),
+               "jaxembed"),
+        Evidence("word-models-decided", "relations of the published order that are decided either way (share)",
+                 np.array([decided / len(ORDER)]), half, no_null="it counts decisions", ceiling="1", varied="items",
+                 source="jaxembed"),
+    )  # fmt: skip
+
+
+DIRECTION = Bound("paper", least=0.0, source="the direction at 2 G words")
+
+
+def _order(
+    part: TextScores, name: str, claim: str, better: str, worse: str, published: str, bound: Bound = DIRECTION,
+    source: str = "",
+) -> Evidence:  # fmt: skip
+    """Difference in analogies won: over trainings of the better model, or of two factorisations over the items."""
+    values = part.scores[ANALOGIES, better].seeds - part.scores[ANALOGIES, worse].seeds.mean()
+    trained = better in TRAINED
+    interval = None if trained else part.difference(ANALOGIES, better, worse).interval
+    return Evidence(name, claim, values, bound, published, no_null="a difference of two models", ceiling="none",
+                    varied="init and data seeds" if trained else "items", interval=interval, source=source)  # fmt: skip
+
+
+def caption(result: WordModels) -> str:
+    """What was computed with what."""
+    setting, trainings = result.setting, len(result.texts[-1].scores[ANALOGIES, SKIP_GRAM].seeds)
+    return (
+        f"{setting.text}, lower-cased words seen 5 times or more, window {setting.recipe.window}, d = "
+        f"{setting.recipe.width}; bars: 95 % over redraws of word pairs, the same for all models;\ntrained models: "
+        f"mean of {trainings} seeds. The order is that published at 2 G words; svd(..): eigenpairs of largest value, "
+        "negative ones dropped."
+    )
+
+
+STUDY = Study(
+    name="word_models",
+    source="karkada2025closed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("word-models-null", "word-models-trained", "word-models-quadratic", "word-models-ppmi", "word-models-pmi",
+         "word-models-smoothing", "word-models-decided"),
+    takes={"tiny": "10 s", "quick": "30 min"},
+    smaller={"tiny": "200,000 words of Python's documentation for 2 G words", "quick": "6.8 M words for 2 G"},
+    needs=(DATA,),
+    tiny_needs=(),
+    ledger="tiny",
+)  # fmt: skip

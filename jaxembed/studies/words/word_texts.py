@@ -1,22 +1,19 @@
 """The text of the word studies: twelve domains of The Pile, cut by words drawn from all of them in proportion."""
 
-import hashlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int
 
+from ...base import Progress, silent
 from ...corpus import documents, python_documentation
-from ...keep import write_bytes as write_whole
+from ...keep import digest, kept_arrays
 from ...words import WordText, word_text
 from ...words.text import frequent
 from ..data import DOMAINS, pile_files
-from ..measured import silent
 
-MILLION = 1_000_000
 PIECE = 20_000
 """Characters of the built-in text that stand for a document."""
 
@@ -77,13 +74,10 @@ def _kept(text: WordText, kept: Bool[np.ndarray, " position"]) -> WordText:
 
 def text_digest(text: WordText) -> str:
     """What tells one text from another: its words, in their order, and its documents."""
-    found = hashlib.sha256("\n".join(text.words).encode())
-    for numbers in (text.ids, text.ends):
-        found.update(numbers.astype(np.int64).tobytes())
-    return found.hexdigest()[:16]
+    return digest("\n".join(text.words), text.ids, text.ends)[:16]
 
 
-def pile_domains(keep: Path | None = None, progress: Callable[[str], None] = silent) -> Domains:
+def pile_domains(keep: Path | None = None, progress: Progress = silent) -> Domains:
     """The twelve domains, lower-cased; half a minute of reading, or a second where they were kept.
 
     Args:
@@ -94,23 +88,21 @@ def pile_domains(keep: Path | None = None, progress: Callable[[str], None] = sil
         ValueError: where JAXEMBED_DATA names no folder that holds them.
     """
     files = pile_files()
-    kept = None if keep is None else keep / f"pile_{sum(path.stat().st_size for path in files)}.npz"
-    if kept is not None and kept.exists():
-        return _read(kept)
-    domain: list[int] = []
 
-    def texts() -> Iterator[str]:
-        for number, path in enumerate(files):
-            progress(f"reading {DOMAINS[number]}")
-            for document in documents(path):
-                domain.append(number)
-                yield document.text
+    def read() -> dict[str, np.ndarray]:
+        domain: list[int] = []
 
-    text = word_text(texts(), min_count=1)
-    found = Domains(text, np.array(domain, np.int64))
-    if kept is not None:
-        _write(kept, found)
-    return found
+        def texts() -> Iterator[str]:
+            for number, path in enumerate(files):
+                progress(f"reading {DOMAINS[number]}")
+                for document in documents(path):
+                    domain.append(number)
+                    yield document.text
+
+        text = word_text(texts(), min_count=1)
+        return arrays_of(Domains(text, np.array(domain, np.int64)))
+
+    return domains_of(kept_arrays(keep, "pile", [path.stat().st_size for path in files], read))
 
 
 def builtin_domains() -> Domains:
@@ -120,17 +112,15 @@ def builtin_domains() -> Domains:
     return Domains(word_text(pieces, min_count=1), np.zeros(len(pieces), np.int64))
 
 
-def _write(path: Path, found: Domains) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer, text = io.BytesIO(), found.text
-    words = np.frombuffer("\n".join(text.words).encode(), np.uint8)
-    np.savez(buffer, ids=text.ids, ends=text.ends, words=words, domain=found.domain)
-    write_whole(path, buffer.getvalue())
+def arrays_of(found: Domains) -> dict[str, np.ndarray]:
+    """What `domains_of` makes domains of, as a file can hold it."""
+    words = np.frombuffer("\n".join(found.text.words).encode(), np.uint8)
+    return {"ids": found.text.ids, "ends": found.text.ends, "words": words, "domain": found.domain}
 
 
-def _read(path: Path) -> Domains:
-    with np.load(path) as kept:
-        ids, ends, words, domain = (kept[name] for name in ("ids", "ends", "words", "domain"))
-    names = tuple(words.tobytes().decode().split("\n"))
+def domains_of(arrays: dict[str, np.ndarray]) -> Domains:
+    """Domains from their arrays."""
+    ids, ends = arrays["ids"], arrays["ends"]
+    words = tuple(arrays["words"].tobytes().decode().split("\n"))
     facts = {"words_read": len(ids), "documents": len(ends), "min_count": 1, "lowercase": True}
-    return Domains(WordText(ids, ends, names, np.bincount(ids, minlength=len(names)), facts), domain)
+    return Domains(WordText(ids, ends, words, np.bincount(ids, minlength=len(words)), facts), arrays["domain"])

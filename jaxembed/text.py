@@ -8,7 +8,6 @@ from jaxtyping import Float
 
 from .keep import UNDEFINED as UNDEFINED
 
-
 Spec = str | Callable[[float], str]
 """A format, or what chooses it by the number."""
 

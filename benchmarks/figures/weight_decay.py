@@ -1,8 +1,8 @@
 """Weight decay and noisy labels: memorise, fit all and generalise, drop the noise, collapse.
 
 `python benchmarks/figures/weight_decay.py` trains the two-position model on modular addition (P = 59, 80 % of the
-table, a tenth of its labels redrawn) at five decays, prints and draws accuracies on clean, noisy and held-out pairs,
-and exits non-zero where a regime is missing; about 15 minutes on one core, `--size tiny` seconds.
+table, a tenth of its labels redrawn) at five decays and draws accuracies on clean, noisy and held-out pairs; about 15
+minutes on one core, `--size tiny` seconds; `--size published` (P = 113) needs a GPU.
 """
 
 import sys
@@ -10,56 +10,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.figure import Figure
 
-from jaxembed.studies.pairs.weight_decay import HEADER, PARTS, WeightDecay, weight_decay
-
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = weight_decay(args.size, progress=lambda line: print(line, flush=True))
-    show_table(result)
-    markdown(args.out / "weight_decay.md", HEADER, result.rows())
-    draw(result, args.out / "weight_decay.png")
-    finish("weight decay", result.checks())
+from jaxembed.studies.pairs.weight_decay import PARTS, STUDY, WeightDecay
 
 
-def show_table(result: WeightDecay) -> None:
-    seeds = len(result.lucky)
-    show(f"final accuracies, {seeds} seeds; {notes(result)}", HEADER, result.rows())
-
-
-def notes(result: WeightDecay) -> str:
-    """Chance, the noise accuracy of a perfect model, and the decay above which the origin attracts."""
-    return (
-        f"chance {result.chance:.3f}; of the redrawn labels {result.lucky.mean():.3f} are right by chance; small "
-        f"states leave the origin at rate c1 S1 = {result.escape.mean():.2g}"
-    )
-
-
-def draw(result: WeightDecay, path: Path) -> None:
+def draw(result: WeightDecay, figure: Figure) -> None:
     count = len(result.accuracies)
-    figure, axes = plt.subplots(1, count, figsize=(3.2 * count, 3.9), sharey=True, layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.12, 1, 0.88))
-    for panel, (decay, found) in zip(np.atleast_1d(axes), result.accuracies.items(), strict=True):
+    figure.set_size_inches(3.2 * count, 3.9)
+    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
+    for panel, (decay, curves) in zip(axes, result.accuracies.items(), strict=True):
         for colour, part in zip(COLOURS, PARTS, strict=False):
-            band(panel, result.steps, found[part], part, colour)
+            band(panel, result.steps, curves[part], part, colour)
         panel.axhline(result.chance, color="grey", linewidth=0.8, linestyle=":")
         panel.set(xlabel="step", ylim=(-0.02, 1.02))
         panel.set_title(f"decay {decay:g}\n{' / '.join(sorted(set(result.regimes(decay))))}", fontsize=9)
         panel.grid(alpha=0.3)
-    np.atleast_1d(axes)[0].set_ylabel("accuracy")
-    np.atleast_1d(axes)[0].legend(fontsize=8)
-    setting = result.setting
-    caption = (
-        f"modular addition, P = {setting.size}, width {setting.width}, 80 % of the table in training, a tenth of its "
-        f"labels redrawn; full-batch descent, step {setting.step:g}, momentum {setting.momentum:g}, float32; "
-        f"{len(result.lucky)} seeds (split, noise, start; band: smallest to largest);\n{notes(result)}."
-    )
-    save(figure, path, caption)
+    axes[0].set_ylabel("accuracy")
+    axes[0].legend(fontsize=8)
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -28,7 +28,6 @@ from . import (
     sufficient_statistics,
     task_vectors,
     topics,
-    weight_decay,
     word_pairs,
 )
 from .evidence import Claim as Claim
@@ -38,7 +37,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    weight_decay,
     deep_linear,
     soft_label,
     word_pairs,

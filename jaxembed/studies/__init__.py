@@ -21,6 +21,7 @@ REGISTRY: tuple[str, ...] = (
     "pairs.xor_basis",
     "language.blank_slate",
     "words.word_models",
+    "pairs.weight_decay",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

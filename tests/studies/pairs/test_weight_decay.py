@@ -7,19 +7,19 @@ import pytest
 
 from jaxembed import accuracy, population_loss
 from jaxembed.models import TwoPosition
-from jaxembed.studies.pairs.weight_decay import HEADER, PARTS, REGIMES, SETTINGS, PairLoss, _table, regime, weight_decay
+from jaxembed.studies.pairs.weight_decay import PARTS, REGIMES, SETTINGS, STUDY, PairTableLoss, _table, regime
 from jaxembed.tasks import BinaryTable
 
 
 @pytest.fixture(scope="module")
 def result():
-    return weight_decay("tiny", seeds=2)
+    return STUDY.result("tiny", seeds=2)
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(HEADER) for row in result.rows())
+def test_both_regimes_at_tiny(result):
+    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    assert held >= {"decay-none-memorises", "decay-large-collapses", "decay-regimes", "decay-collapse-foreseen"}
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_the_dense_loss_is_the_population_loss(tolerance):
     model = TwoPosition(4, init_scale=1.0)
     params = model.init(jax.random.key(0), 5, 2)
     table = _table(data).astype(params["embed"].dtype)
-    dense = PairLoss(table, model.activation)
+    dense = PairTableLoss(table, model.activation)
     assert abs(float(dense(params)) - float(population_loss(model, data)(params))) < 1e-6
     best = jax.nn.one_hot(jnp.argmax(dense.logits(params), axis=1), 5, dtype=table.dtype)
     assert abs(float(jnp.sum(best * table)) - float(accuracy(model, data, params))) < 1e-6
@@ -60,5 +60,5 @@ def test_regimes_by_final_accuracies(finals, name):
 
 
 def test_sizes_are_those_published_where_asked():
-    large = SETTINGS["large"]
+    large = SETTINGS["published"]
     assert (large.size, large.width, large.decays) == (113, 2000, (0.0, 1e-4, 5e-4, 1e-3))

@@ -1,17 +1,17 @@
 """What the scripts that run word models beside gensim share: the text, the sides' processes, their scores."""
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common import KEEP
 
+from jaxembed.base import Progress
+from jaxembed.keep import digest, read_json, write_json, write_text
 from jaxembed.studies.data import data_path, questions_file
 from jaxembed.studies.words.word_texts import Domains, builtin_domains, pile_domains
 from jaxembed.words import (
@@ -27,12 +27,8 @@ from jaxembed.words import (
 
 WORKER = Path(__file__).parent / "speed" / "_word_vectors_side.py"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "keep": KEEP,
-    "gensim_python": {"default": sys.executable, "help": "the Python that has gensim"},
-}
+GENSIM_PYTHON = {"help": "the Python that has gensim; this one unless given"}
+OPTIONS: dict[str, dict[str, Any]] = {"keep": KEEP, "gensim_python": {**GENSIM_PYTHON, "default": sys.executable}}
 """What both scripts take beside size and folder."""
 
 
@@ -66,14 +62,12 @@ class Made:
     vectors: WordVectors
 
 
-def corpus(size: str, folder: Path, progress: Callable[[str], None]) -> Path:
+def corpus(pile: bool, folder: Path, progress: Progress) -> Path:
     """A file with a document a line: twelve domains of The Pile, or the built-in documentation."""
-    path = folder / f"corpus_{size}.txt"
+    path = folder / f"corpus_{'pile' if pile else 'tiny'}.txt"
     if not path.exists():
-        domains = builtin_domains() if size == "tiny" else pile_domains(folder, progress)
-        part = path.with_suffix(".part")
-        part.write_text("\n".join(_lines(domains)) + "\n", encoding="utf-8")
-        part.replace(path)
+        domains = pile_domains(folder, progress) if pile else builtin_domains()
+        write_text(path, "\n".join(_lines(domains)) + "\n")
     return path
 
 
@@ -98,7 +92,7 @@ def make(side: Side, text: Path, folder: Path, gensim_python: str, count: int = 
     The time of a side that was kept is that of its own run: timings to be compared need an empty folder.
     """
     asked = {"side": side.kind, "cores": cores(count), "corpus": str(text), "options": side.options}
-    name = hashlib.sha256(json.dumps(asked | {"size": text.stat().st_size}, sort_keys=True).encode()).hexdigest()[:16]
+    name = digest(json.dumps(asked | {"size": text.stat().st_size}, sort_keys=True))[:16]
     facts, vectors = folder / f"{side.kind}_{name}.json", folder / f"{side.kind}_{name}.bin"
     if not facts.exists():
         python = gensim_python if side.kind == "gensim" else sys.executable
@@ -111,8 +105,8 @@ def make(side: Side, text: Path, folder: Path, gensim_python: str, count: int = 
         if "missing" in answer:
             print(f"{side.name}: left out, {answer['missing']} is not installed; pip install 'jaxembed[peers]'")
             return None
-        facts.write_text(json.dumps(answer))
-    return Made(side, json.loads(facts.read_text()), read_vectors(vectors))
+        write_json(facts, answer)
+    return Made(side, read_json(facts), read_vectors(vectors))
 
 
 def analogies(vectors: WordVectors, top: int = 30_000) -> AnalogyReport:

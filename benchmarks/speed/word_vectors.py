@@ -96,7 +96,7 @@ def main() -> None:
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        text = corpus(args.size, args.keep or folder, lambda line: print(line, flush=True))
+        text = corpus(args.size != "tiny", args.keep or folder, lambda line, share=None: print(line, flush=True))
         wanted = (TINY,) if args.size == "tiny" else (*PEERS, *OURS)
         # Times are compared, so all sides run now, whatever an earlier run kept.
         made = [one for side in wanted if (one := make(side, text, folder, args.gensim_python)) is not None]

@@ -22,6 +22,9 @@ REGISTRY: tuple[str, ...] = (
     "language.blank_slate",
     "words.word_models",
     "pairs.weight_decay",
+    "small.deep_linear",
+    "small.soft_label",
+    "pairs.label_noise",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

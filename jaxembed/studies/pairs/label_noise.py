@@ -1,6 +1,6 @@
 """Label noise and zero divisors: early slopes measured in training, against those that collision counts predict."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -15,17 +15,19 @@ from ...ensemble import ensemble
 from ...losses.population import PopulationLoss, population_loss
 from ...models import TwoPosition
 from ...statistics import position_signatures
+from ...tables import Table, extremes
 from ...tasks import BinaryTable
 from ...theory.collisions import collisions, early_slope
 from ...train import train
-from ..check import Check, Size
-from ..measured import silent
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
 
 PARTS = ("clean", "corrupted")
+HEADER = ("table", "noise", "part", "slope predicted", "slope measured", "relative error")
 
 
 @dataclass(frozen=True)
-class Setting:
+class LabelNoiseSetting:
     """Full tables, gradient descent on the cross-entropy; the slope is fitted to the losses of the first steps.
 
     The composite modulus lies between the two others, which are prime.
@@ -41,14 +43,14 @@ class Setting:
     long_steps: int = 400
 
 
-SETTINGS = {
-    "tiny": Setting(size=13, noises=(0.1, 0.5, 0.9), moduli=(11, 12, 13), step=0.2, long_step=1.0, long_steps=100),
-    "normal": Setting(),
+SETTINGS: dict[Size, LabelNoiseSetting] = {
+    "tiny": LabelNoiseSetting(13, (0.1, 0.5, 0.9), (11, 12, 13), step=0.2, long_step=1.0, long_steps=100),
+    "quick": LabelNoiseSetting(),
 }
 
 
 @dataclass(frozen=True)
-class Cell:
+class PartSlope:
     """One part of one table: the slope -dl/dt of its mean loss while training on the whole.
 
     Attributes:
@@ -74,7 +76,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Course:
+class LossCurves:
     """Mean losses of a longer training, to look at.
 
     Attributes:
@@ -88,174 +90,196 @@ class Course:
     losses: dict[str, Float[np.ndarray, "seed time"]]
 
 
-HEADER = ("table", "noise", "part", "slope predicted", "slope measured", "relative error")
-
-
 @dataclass(frozen=True)
 class LabelNoise:
-    """Slopes of all cells, and the longer courses of the three multiplications and of one noisy table."""
+    """Slopes of all parts, and the longer curves of the three multiplications and of one noisy table."""
 
-    size: Size
-    setting: Setting
-    seeds: int
-    cells: tuple[Cell, ...]
-    courses: tuple[Course, ...]
+    setting: LabelNoiseSetting
+    slopes: tuple[PartSlope, ...]
+    curves: tuple[LossCurves, ...]
 
-    def pick(self, part: str) -> list[Cell]:
-        return [cell for cell in self.cells if cell.part == part]
+    def of(self, part: str) -> list[PartSlope]:
+        return [slope for slope in self.slopes if slope.part == part]
+
+    @property
+    def noisy(self) -> list[PartSlope]:
+        """The parts of noisy tables."""
+        return [slope for slope in self.slopes if slope.part != "all"]
 
     @property
     def ratios(self) -> dict[float, Float[np.ndarray, " seed"]]:
         """Slope of the corrupted over that of the clean examples, by noise."""
-        both = zip(self.pick("clean"), self.pick("corrupted"), strict=True)
+        both = zip(self.of("clean"), self.of("corrupted"), strict=True)
         return {clean.noise: corrupted.measured / clean.measured for clean, corrupted in both}
 
-    @property
-    def speeds(self) -> list[Cell]:
-        """The three multiplications."""
-        return [self._multiplication(modulus) for modulus in self.setting.moduli]
-
-    @property
-    def correlation(self) -> Float[np.ndarray, " seed"]:
-        """Pearson, over cells, between predicted and measured slopes, seed by seed."""
-        return self._correlations([cell.predicted for cell in self.cells])
-
-    @property
-    def null_correlation(self) -> Float[np.ndarray, " seed"]:
-        """The same over the parts of noisy tables, where the examples of each part are dealt at random."""
-        return self._correlations([cell.null for cell in self.cells if cell.part != "all"], "all")
-
-    @property
-    def parts_correlation(self) -> Float[np.ndarray, " seed"]:
-        """The same over the parts of noisy tables, as they are: what the null is to be compared with."""
-        return self._correlations([cell.predicted for cell in self.cells if cell.part != "all"], "all")
-
-    def _correlations(self, predicted: Iterable[float], leave: str = "") -> Float[np.ndarray, " seed"]:
-        measured = np.array([cell.measured for cell in self.cells if cell.part != leave])
-        return np.array([np.corrcoef(list(predicted), column)[0, 1] for column in measured.T])
-
-    def _multiplication(self, modulus: int) -> Cell:
-        return next(cell for cell in self.cells if cell.table == _times(modulus))
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """In the order of `HEADER`."""
-        return [
-            (c.table, f"{c.noise:g}", c.part, f"{c.predicted:.3g}", _range(c.measured), f"{c.error:.2g}")
-            for c in self.cells
-        ]
-
-    def checks(self) -> list[Check]:
-        least = {noise: float(ratio.min()) for noise, ratio in self.ratios.items()}
-        got = "; ".join(f"{noise:g}: {_range(ratio)}" for noise, ratio in self.ratios.items())
-        steeper = Check(
-            "corrupted over clean slope, by noise", "> 1 at every noise and seed", got, min(least.values()) > 1
-        )
-        below, composite, above = self.speeds
-        fast = bool(composite.measured.min() > max(below.measured.max(), above.measured.max()))
-        got = ", ".join(f"{cell.table} {_range(cell.measured)}" for cell in self.speeds)
-        divisors = Check("early slopes of the multiplications", "steepest for the composite, every seed", got, fast)
-        r, parts, null = self.correlation, self.parts_correlation, self.null_correlation
-        name = "predicted with measured slopes, Pearson"
-        agreed = Check(
-            name,
-            ">= 0.95 in every seed",
-            f"{r.min():.5f}..{r.max():.5f}, {len(self.cells)} cells",
-            bool(r.min() >= 0.95),
-        )
-        got = f"{null.min():.3f}..{null.max():.3f} against {parts.min():.5f}..{parts.max():.5f}"
-        control = Check(
-            "noisy parts only: dealt at random against real", "null below", got, bool(null.max() < parts.min())
-        )
-        worst = max(cell.error for cell in self.cells)
-        relative = Check(
-            "predicted slope, relative error of the mean over seeds", "<= 0.25", f"{worst:.2g}", worst <= 0.25
-        )
-        return [steeper, divisors, agreed, relative, control]
+    def correlation(
+        self, slopes: Sequence[PartSlope] | None = None, name: str = "predicted"
+    ) -> Float[np.ndarray, " seed"]:
+        """Pearson over parts, all unless given, between predicted (or "null") and measured slopes, seed by seed."""
+        slopes = self.slopes if slopes is None else slopes
+        predicted, measured = [getattr(s, name) for s in slopes], np.array([s.measured for s in slopes])
+        return np.array([np.corrcoef(predicted, column)[0, 1] for column in measured.T])
 
 
-def label_noise(size: Size, seeds: int = 3, progress: Callable[[str], None] = silent) -> LabelNoise:
+def run(setting: LabelNoiseSetting, run: Run) -> LabelNoise:
     """Train a two-position model on tables with noisy labels and with zero divisors, and measure first slopes.
 
-    Args:
-        size: "tiny" (13 symbols; 11, 12, 13) or "normal" (59 symbols; 59, 60, 61).
-        seeds: initialisations; the noisy labels are the same for all.
-        progress: called with a line of text after each table.
+    Seeds are initialisations; the noisy labels are the same for all.
 
     Source: wang2026modular.
     """
-    setting, cells, courses = SETTINGS[size], [], []
+    slopes, curves = [], []
     for noise in setting.noises:
         task = BinaryTable(setting.size, label_noise=noise)
-        cells += _cells(setting, f"addition modulo {setting.size}", noise, task.dataset(), task.clean_mask, seeds)
-        progress(f"noise {noise:g}: slopes {_range(cells[-2].measured)} clean, {_range(cells[-1].measured)} corrupted")
+        data, clean = task.dataset(), task.clean_mask
+        slopes += _slopes(setting, f"addition modulo {setting.size}", noise, data, clean, run.seeds)
+        ends = ", ".join(f"{extremes(slope.measured)} {slope.part}" for slope in slopes[-2:])
+        run.progress(f"noise {noise:g}: slopes {ends}")
         if noise == setting.noises[len(setting.noises) // 2]:
-            courses.append(_course(setting, f"noise {noise:g}", task.dataset(), task.clean_mask, seeds))
+            curves.append(_curves(setting, f"noise {noise:g}", data, clean, run.seeds))
     for modulus in setting.moduli:
-        data = BinaryTable(modulus, "modular_multiplication").dataset()
-        cells += _cells(setting, _times(modulus), 0.0, data, None, seeds)
-        courses.append(_course(setting, _times(modulus), data, None, seeds))
-        progress(f"{_times(modulus)}: slope {_range(cells[-1].measured)}")
-    return LabelNoise(size, setting, seeds, tuple(cells), tuple(courses))
+        name, data = f"multiplication modulo {modulus}", BinaryTable(modulus, "modular_multiplication").dataset()
+        slopes += _slopes(setting, name, 0.0, data, None, run.seeds)
+        curves.append(_curves(setting, name, data, None, run.seeds))
+        run.progress(f"{name}: slope {extremes(slopes[-1].measured)}")
+    return LabelNoise(setting, tuple(slopes), tuple(curves))
 
 
-def _times(modulus: int) -> str:
-    return f"multiplication modulo {modulus}"
+def tables(result: LabelNoise) -> tuple[Table, ...]:
+    """Predicted and measured slopes of all parts."""
+    rows = [
+        (s.table, f"{s.noise:g}", s.part, f"{s.predicted:.3g}", extremes(s.measured), f"{s.error:.2g}")
+        for s in result.slopes
+    ]
+    seeds = len(result.slopes[0].measured)
+    title = f"slope -dl/dt of the mean loss at the start, per flow time, {seeds} init seeds, float64"
+    return (Table(title, HEADER, rows),)
+
+
+def evidence(result: LabelNoise) -> tuple[Evidence, ...]:
+    """Which examples and tables fall faster, and how well collision counts say so."""
+    ratios = np.array(list(result.ratios.values()))
+    below, composite, above = result.of("all")
+    primes = max(below.measured.max(), above.measured.max())
+    moduli = " and ".join(str(modulus) for modulus in result.setting.moduli[::2])
+    dealt = result.correlation(result.noisy, "null")
+    errors, null_errors = (
+        np.mean([np.abs(s.measured / getattr(s, name) - 1) for s in of], axis=0)
+        for of, name in ((result.slopes, "predicted"), (result.noisy, "null"))
+    )
+    faster, theory = Bound("paper", least=1.0, source="faster", strict=True), "theory, no number"
+    close = Bound("expectation", most=0.25, source="the mean over starts")
+    return (
+        Evidence("noise-steeper",
+                 "corrupted examples fall faster at first than clean ones, noise 0.1..0.9 (least ratio)",
+                 ratios.min(axis=0), faster, published="steeper, no number", null=np.ones(ratios.shape[1]),
+                 ceiling="1 / noise", every=True),
+        Evidence("noise-zero-divisors",
+                 f"multiplication modulo {result.setting.moduli[1]} falls faster than modulo {moduli} (slope over the "
+                 "largest of theirs; null: a prime's over the others')", composite.measured / primes, faster,
+                 published="faster, no number", null=below.measured / np.maximum(composite.measured, above.measured),
+                 ceiling=f"{composite.predicted / max(below.predicted, above.predicted):.2f} predicted", every=True),
+        Evidence("noise-correlation", "early slopes follow from collision counts (Pearson, predicted with measured)",
+                 result.correlation(), Bound("expectation", least=0.95, source="the mean over starts"),
+                 published=theory, null=dealt, ceiling="1", every=True),
+        Evidence("noise-slope-error", "early slopes follow from collision counts (relative error)", errors, close,
+                 published=theory, null=null_errors, ceiling="0"),
+        Evidence("noise-slope-error-worst", "the same, of the worst part, mean over seeds (relative error)",
+                 np.array([max(s.error for s in result.slopes)]), close, published=theory,
+                 null=np.array([max(abs(s.measured.mean() / s.null - 1) for s in result.noisy)]), ceiling="0"),
+        Evidence("noise-control", "Pearson over noisy parts, less the largest where parts are dealt at random",
+                 result.correlation(result.noisy) - dealt.max(),
+                 Bound("machinery", least=0.0, source="a control that must fail", strict=True), every=True,
+                 no_null="it compares with the control"),
+    )  # fmt: skip
+
+
+def caption(result: LabelNoise) -> str:
+    """What was computed with what."""
+    setting = result.setting
+    return (
+        f"two-position GELU model, width {setting.width}, init scale width^-1/2, gradient descent, float64 (bars and "
+        f"bands: smallest to largest init seed); slopes from the first {setting.steps} steps of {setting.step:g}, "
+        f"curves with steps of {setting.long_step:g};\nnull: parts dealt at random."
+    )
+
+
+STUDY = Study(
+    name="label_noise",
+    source="wang2026modular",
+    settings=SETTINGS,
+    seeds={"tiny": 3, "quick": 3},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("noise-steeper", "noise-zero-divisors", "noise-correlation", "noise-slope-error", "noise-slope-error-worst",
+         "noise-control"),
+    takes={"tiny": "30 s", "quick": "3 min"},
+    smaller={"tiny": "13 symbols (source: 113), moduli 11, 12, 13, three noise levels",
+             "quick": "59 symbols, width 256 (source: 113, width 2,000)"},
+    needs=("float64",),
+    ledger="tiny",
+)  # fmt: skip
 
 
 def _parts(data: Dataset, clean: np.ndarray | None) -> dict[str, Dataset]:
     if clean is None:
         return {"all": data}
-    return {name: _chosen(data, mask) for name, mask in zip(PARTS, (clean, ~clean), strict=True)}
+    masks = zip(PARTS, (clean, ~clean), strict=True)
+    return {name: checked_dataset(data.tokens[mask], data.targets[mask], None, data.vocab) for name, mask in masks}
 
 
-def _chosen(data: Dataset, mask: np.ndarray) -> Dataset:
-    return checked_dataset(data.tokens[mask], data.targets[mask], None, data.vocab)
-
-
-def _cells(
-    setting: Setting, table: str, noise: float, data: Dataset, clean: np.ndarray | None, seeds: int
-) -> list[Cell]:
+def _slopes(
+    setting: LabelNoiseSetting, table: str, noise: float, data: Dataset, clean: np.ndarray | None, seeds: int
+) -> list[PartSlope]:
     parts = _parts(data, clean)
     dealt = _parts(data, None if clean is None else np.random.default_rng(0).permutation(clean))
     times, losses = _losses(setting, data, parts, seeds, setting.step, setting.steps)
     model, whole = TwoPosition(setting.width), position_signatures(data)
 
-    def slope(part: Dataset) -> float:
-        found = collisions(position_signatures(part), whole)
-        return float(early_slope(found, model.taylor, setting.width, model.scale))
+    def predicted(part: Dataset) -> float:
+        counts = collisions(position_signatures(part), whole)
+        return float(early_slope(counts, model.taylor, setting.width, model.scale))
 
     return [
-        Cell(table, name, noise, slope(part), slope(dealt[name]), _slopes(times, losses[name]))
+        PartSlope(table, name, noise, predicted(part), predicted(dealt[name]), _first_slope(times, losses[name]))
         for name, part in parts.items()
     ]
 
 
-def _slopes(times: np.ndarray, losses: Float[np.ndarray, "seed time"]) -> Float[np.ndarray, " seed"]:
+def _first_slope(times: np.ndarray, losses: Float[np.ndarray, "seed time"]) -> Float[np.ndarray, " seed"]:
     """Slope at time 0 of the parabola through the first losses, with the sign of a fall."""
     return -np.polynomial.polynomial.polyfit(times, losses.T, 2)[1]
 
 
-def _course(setting: Setting, table: str, data: Dataset, clean: np.ndarray | None, seeds: int) -> Course:
+def _curves(setting: LabelNoiseSetting, table: str, data: Dataset, clean: np.ndarray | None, seeds: int) -> LossCurves:
     every = max(setting.long_steps // 40, 1)
-    times, losses = _losses(setting, data, _parts(data, clean), seeds, setting.long_step, setting.long_steps, every)
-    return Course(table, times, losses)
+    parts = _parts(data, clean)
+    return LossCurves(table, *_losses(setting, data, parts, seeds, setting.long_step, setting.long_steps, every))
 
 
 def _losses(
-    setting: Setting, data: Dataset, parts: dict[str, Dataset], seeds: int, step: float, steps: int, every: int = 1
+    setting: LabelNoiseSetting,
+    data: Dataset,
+    parts: dict[str, Dataset],
+    seeds: int,
+    step: float,
+    steps: int,
+    every: int = 1,
 ) -> tuple[np.ndarray, dict[str, Float[np.ndarray, "seed time"]]]:
     """Mean loss of each part along gradient descent on the whole."""
     model = TwoPosition(setting.width)
     whole, watched = population_loss(model, data), {k: population_loss(model, part) for k, part in parts.items()}
     keys = jax.random.split(jax.random.key(0), seeds)
-    run = _run(setting.width, data.vocab, step, steps, every)
-    found = ensemble(run, keys, whole, watched, mapping="loop")
-    return step * np.arange(0, steps + 1, every), {name: np.asarray(values) for name, values in found.items()}
+    trainer = _trainer(setting.width, data.vocab, step, steps, every)
+    losses = jax.tree.map(np.asarray, ensemble(trainer, keys, whole, watched, mapping="loop"))
+    return step * np.arange(0, steps + 1, every), losses
 
 
 @cache
-def _run(width: int, vocab: int, step: float, steps: int, every: int) -> Callable[..., Any]:
-    def run(key: Array, whole: PopulationLoss, watched: dict[str, PopulationLoss]) -> Any:
+def _trainer(width: int, vocab: int, step: float, steps: int, every: int) -> Callable[..., Any]:
+    def member(key: Array, whole: PopulationLoss, watched: dict[str, PopulationLoss]) -> Any:
         start = TwoPosition(width).init(key, vocab, 2)
 
         def losses(params: Any) -> dict[str, Array]:
@@ -264,9 +288,4 @@ def _run(width: int, vocab: int, step: float, steps: int, every: int) -> Callabl
         saves = np.arange(0, steps + 1, every)
         return train(whole, start, optax.sgd(step), dt=step, save_steps=saves, save=losses).ys
 
-    return run
-
-
-def _range(values: Float[np.ndarray, " seed"]) -> str:
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
-    return low if low == high else f"{low}..{high}"
+    return member

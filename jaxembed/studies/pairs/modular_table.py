@@ -230,6 +230,7 @@ STUDY = Study(
          "modular-leading-term-early", "modular-leading-term"),
     takes={"tiny": "20 s", "published": "1 min"},
     smaller={"tiny": "2,000 steps for 100,000, judged at the last for step 20,000"},
+    needs=("float64",),
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.studies.pairs.label_noise import HEADER, SETTINGS, label_noise
+from jaxembed.studies.pairs.label_noise import SETTINGS, STUDY
 
 SEEDS = 2
 
@@ -13,21 +13,20 @@ SEEDS = 2
 def result():
     if jnp.zeros((), float).dtype == np.float32:
         pytest.skip("slopes are small differences: float64")
-    return label_noise("tiny", seeds=SEEDS)
+    return STUDY.result("tiny", seeds=SEEDS)
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(HEADER) for row in result.rows())
+def test_all_evidence_holds_at_tiny(result):
+    assert not [row.id for row in STUDY.evidence(result) if not row.holds()]
 
 
 @pytest.mark.slow
 def test_every_table_and_part_is_there(result):
     setting = SETTINGS["tiny"]
-    assert len(result.cells) == 2 * len(setting.noises) + len(setting.moduli)
-    assert all(cell.measured.shape == (SEEDS,) and cell.error < 0.25 for cell in result.cells)
-    assert [len(course.losses) for course in result.courses] == [2, 1, 1, 1]
+    assert len(result.slopes) == 2 * len(setting.noises) + len(setting.moduli)
+    assert all(slope.measured.shape == (SEEDS,) and slope.error < 0.25 for slope in result.slopes)
+    assert [len(curves.losses) for curves in result.curves] == [2, 1, 1, 1]
 
 
 @pytest.mark.slow
@@ -38,4 +37,4 @@ def test_ratio_of_slopes_is_one_over_the_noise(result):
 
 @pytest.mark.slow
 def test_parts_dealt_at_random_predict_less(result):
-    assert result.null_correlation.max() < result.parts_correlation.min() - 0.1
+    assert result.correlation(result.noisy, "null").max() < result.correlation(result.noisy).min() - 0.1

@@ -1,10 +1,10 @@
 """Ambiguous words in their sentences: can their senses be told by layer, against all nulls, and what does attention do.
 
 `python benchmarks/figures/senses.py --keep FOLDER` reads six words of CoarseWSD-20 and a pseudo-word from decoders
-trained on The Pile and from untrained ones, writes the figure and the tables, and exits non-zero where a figure falls
-short; about ten minutes on a busy core. Decoders that FOLDER does not hold are trained first, an hour and more on two
-cores. Needs JAXEMBED_DATA. `--size tiny` merges two words of Python's documentation and trains its own decoders, about
-fifteen seconds. A killed run goes on from FOLDER.
+trained on The Pile and from untrained ones, and writes the figure and the tables; about ten minutes on a busy core.
+Decoders that FOLDER does not hold are trained first, an hour and more on two cores. Needs JAXEMBED_DATA. `--size tiny`
+merges two words of Python's documentation and trains its own decoders, about fifteen seconds. A killed run goes on from
+FOLDER.
 """
 
 import sys
@@ -13,68 +13,29 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, plt, save
-from _generated import stamped_markdown
-from common import KEEP, arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxembed.analysis.senses.probes import balanced_mean
-from jaxembed.studies.language.senses import ATTENTION_HEADER, HEADER, SensesResult, WordResult, senses
+from jaxembed.analysis.senses.result import WordResult
+from jaxembed.studies.language.senses import GAINS, STUDY, SensesResult
 
 
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0], keep=KEEP)
-    result = senses(args.size, keep=args.keep, progress=lambda line: print(line, flush=True))
-    for word in result.words:
-        show(word.task.word, ("balanced accuracy", ""), list(zip(HEADER, word.row(), strict=True))[1:])
-    command = f"python benchmarks/figures/senses.py --size {args.size}"
-    tables = {"": (HEADER, result.rows()), "_layers": (result.layer_header, result.layer_rows()),
-              "_attention": (ATTENTION_HEADER, result.attention_rows())}  # fmt: skip
-    for name, (header, rows) in tables.items():
-        stamped_markdown(args.out / f"senses{name}.md", header, rows, command, note_on(result))
-    draw(result, args.out / "senses.png")
-    finish("senses in context", result.checks())
-
-
-UNSEEN = {
-    "tiny": "",
-    "normal": "; the pseudo-word's test sentences are mostly text that the networks (not the probes) were trained on",
-}
-
-
-def note_on(result: SensesResult) -> str:
-    """What was read, and what the intervals are over."""
-    seeds = len(result.words[0].trained)
-    return (
-        f"{result.size}; {seeds} trained and untrained networks (init and data order), {result.words_seen:,} words "
-        "each; balanced accuracy of linear probes at the depth that validation sentences chose; [95 % interval over "
-        "test sentences], sd over networks; a gain also with its interval over networks (Student) and over both "
-        "(bootstrap); the decoder is causal: at the word it has read the left context alone; no ceiling is known but "
-        "1; by depth: accuracy (separation: squared distance of the means over the variance within); mixtures: cosine, "
-        "relative error" + UNSEEN[result.size]
-    )
-
-
-def draw(result: SensesResult, path: Path) -> None:
+def draw(result: SensesResult, figure: Figure) -> None:
     columns = min(4, len(result.words) + 1)
     rows = -(-(len(result.words) + 1) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(4.2 * columns, 3.9 * rows), layout="constrained", squeeze=False)
-    figure.get_layout_engine().set(rect=(0, 0.07, 1, 0.93))
-    flat = axes.ravel()
+    figure.set_size_inches(4.2 * columns, 3.9 * rows)
+    flat = figure.subplots(rows, columns, squeeze=False).ravel()
     for place, word in zip(flat, result.words, strict=False):
         depth_panel(place, word)
     flat[0].legend(fontsize=7, loc="best")
     gain_panel(flat[len(result.words)], result)
     for place in flat[len(result.words) + 1 :]:
         place.axis("off")
-    caption = (
-        f"Linear probes with equal weight on every sense; {len(result.words[0].trained)} networks (band: smallest to "
-        f"largest), {result.words_seen:,} words of training; counts and mean of static embeddings of the same left "
-        "words.\nRight: best depth (chosen on validation sentences) less the null, 95 % over sentences and networks. "
-    )
-    save(figure, path, caption)
 
 
-def depth_panel(axes: plt.Axes, word: WordResult) -> None:
+def depth_panel(axes: Axes, word: WordResult) -> None:
     lines = (("trained", "word", "-", COLOURS[0]), ("trained", "end", "-", COLOURS[2]),
              ("untrained", "word", "--", COLOURS[4]))  # fmt: skip
     for stage, where, style, colour in lines:
@@ -93,10 +54,10 @@ def depth_panel(axes: plt.Axes, word: WordResult) -> None:
     axes.grid(alpha=0.3)
 
 
-def gain_panel(axes: plt.Axes, result: SensesResult) -> None:
+def gain_panel(axes: Axes, result: SensesResult) -> None:
     names = [word.task.word for word in result.words]
-    for shift, (over, colour) in enumerate(zip(("static", "untrained", "left counts"), COLOURS, strict=False)):
-        means = np.array([balanced_mean(word.gain(over), word.senses).mean() for word in result.words])
+    for shift, (over, colour) in enumerate(zip(GAINS, COLOURS, strict=False)):
+        means = result.gains(over).mean(axis=1)
         ends = np.array([word.interval(over) for word in result.words]).T
         sides = np.maximum(np.abs(ends - means), 0)
         axes.errorbar(means, np.arange(len(names)) + 0.2 * (1 - shift), xerr=sides, fmt="o", ms=4, capsize=2,
@@ -109,4 +70,4 @@ def gain_panel(axes: plt.Axes, result: SensesResult) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -21,7 +21,6 @@ from . import (
     horizon,
     hypotheses,
     natural_topics,
-    senses,
     signature_start,
     soft_label,
     sufficient_statistics,
@@ -49,7 +48,6 @@ _FILES = (
     hypotheses,
     natural_topics,
     hidden_states,
-    senses,
     task_vectors,
     analogy_emergence,
 )

@@ -25,6 +25,7 @@ REGISTRY: tuple[str, ...] = (
     "small.deep_linear",
     "small.soft_label",
     "pairs.label_noise",
+    "language.senses",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -1,57 +1,74 @@
-"""An ambiguous word in its sentences: does a decoder pull its senses apart, where, and by what?"""
+"""An ambiguous word in its sentences: does a decoder pull its senses apart, where, and by what?
+
+Linear probes read the senses of a word from the states of decoders, trained and untrained, beside counts and mean
+embeddings of the same words. A pseudo-word, two words under one spelling, is a word whose senses are known. At size
+published its test sentences are mostly text that the networks were trained on, with both words in their own spelling;
+its scores are no measure of unseen text. The six words' sentences are of another corpus (CoarseWSD-20).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float
 
 from ...analysis.senses.probes import balanced_mean
-from ...analysis.senses.result import ATTENTION_HEADER as ATTENTION_HEADER
-from ...analysis.senses.result import HEADER as HEADER
-from ...analysis.senses.result import WordResult
+from ...analysis.senses.result import ATTENTION_HEADER, HEADER, WordResult
 from ...analysis.senses.scores import SenseScores, SenseSizes, bag_hits, merged_embedding, score_senses
 from ...analysis.senses.texts import SenseTask, build_sense_task, pseudoword_parts, read_sense_parts
 from ...corpus import Document, documents, encode, python_documentation, word_level
 from ...corpus.pseudowords import merged_name, merged_texts, pseudoword_sentences
 from ...language import Pretraining, pretrain
 from ...models import qwen2
-from ..check import Check, Size
+from ...tables import Table
 from ..data import data_path, pile_files
-from ..measured import silent
-from .decoders import Decoders, decoders
+from ..evidence import Bound, Evidence, Size
+from ..study import DATA, Run, Study
+from .decoders import AMBIGUOUS, PILE, SECTION, Decoders, DecodersSetting, decoders
+
+GAINS = ("static", "untrained", "left counts")
 
 
 @dataclass(frozen=True)
-class Setting:
+class SensesSetting:
     """What is read.
 
     Attributes:
-        words: folders of `senses`; none at tiny.
+        decoders: that are read; without words they are trained on the text in which the pair is merged.
+        words: folders of `senses`.
         pair: words that are merged into one more, a control.
         length: tokens of a sentence.
         train: training sentences of a word at most.
         test: test sentences at most.
-        looks: at attention.
-        seeds: of the networks; None takes those of the decoders.
+        sizes: of what attention is taken apart in.
     """
 
+    decoders: DecodersSetting
     words: tuple[str, ...]
     pair: tuple[str, str]
     length: int
     train: int
     test: int
-    looks: SenseSizes
-    seeds: int | None
+    sizes: SenseSizes
+
+    def task(self, word: str, train: Any, test: Any, tokenizer: Any) -> SenseTask:
+        """Sentences of a word, no more than the setting takes."""
+        limits = {"most_train": self.train, "most_test": self.test, "length": self.length}
+        return build_sense_task(word, train, test, tokenizer, **limits)
 
 
-SETTINGS: dict[str, Setting] = {
-    "tiny": Setting((), ("file", "should"), 24, 300, 150, SenseSizes(decided=80, donors=60, ablated=80, shuffles=4), 2),
-    "normal": Setting(("bank", "apple", "java", "seal", "spring", "pitcher"), ("church", "software"), 64, 600, 400,
-                      SenseSizes(shuffles=4), None),
-}  # fmt: skip
+MERGED = DecodersSetting(
+    400_000, 400, (), 0, qwen2(32, 2, 2, 2, 64, tied=False),
+    Pretraining(steps=150, batch=16, length=24, learning_rate=1e-2, warmup=10, save_steps=(0, 150)),
+)  # fmt: skip
+SETTINGS: dict[Size, SensesSetting] = {
+    "tiny": SensesSetting(
+        MERGED, (), ("file", "should"), 24, 300, 150, SenseSizes(decided=80, donors=60, ablated=80, shuffles=4)
+    ),
+    "published": SensesSetting(PILE, AMBIGUOUS, ("church", "software"), 64, 600, 400, SenseSizes(shuffles=4)),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,206 +76,247 @@ class SensesResult:
     """All words.
 
     Attributes:
-        size: of the study.
+        setting: what is read.
         words: one by one; the last is the pseudo-word.
-        layers: blocks of the decoder.
-        words_seen: by the trained networks.
     """
 
-    size: Size
+    setting: SensesSetting
     words: tuple[WordResult, ...]
-    layers: int
-    words_seen: int
-
-    def word(self, name: str) -> WordResult:
-        """One word's result."""
-        return next(one for one in self.words if one.task.word == name)
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """The scores with all nulls, in the order of `HEADER`."""
-        return [one.row() for one in self.words]
 
     @property
-    def layer_header(self) -> tuple[str, ...]:
-        depths = ("embedding", *(f"block {k}" for k in range(1, self.layers + 1)), "last norm")
-        return ("word", "network", "read at", *depths)
+    def words_seen(self) -> int:
+        """By every trained network."""
+        return self.setting.decoders.training.steps * self.setting.decoders.training.predicted
 
-    def layer_rows(self) -> list[tuple[str, ...]]:
-        """Accuracy (and separation) by depth."""
-        return [row for one in self.words for row in one.layer_rows()]
+    def gains(self, over: str) -> Float[np.ndarray, "token seed"]:
+        """Balanced accuracy of the best depth less that of a null, by word."""
+        return np.array([balanced_mean(word.gain(over), word.senses) for word in self.words])
 
-    def attention_rows(self) -> list[tuple[str, ...]]:
-        """What attention does, in the order of `ATTENTION_HEADER`."""
-        return [row for one in self.words for row in one.attention_rows()]
-
-    def checks(self) -> list[Check]:
-        """The figures asked; at size tiny only what does not take a trained network and many sentences."""
-        gains = [
-            self._gains("gain of the best layer over the static embedding", "static"),
-            self._gains("gain of training: best layer over the untrained network's", "untrained"),
-        ]
-        rest = [self._static(), self._shuffled(), self._sums(), self._mixtures(), self._patches()]
-        return rest if self.size == "tiny" else gains + rest
-
-    def _gains(self, name: str, over: str) -> Check:
-        ends = {
-            one.task.word: (balanced_mean(one.gain(over), one.senses).mean(), *one.interval(over)) for one in self.words
-        }
-        got = "; ".join(f"{word} {mean:+.2f} [{low:.2f}, {high:.2f}]" for word, (mean, low, high) in ends.items())
-        return Check(name, "95 % interval (seeds and sentences) above 0 for every word", got,
-                     all(low > 0 for _, low, _ in ends.values()))  # fmt: skip
-
-    def _static(self) -> Check:
-        off = max(float(np.abs(one.accuracy(stage)[:, 0] - one.task.chance).max())
-                  for one in self.words for stage in ("trained", "untrained"))  # fmt: skip
-        return Check("static embedding", "1 / senses exactly, it is the same in every sentence",
-                     f"largest difference {off:.1g}", off < 1e-12)  # fmt: skip
-
-    def _shuffled(self) -> Check:
-        inside = {}
-        for one in self.words:
-            inside[one.task.word] = balanced_mean(one.shuffled(), one.senses).mean() - one.task.chance
-        got = "; ".join(f"{word} {mean:+.3f}" for word, mean in inside.items())
-        largest = max(abs(mean) for mean in inside.values())
-        return Check("shuffled senses", "within 0.1 of 1 / senses", got, largest <= 0.1)
-
-    def _sums(self) -> Check:
-        errors = []
-        for one in self.words:
-            for found in (part.attention for part in (*one.trained, *one.untrained)):
-                for effects in found["effects"].values():
-                    parts = float(np.sum(effects["heads"]) + np.sum(effects["mlp"]))
-                    size = float(np.abs(effects["heads"]).sum() + np.abs(effects["mlp"]).sum())
-                    errors.append(abs(parts - effects["total"]) / size)
-        return Check("heads and MLPs add up to the decision", "relative error <= 1e-4 (float32)",
-                     f"{max(errors):.1e}", max(errors) <= 1e-4)  # fmt: skip
-
-    def _mixtures(self) -> Check:
-        """Centred cosine with attention's own change."""
-        ends = {}
-        for one in self.words:
-            scores = np.array([part.attention["mixture"]["by attention"] for part in one.trained])[:, :, 2]
-            ends[one.task.word] = scores.mean(axis=0)
-        got = "; ".join(f"{word} {own:.2f} ({equal:.2f}, {other:.2f})" for word, (own, equal, other) in ends.items())
-        return Check("mixture of context embeddings against attention's change, centred cosine",
-                     "above equal weights and another sentence, every word", got,
-                     all(own > max(equal, other) for own, equal, other in ends.values()))  # fmt: skip
-
-    def _patches(self) -> Check:
-        ends = {one.task.word: {name: share.mean() for name, share in one.flips().items()} for one in self.words}
-        got = "; ".join(f"{word} {' / '.join(f'{x:.2f}' for x in shares.values())}" for word, shares in ends.items())
-        more = all(shares["carrier"] > max(shares["other place"], shares["other word"]) for shares in ends.values())
-        return Check("decisions flipped by replacing the word that carries most", "above both nulls for every word "
-                     "(other place, other word of the same sense)", got, more)  # fmt: skip
+    def shuffled(self) -> Float[np.ndarray, "token seed"]:
+        """Balanced accuracy of probes of shuffled senses less chance, by word."""
+        return np.array([balanced_mean(word.shuffled(), word.senses) - word.task.chance for word in self.words])
 
 
-def senses(
-    size: Size, seeds: int | None = None, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> SensesResult:
+Networks = Callable[[int], tuple[Any, Any]]
+"""The trained and the untrained parameters of a seed."""
+
+
+def run(setting: SensesSetting, run: Run) -> SensesResult:
     """Read the senses of ambiguous words from the states of decoders, trained and untrained.
 
-    Args:
-        size: "tiny" (a pseudo-word in the built-in text, a decoder trained for seconds) or "normal" (six words and a
-            pseudo-word, the decoders of `studies.decoders`; about ten minutes on one core besides their training).
-        seeds: networks; None takes those of the setting.
-        keep: folder in which networks and numbers are kept; a killed run goes on.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where the data folder is not there, naming what to set.
-
-    At size normal the pseudo-word's test sentences are mostly text that the networks were trained on, with both words
-    in their own spelling; its scores are no measure of unseen text. The six words' sentences are of another corpus.
+    Seeds are of init and data order. `run.keep` is the folder of the decoders' runs, shared with `blank_slate` and
+    `lens`, and, in its `senses`, of the numbers.
 
     Source: jaxembed.
     """
-    setting = SETTINGS[size]
-    seeds = setting.seeds if seeds is None else seeds
-    found = _tiny(setting, 2 if seeds is None else seeds) if size == "tiny" else _normal(setting, seeds, keep, progress)
-    words = []
-    for task, networks, unknown in found.tasks:
-        folder = None if keep is None else keep / "cells"
-        cells: dict[str, list[SenseScores]] = {"trained": [], "untrained": []}
-        for seed, pair in enumerate(networks):
-            for stage, params in zip(cells, pair(), strict=True):
-                looks = setting.looks if stage == "trained" else replace(setting.looks, patch=False)
-                cells[stage].append(score_senses(task, found.model, params, looks, seed, folder))
-            progress(f"{task.word}, seed {seed}: read")
-        words.append(WordResult(task, bag_hits(task, unknown), tuple(cells["trained"]), tuple(cells["untrained"])))
-    return SensesResult(size, tuple(words), found.model.layers, found.words_seen)
+    words, folder = [], None if run.keep is None else run.keep / "senses"
+    for task, networks, unknown in (_published if setting.words else _merged)(setting, run):
+        scores: dict[str, list[SenseScores]] = {"trained": [], "untrained": []}
+        for seed in range(run.seeds):
+            for state, params in zip(scores, networks(seed), strict=True):
+                sizes = setting.sizes if state == "trained" else replace(setting.sizes, patch=False)
+                scores[state].append(score_senses(task, setting.decoders.model, params, sizes, seed, folder))
+            run.progress(f"{task.word}, seed {seed}: read")
+        words.append(WordResult(task, bag_hits(task, unknown), tuple(scores["trained"]), tuple(scores["untrained"])))
+    return SensesResult(setting, tuple(words))
 
 
-@dataclass(frozen=True)
-class _Networks:
-    """Tasks with what gives the trained and the untrained parameters of every seed, and the unknown token's id."""
-
-    model: Any
-    words_seen: int
-    tasks: tuple[tuple[SenseTask, list[Callable[[], tuple[Any, Any]]], int | None], ...]
-
-
-TINY = {"characters": 400_000, "vocab": 400, "section": 2_000}
-TRAINING = Pretraining(steps=150, batch=16, length=24, learning_rate=1e-2, warmup=10, save_steps=(0, 150))
-
-
-def _tiny(setting: Setting, seeds: int) -> _Networks:
-    """A decoder trained here on text in which two words are one."""
-    text, model = python_documentation()[: TINY["characters"]], qwen2(32, 2, 2, 2, 64, tied=False)
-    pieces = [text[at : at + TINY["section"]] for at in range(0, len(text), TINY["section"])]
+def _merged(setting: SensesSetting, run: Run) -> list[tuple[SenseTask, Networks, int | None]]:
+    """Decoders trained here on text in which two words are one."""
+    text, pair = python_documentation()[: setting.decoders.characters], setting.pair
+    pieces = [text[at : at + SECTION] for at in range(0, len(text), SECTION)]
     pieces = [pieces[k] for k in np.random.default_rng(0).permutation(len(pieces))]
     cut = 2 * len(pieces) // 3
-    merged = merged_texts(pieces[:cut], setting.pair)
-    tokenizer = word_level(merged, TINY["vocab"])
+    merged = merged_texts(pieces[:cut], pair)
+    tokenizer = word_level(merged, setting.decoders.vocab)
     corpus = encode([Document(piece, "") for piece in merged], tokenizer)
-    word = merged_name(setting.pair)
-    parts = pseudoword_parts(pieces[:cut], pieces[cut:], setting.pair)
-    task = build_sense_task(
-        word, *parts, tokenizer, most_train=setting.train, most_test=setting.test, length=setting.length
-    )
+    task = setting.task(merged_name(pair), *pseudoword_parts(pieces[:cut], pieces[cut:], pair), tokenizer)
 
-    def trained(seed: int) -> tuple[Any, Any]:
-        ys = pretrain(model, corpus, replace(TRAINING, init_seed=seed, data_seed=seed)).trajectory.ys
+    def networks(seed: int) -> tuple[Any, Any]:
+        settings = replace(setting.decoders.training, init_seed=seed, data_seed=seed)
+        ys = pretrain(setting.decoders.model, corpus, settings).trajectory.ys
         return jax.tree.map(lambda leaf: leaf[-1], ys), jax.tree.map(lambda leaf: leaf[0], ys)
 
-    networks = [lambda seed=seed: trained(seed) for seed in range(seeds)]
-    return _Networks(model, TRAINING.steps * TRAINING.predicted, ((task, networks, tokenizer.unknown_token),))
+    return [(task, networks, tokenizer.unknown_token)]
 
 
-def _normal(setting: Setting, seeds: int | None, keep: Path | None, progress: Callable[[str], None]) -> _Networks:
-    folder, found = data_path("senses"), decoders("normal", seeds, keep, progress)
-    sizes = {"most_train": setting.train, "most_test": setting.test, "length": setting.length}
-    tasks: list[tuple[SenseTask, list[Callable[[], tuple[Any, Any]]], int | None]] = []
-    for word in setting.words:
-        task = build_sense_task(word, *read_sense_parts(folder / word), found.tokenizer, **sizes)
-        tasks.append((task, _saved(found), found.tokenizer.unknown_token))
-    task, networks = _pseudoword(setting, found, sizes)
-    tasks.append((task, networks, found.tokenizer.unknown_token))
-    return _Networks(found.model, found.words_seen(found.steps[-1]), tuple(tasks))
+def _published(setting: SensesSetting, run: Run) -> list[tuple[SenseTask, Networks, int | None]]:
+    """Six words of CoarseWSD-20 and a pseudo-word, in the shared decoders.
 
-
-def _saved(found: Decoders, merged: tuple[int, int] | None = None) -> list[Callable[[], tuple[Any, Any]]]:
-    """Of every seed, what reads its last and its first parameters."""
-
-    def pair(seed: int) -> tuple[Any, Any]:
-        params = [found.params(seed, step) for step in (found.steps[-1], 0)]
-        one, other = params if merged is None else [merged_embedding(part, merged) for part in params]
-        return one, other
-
-    return [lambda seed=seed: pair(seed) for seed in found.seeds]
-
-
-def _pseudoword(
-    setting: Setting, found: Decoders, sizes: dict[str, int]
-) -> tuple[SenseTask, list[Callable[[], tuple[Any, Any]]]]:
-    """Two words that the networks know, under the spelling of the first and an embedding half way between the two.
-
-    Its test sentences are new to the probes but not to the networks: most are of documents that these were trained on.
+    The pseudo-word is two words that the networks know, under the spelling of the first and an embedding half way
+    between the two. Its test sentences are new to the probes but not to the networks.
     """
+    folder, shared, pair = data_path("senses"), decoders(setting.decoders, run), setting.pair
+    tokenizer, unknown = shared.tokenizer, shared.tokenizer.unknown_token
+    tasks = [setting.task(word, *read_sense_parts(folder / word), tokenizer) for word in setting.words]
     texts = [document.text for document in documents(pile_files(("pile_cc", "openwebtext2", "wikipedia_en")))]
     texts = [texts[k] for k in np.random.default_rng(0).permutation(len(texts))]  # both parts are of all domains
-    cut, pair = 2 * len(texts) // 3, setting.pair
+    cut = 2 * len(texts) // 3
     train, test = (pseudoword_sentences(part, pair, name=pair[0]) for part in (texts[:cut], texts[cut:]))
-    task = build_sense_task(pair[0], train, test, found.tokenizer, **sizes)
-    one, other = (found.tokenizer.id(word) for word in pair)
-    assert one is not None and other is not None
-    return replace(task, word="+".join(pair)), _saved(found, (one, other))
+    merged = replace(setting.task(pair[0], train, test, tokenizer), word="+".join(pair))
+    first, second = (tokenizer.id(word) for word in pair)
+    assert first is not None and second is not None
+    both = _saved(shared, (first, second))
+    return [*((task, _saved(shared), unknown) for task in tasks), (merged, both, unknown)]
+
+
+def _saved(shared: Decoders, merged: tuple[int, int] | None = None) -> Networks:
+    """What reads a seed's last and first parameters."""
+
+    def networks(seed: int) -> tuple[Any, Any]:
+        last, first = (shared.params(seed, step) for step in (shared.steps[-1], 0))
+        return (last, first) if merged is None else (merged_embedding(last, merged), merged_embedding(first, merged))
+
+    return networks
+
+
+def tables(result: SensesResult) -> tuple[Table, ...]:
+    """The scores with all nulls; accuracy and separation by depth; what attention does."""
+    blocks = (f"block {k}" for k in range(1, result.setting.decoders.model.layers + 1))
+    depths = ("word", "network", "read at", "embedding", *blocks, "last norm")
+    note, words = _note(result), result.words
+    layers, attention = ([row for word in words for row in rows(word)]
+                         for rows in (WordResult.layer_rows, WordResult.attention_rows))  # fmt: skip
+    return (
+        Table("senses of a word, balanced accuracy", HEADER, [word.row() for word in words], note),
+        Table("by depth: accuracy (separation)", depths, layers, note, "layers"),
+        Table("what attention does", ATTENTION_HEADER, attention, note, "attention"),
+    )
+
+
+def _note(result: SensesResult) -> str:
+    """What was read, and what the intervals are over."""
+    unseen = "; the pseudo-word's test sentences are mostly text that the networks (not the probes) were trained on"
+    return (
+        f"trained and untrained networks (seeds: init and data order), {result.words_seen:,} words each; balanced "
+        "accuracy of linear probes at the depth that validation sentences chose; [95 % interval over test sentences], "
+        "sd over networks; a gain also with its interval over networks (Student) and over both (bootstrap); the "
+        "decoder is causal: at the word it has read the left context alone; no ceiling is known but 1; by depth: "
+        "accuracy (separation: squared distance of the means over the variance within); mixtures: cosine, relative "
+        f"error{unseen if result.setting.words else ''}"
+    )
+
+
+def evidence(result: SensesResult) -> tuple[Evidence, ...]:
+    """Gains over the nulls, the nulls themselves, and what must be exact."""
+    rows = [
+        _gain("senses-pseudoword", "a decoder's states tell which of two words a pseudo-word was, its static embedding "
+              "cannot (gain in balanced accuracy; null: shuffled senses)", result.gains("static")[-1:],
+              result.shuffled()[-1:]),
+        *_attention(result),
+        *_machinery(result),
+    ]  # fmt: skip
+    if not result.setting.words:
+        return tuple(rows)
+    means = {
+        "senses-words": ("static", "senses of six ambiguous words and a pseudo-word can be told from the best layer, "
+                         "not from the static embedding (gain in balanced accuracy, mean over words)"),
+        "senses-training": ("untrained", "training tells senses apart beyond what an untrained decoder's mixture of "
+                            "context gives (gain over the untrained, mean over words)"),
+        "senses-counts": ("left counts", "the trained state tells more than counts of the same left words (gain, mean "
+                          "over words)"),
+    }  # fmt: skip
+    rows += [_gain(name, claim, result.gains(over), result.shuffled()) for name, (over, claim) in means.items()]
+    return (*rows, *(_least_sure(result, over) for over in GAINS[:2]))
+
+
+NETWORKS = "networks (init, data order)"
+
+
+def _gain(
+    name: str, claim: str, gains: Float[np.ndarray, "token seed"], null: Float[np.ndarray, "token seed"]
+) -> Evidence:
+    """The mean over words, more than probes of shuffled senses ever have."""
+    null = null.mean(axis=0)
+    bound = Bound("expectation", least=max(1e-9, float(np.abs(null).max())), source="above shuffled senses")
+    return Evidence(name, claim, gains.mean(axis=0), bound, "none", null, ceiling="1 - 1 / senses", varied=NETWORKS)
+
+
+def _least_sure(result: SensesResult, over: str) -> Evidence:
+    """The word whose gain has the lowest interval, which is over sentences and networks."""
+    at = int(np.argmin([word.interval(over)[0] for word in result.words]))
+    word = result.words[at]
+    return Evidence(f"senses-every-{over}", f"every word gains over {over} (the least sure: {word.task.word})",
+                    result.gains(over)[at], Bound("expectation", least=0.0, source="the sign", strict=True),
+                    no_null="senses-shuffled", ceiling="1 - 1 / senses", varied=NETWORKS,
+                    interval=word.interval(over))  # fmt: skip
+
+
+def _attention(result: SensesResult) -> list[Evidence]:
+    """What context embeddings explain of attention's change, and whether the word that carries most decides."""
+    mixtures, patches = [], []
+    for word in result.words:
+        scores = np.array([part.attention["mixture"]["by attention"] for part in word.trained])[:, :, 2]
+        own, equal, elsewhere = scores.mean(axis=0)
+        mixtures.append(own - max(equal, elsewhere))
+        flips = {name: share.mean() for name, share in word.flips().items()}
+        patches.append(flips["carrier"] - max(flips["other place"], flips["other word"]))
+    positive = Bound("expectation", least=0.0, source="the sign", strict=True)
+    words: dict[str, Any] = {"varied": "words", "every": True, "no_null": "the larger null is taken off"}
+    return [
+        Evidence("senses-context", "the mixture of context embeddings is closer to attention's change than with equal "
+                 "weights or another sentence's (centred cosine, difference)", np.array(mixtures), positive, **words),
+        Evidence("senses-carrier", "replacing the word that carries most flips more decisions than another place or "
+                 "another word of the same sense (share, difference)", np.array(patches), positive, **words),
+    ]  # fmt: skip
+
+
+def _machinery(result: SensesResult) -> list[Evidence]:
+    """What is an identity, and a control that must fail."""
+    first = np.array([one.attention["first layer"]["by attention"] for one in result.words[0].trained])
+    states = [(word, word.accuracy(state)[:, 0]) for word in result.words for state in ("trained", "untrained")]
+    static = np.array([np.abs(accuracy - word.task.chance).max() for word, accuracy in states])
+    parts = [part.attention for word in result.words for part in (*word.trained, *word.untrained)]
+    errors = np.array([max(map(_sum_error, found["effects"].values())) for found in parts])
+    shuffled = np.abs(result.shuffled().mean(axis=1))
+    exact: dict[str, Any] = {"no_null": "an identity", "ceiling": "0", "every": True}
+    return [
+        Evidence("senses-mixture", "what attention adds to a word in the first layer is the attention-weighted mixture "
+                 "of its context's embeddings (relative error; null: equal weights)", first[:, 0, 1],
+                 Bound("machinery", most=1e-3, source="identity, in float32"), "identity", first[:, 1, 1], ceiling="0",
+                 varied=NETWORKS),
+        Evidence("senses-static", "the static embedding has 1 / senses, as it is the same in every sentence (largest "
+                 "difference)", static, Bound("machinery", most=1e-12, source="identity", strict=True),
+                 varied="words and networks", **exact),
+        Evidence("senses-sums", "heads and MLPs add up to the decision (relative error)", errors,
+                 Bound("machinery", most=1e-4, source="identity, in float32"), varied="words and networks", **exact),
+        Evidence("senses-shuffled", "probes of shuffled senses have 1 / senses (difference)", shuffled,
+                 Bound("machinery", most=0.1, source="a control that must fail"), no_null="it is the null", ceiling="0",
+                 varied="words", every=True),
+    ]  # fmt: skip
+
+
+def _sum_error(effects: dict[str, Any]) -> float:
+    """Of a decision's parts, relative to the sum of their sizes."""
+    parts = [np.asarray(effects[name]) for name in ("heads", "mlp")]
+    size = sum(float(np.abs(part).sum()) for part in parts)
+    return abs(sum(float(part.sum()) for part in parts) - effects["total"]) / size
+
+
+def caption(result: SensesResult) -> str:
+    """What was computed with what."""
+    return (
+        "Linear probes with equal weight on every sense; bands: smallest to largest of the networks; "
+        f"{result.words_seen:,} words of training; counts and mean of static embeddings of the same left words.\n"
+        "Right: best depth (chosen on validation sentences) less the null, 95 % over sentences and networks."
+    )
+
+
+STUDY = Study(
+    name="senses",
+    source="jaxembed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("senses-pseudoword", "senses-context", "senses-carrier", "senses-mixture", "senses-static", "senses-sums",
+         "senses-shuffled", "senses-words", "senses-training", "senses-counts", "senses-every-static",
+         "senses-every-untrained"),
+    takes={"tiny": "15 s", "published": "10 min on one core, and an hour and more where decoders have to be trained"},
+    smaller={"tiny": "a pseudo-word in 400,000 characters of Python's documentation for six words and The Pile"},
+    needs=(DATA,),
+    tiny_needs=(),
+    ledger="tiny",
+)  # fmt: skip

@@ -11,7 +11,7 @@ from jaxembed.analysis.senses import texts as texts
 from jaxembed.analysis.senses.result import WordResult
 from jaxembed.analysis.senses.scores import SenseScores
 from jaxembed.analysis.senses.tokens import SenseTokens
-from jaxembed.studies.language.senses import senses
+from jaxembed.studies.language.senses import STUDY
 
 pytestmark = pytest.mark.float64_only("studies compute in float64")
 
@@ -99,14 +99,14 @@ def test_a_file_is_found_from_the_home_folder(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_tiny_study_takes_the_whole_path(tmp_path):
-    result = senses("tiny", seeds=1, keep=tmp_path)
+    result = STUDY.result("tiny", seeds=1, keep=tmp_path)
     (word,) = result.words
-    named = {check.name: check for check in result.checks()}
-    assert named["static embedding"].passed and named["heads and MLPs add up to the decision"].passed
+    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    assert held >= {"senses-static", "senses-sums"}
     assert word.accuracy("trained").shape == (1, 4) and word.accuracy("trained")[0, 0] == 0.5
     first = word.trained[0].attention["first layer"]["by attention"]
     assert first[0][0] == pytest.approx(1, abs=1e-4) and first[0][1] < 1e-3, "exact in the first layer"
     assert first[1][1] > 0.05 and first[2][1] > 0.05
     assert word.trained[0].attention["ablation"]["none"] == 0.5, "without any head all sentences look the same"
-    assert len(result.rows()) == 1 and len(result.layer_rows()) == 4 and len(result.attention_rows()) == 2
-    assert len(list((tmp_path / "cells").iterdir())) == 2
+    assert [len(table.rows) for table in STUDY.tables(result)] == [1, 4, 2]
+    assert len(list((tmp_path / "senses").iterdir())) == 2

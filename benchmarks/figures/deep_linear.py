@@ -1,8 +1,7 @@
 """Deep linear networks: modes in closed form against the flow, and levels of a tree learned one after the other.
 
 `python benchmarks/figures/deep_linear.py` prints how networks of one to three layers learn a tree's levels and how well
-theories of a random start do, writes the figure, and exits non-zero where a figure falls short; about 2 minutes on
-two cores, `--size tiny` half a minute.
+theories of a random start do, and writes tables and figure; about 2 minutes on two cores, `--size tiny` half a minute.
 """
 
 import sys
@@ -11,46 +10,27 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.small.deep_linear import DEEP, HEADER, SHALLOW, DeepLinearStudy, deep_linear
-
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = deep_linear(args.size, progress=lambda line: print(line, flush=True))
-    starts = ("random start, error of the map", *(f"init {scale:g}" for scale in result.setting.init_scales))
-    show("levels of a tree, random start", HEADER, result.rows())
-    show("theories of a random start of two layers", starts, result.start_rows())
-    markdown(args.out / "deep_linear.md", HEADER, result.rows())
-    markdown(args.out / "deep_linear_starts.md", starts, result.start_rows())
-    draw(result, args.out / "deep_linear.png")
-    finish("deep linear networks", result.checks())
+from jaxembed.studies.small.deep_linear import DEEP, SHALLOW, STUDY, DeepLinearResult
 
 
-def draw(result: DeepLinearStudy, path: Path) -> None:
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(16, 5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+def draw(result: DeepLinearResult, figure: Figure) -> None:
+    figure.set_size_inches(16, 5)
+    left, middle, right = figure.subplots(1, 3)
     levels_panel(left, result, DEEP)
     for level, series in enumerate(result.sigmoids.T):
-        left.plot(
-            result.levels[DEEP].times, series, ":", color="black", label="closed form, seed 1" if not level else None
-        )
+        label = None if level else "closed form, seed 1"
+        left.plot(result.levels[DEEP].times, series, ":", color="black", label=label)
     left.legend(fontsize=8)
     levels_panel(middle, result, SHALLOW)
     middle.legend(fontsize=8)
     starts_panel(right, result)
-    setting = result.setting
-    caption = (
-        f"tree {setting.branching}, flip {setting.flip:g}, features of the population, width {setting.width}, init "
-        f"scale {setting.init_scale:g}, exact flow in float64;\nbands: smallest to largest over "
-        f"{len(result.levels[DEEP].shares)} init seeds. "
-    )
-    save(figure, path, caption)
 
 
-def levels_panel(axes: plt.Axes, result: DeepLinearStudy, name: str) -> None:
+def levels_panel(axes: Axes, result: DeepLinearResult, name: str) -> None:
     run = result.levels[name]
     for level, colour in zip(range(run.shares.shape[2]), COLOURS, strict=False):
         band(axes, run.times, run.shares[:, :, level], f"level {level}" if level else "root", colour)
@@ -60,7 +40,7 @@ def levels_panel(axes: plt.Axes, result: DeepLinearStudy, name: str) -> None:
     axes.grid(alpha=0.3)
 
 
-def starts_panel(axes: plt.Axes, result: DeepLinearStudy) -> None:
+def starts_panel(axes: Axes, result: DeepLinearResult) -> None:
     for (name, row), colour in zip(result.starts.items(), COLOURS, strict=False):
         band(axes, np.array(list(row)), np.array(list(row.values())).T, name, colour, "o-")
     axes.set(xscale="log", yscale="log", xlabel="initial scale", ylabel="largest error of the map / its final size")
@@ -71,4 +51,4 @@ def starts_panel(axes: plt.Axes, result: DeepLinearStudy) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

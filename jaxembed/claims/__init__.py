@@ -16,13 +16,11 @@ from . import (
     analogy_emergence,
     attention_only,
     attributes,
-    deep_linear,
     hidden_states,
     horizon,
     hypotheses,
     natural_topics,
     signature_start,
-    soft_label,
     sufficient_statistics,
     task_vectors,
     topics,
@@ -35,8 +33,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    deep_linear,
-    soft_label,
     word_pairs,
     attributes,
     attention_only,

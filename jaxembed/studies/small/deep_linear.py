@@ -1,6 +1,11 @@
-"""Deep linear networks on hierarchical data: modes in closed form, and levels learned one after the other."""
+"""Deep linear networks on hierarchical data: modes in closed form, and levels learned one after the other.
 
-from collections.abc import Callable
+Networks of one to five layers learn the features of a tree's leaves, by the exact flow in float64 and by gradient
+descent. A seed is an initialisation; for the aligned start of the modes, a rotation of the hidden layers.
+
+Source: saxe2014exact (modes), saxe2019mathematical (the tree), fukumizu1998batch (random starts).
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,25 +13,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ...ensemble import ensemble
 from ...flow import gradient_flow, integrate
 from ...models import DeepLinear, SquaredLoss
+from ...observables.crossing import crossing
+from ...tables import Table, extremes
 from ...tasks import Tree
 from ...theory import deep_linear as theory
 from ...train import train
-from ..check import Check, Size, need_float64
-from ..measured import silent
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._rows import control, exact
 
 SHALLOW, DEEP, DEEPER, TRAINED, FLAT = "1 layer", "2 layers", "3 layers", "2 layers, descent", "2 layers, no tree"
-NETWORKS = (SHALLOW, DEEP, DEEPER, TRAINED, FLAT)
 STARTS = ("matrix closed form", "sigmoids, QR start", "sigmoids, one mean start")
-PUBLISHED = {"eigenvalues": (3.5078, 1.4106, 0.8208, 0.36), "multiplicities": (1, 1, 2, 4)}
+EIGENVALUES, MULTIPLICITIES = (3.5078, 1.4106, 0.8208, 0.36), (1, 1, 2, 4)
+"""Published, of three binary levels with flip 0.1."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class DeepLinearSetting:
     """Tree, networks and times, in float64; flow time."""
 
     branching: tuple[int, ...] = (2, 2, 2)
@@ -37,15 +45,19 @@ class Setting:
     init_scales: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
     init_scale: float = 1e-3
     deeper_scale: float = 5e-3
-    networks: tuple[str, ...] = NETWORKS
+    networks: tuple[str, ...] = (SHALLOW, DEEP, DEEPER, TRAINED, FLAT)
     lr: float = 0.02
     saves: int = 300
     rtol: float = 1e-11
 
+    @property
+    def tree(self) -> Tree:
+        return Tree(self.branching, self.flip)
 
-SETTINGS = {
-    "tiny": Setting(depths=(2,), init_scales=(1e-3,), networks=(SHALLOW, DEEP, FLAT), saves=150, rtol=1e-10),
-    "normal": Setting(),
+
+SETTINGS: dict[Size, DeepLinearSetting] = {
+    "tiny": DeepLinearSetting(depths=(2,), init_scales=(1e-3,), networks=(SHALLOW, DEEP, FLAT), saves=150, rtol=1e-10),
+    "published": DeepLinearSetting(),
 }
 
 
@@ -55,20 +67,20 @@ class Levels:
 
     Attributes:
         times: `[time]`, flow time.
-        shares: `[seed, time, layer]`, learned share of every level's part of the map, root first.
+        shares: `[seed, time, mode]`, learned share of every level's part of the map, root first.
     """
 
     times: Float[np.ndarray, " time"]
-    shares: Float[np.ndarray, "seed time layer"]
+    shares: Float[np.ndarray, "seed time mode"]
 
-    def crossing(self, share: float) -> Float[np.ndarray, "seed layer"]:
+    def reaching(self, share: float) -> Float[np.ndarray, "seed mode"]:
         """First time at which a level is learned to this share; NaN where it never is."""
-        return np.array([[first_rise(self.times, level, share) for level in run.T] for run in self.shares])
+        return np.asarray(crossing(self.times, np.swapaxes(self.shares, 1, 2), share))
 
     @property
     def overlap(self) -> Float[np.ndarray, " seed"]:
         """Largest share of the next level already learned when a level is half learned; 1/2 is no stages."""
-        half = self.crossing(0.5)
+        half = self.reaching(0.5)
         pairs = range(self.shares.shape[2] - 1)
         ahead = [[np.interp(half[i, k], self.times, run[:, k + 1]) for k in pairs] for i, run in enumerate(self.shares)]
         return np.max(ahead, axis=1)
@@ -76,192 +88,195 @@ class Levels:
     @property
     def spacing(self) -> Float[np.ndarray, " seed"]:
         """Half-time of the finest level over that of the root."""
-        half = self.crossing(0.5)
+        half = self.reaching(0.5)
         return half[:, -1] / half[:, 0]
 
     @property
     def ordered(self) -> Float[np.ndarray, " seed"]:
         """Smallest ratio of a level's half-time to that of the level above; above 1 the order is strict."""
-        half = self.crossing(0.5)
+        half = self.reaching(0.5)
         return np.min(half[:, 1:] / half[:, :-1], axis=1)
 
     @property
     def rise(self) -> Float[np.ndarray, " seed"]:
         """Time from 10 % to 90 % over the half-time, the largest of the levels."""
-        return np.max((self.crossing(0.9) - self.crossing(0.1)) / self.crossing(0.5), axis=1)
+        return np.max((self.reaching(0.9) - self.reaching(0.1)) / self.reaching(0.5), axis=1)
 
 
 @dataclass(frozen=True)
-class DeepLinearStudy:
-    """What the study found.
+class DeepLinearResult:
+    """Errors of the closed forms, and how the levels are learned.
 
     Attributes:
-        size: of the study.
         setting: sizes and times.
-        mode_errors: by depth, `[seed]`: largest error of a mode's strength over the rise, aligned start.
-        crosstalk: by depth, `[seed]`: largest entry of the learned map between modes.
-        control_errors: by depth, `[seed]`: `mode_errors` of the formula for one layer less.
-        eigenvalues: `[layer]` of the tree in closed form.
-        multiplicities: `[layer]`.
-        spectrum_error: against the eigenvalues of the explicit covariance.
-        levels: by network (of `NETWORKS`, those of the setting).
-        sigmoids: `[time, layer]`, learned shares by the closed form from the first seed's start, two layers.
+        modes: by depth, from an aligned start, `[seed]`: "error" of a mode's strength, largest over the rise;
+            "crosstalk", the largest entry of the learned map between modes; "one layer less", the error of the formula
+            for another depth.
+        levels: by network.
+        sigmoids: `[time, mode]`, learned shares by the closed form from the first seed's start, two layers.
         starts: by theory (`STARTS`) and init scale, `[seed]`: largest error of the map over its final size.
     """
 
-    size: Size
-    setting: Setting
-    mode_errors: dict[int, Float[np.ndarray, " seed"]]
-    crosstalk: dict[int, Float[np.ndarray, " seed"]]
-    control_errors: dict[int, Float[np.ndarray, " seed"]]
-    eigenvalues: Float[np.ndarray, " layer"]
-    multiplicities: Int[np.ndarray, " layer"]
-    spectrum_error: float
+    setting: DeepLinearSetting
+    modes: dict[int, dict[str, Float[np.ndarray, " seed"]]]
     levels: dict[str, Levels]
-    sigmoids: Float[np.ndarray, "time layer"]
+    sigmoids: Float[np.ndarray, "time mode"]
     starts: dict[str, dict[float, Float[np.ndarray, " seed"]]]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """A line for each network, in the order of `HEADER`."""
-        return [
-            (name, *(_text(x) for x in (run.ordered, run.spacing, run.overlap, run.rise)))
-            for name, run in self.levels.items()
-        ]
 
-    def start_rows(self) -> list[tuple[str, ...]]:
-        """A line for each theory of a random start, by init scale."""
-        return [(name, *(_text(found) for found in row.values())) for name, row in self.starts.items()]
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        checks = [self._mode_check(depth) for depth in self.mode_errors]
-        values, counts = np.round(self.eigenvalues, 4).tolist(), self.multiplicities.tolist()
-        found, good = f"{values} x {counts}", (tuple(values), tuple(counts)) == tuple(PUBLISHED.values())
-        checks.append(
-            Check("tree spectrum", f"{PUBLISHED['eigenvalues']} x {PUBLISHED['multiplicities']}", found, good)
-        )
-        error = self.spectrum_error
-        checks.append(Check("tree spectrum: formula against covariance", "<= 1e-12", f"{error:.1e}", error <= 1e-12))
-        checks += [self._order_check(name) for name in self.levels if name not in (SHALLOW, FLAT)]
-        checks += [self._overlap_check(name, name in (SHALLOW, FLAT)) for name in self.levels]
-        return [*checks, self._start_check()]
-
-    def _mode_check(self, depth: int) -> Check:
-        error, cross = self.mode_errors[depth], self.crosstalk[depth]
-        got = f"{_text(error)}; between modes {_text(cross)}; one layer less {_text(self.control_errors[depth])}"
-        good = max(error.max(), cross.max()) <= 1e-8 < 1e-2 < self.control_errors[depth].min()
-        return Check(f"{depth} layers: mode error", "<= 1e-8, and another depth's formula fails", got, bool(good))
-
-    def _order_check(self, name: str) -> Check:
-        got = self.levels[name].ordered
-        asked = "every level after the one above it, every seed"
-        return Check(
-            f"{name}: half-time over that of the level above, smallest", asked, _text(got), bool(got.min() > 1)
-        )
-
-    def _overlap_check(self, name: str, flat: bool) -> Check:
-        got = self.levels[name].overlap
-        asked = ">= 0.4 (no stages)" if flat else "<= 0.2 (stages)"
-        good = np.all(got >= 0.4) if flat else np.all(got <= 0.2)
-        return Check(f"{name}: next level learned at a level's half-time", asked, _text(got), bool(good))
-
-    def _start_check(self) -> Check:
-        row = self.starts[STARTS[0]]
-        worst = max(float(found.max()) / scale for scale, found in row.items())
-        got = f"{worst:.2g} at most over {len(row)} scales"
-        return Check("random start: error of the closed form over init scale", "<= 10", got, worst <= 10)
-
-
-HEADER = ("network", "smallest half-time ratio of levels", "spacing", "overlap", "10-90 % rise / half-time")
-
-
-def deep_linear(size: Size, seeds: int = 5, progress: Callable[[str], None] = silent) -> DeepLinearStudy:
-    """Integrate and train deep linear networks on a tree's features, and compare with theory.
-
-    Args:
-        size: "tiny" (fewer depths, scales and saves) or "normal".
-        seeds: initialisations (for aligned starts: rotations of the hidden layers).
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAX computes in float32, which cannot show errors of 1e-8.
-
-    Source: saxe2014exact, saxe2019mathematical.
-    """
-    need_float64("deep_linear")
-    setting = SETTINGS[size]
-    tree = Tree(setting.branching, setting.flip)
-    values, counts = theory.tree_spectrum(setting.branching, setting.flip)
-    explicit = np.linalg.eigvalsh(tree.covariance())[::-1]
-    aligned = {depth: _aligned(setting, tree, depth, seeds) for depth in setting.depths}
-    progress(f"modes of aligned starts: {len(aligned)} depths")
-    levels = {name: _levels(setting, name, seeds) for name in setting.networks}
-    progress(f"levels of {len(levels)} networks: done")
-    starts = {name: {} for name in STARTS}
+def run(setting: DeepLinearSetting, run: Run) -> DeepLinearResult:
+    """Integrate and train deep linear networks on a tree's features, and compare with theory."""
+    modes = {depth: _modes(setting, depth, run.seeds) for depth in setting.depths}
+    run.progress(f"modes of aligned starts: {len(modes)} depths")
+    levels = {name: _levels(setting, name, run.seeds) for name in setting.networks}
+    run.progress(f"levels of {len(levels)} networks: done")
+    errors = {}
     for scale in setting.init_scales:
-        for name, found in _start_errors(setting, tree, scale, seeds).items():
-            starts[name][scale] = found
-        progress(f"random starts of scale {scale:g}: done")
-    errors, crosstalk, controls = ({depth: part[i] for depth, part in aligned.items()} for i in range(3))
-    return DeepLinearStudy(
-        size,
-        setting,
-        mode_errors=errors,
-        crosstalk=crosstalk,
-        control_errors=controls,
-        eigenvalues=values,
-        multiplicities=counts,
-        spectrum_error=float(np.abs(np.repeat(values, counts) - explicit).max()),
-        levels=levels,
-        sigmoids=_sigmoids(setting, tree, levels[DEEP].times),
-        starts=starts,
+        errors[scale] = _start_errors(setting, scale, run.seeds)
+        run.progress(f"random starts of scale {scale:g}: done")
+    starts = {name: {scale: row[name] for scale, row in errors.items()} for name in STARTS}
+    return DeepLinearResult(setting, modes, levels, _sigmoids(setting, levels[DEEP].times), starts)
+
+
+def tables(result: DeepLinearResult) -> tuple[Table, ...]:
+    """A line for each network, and one for each theory of a random start; smallest to largest seed."""
+    header = ("network", "smallest half-time ratio of levels", "spacing", "overlap", "10-90 % rise / half-time")
+    rows = [
+        (name, *(extremes(x, ".2g") for x in (found.ordered, found.spacing, found.overlap, found.rise)))
+        for name, found in result.levels.items()
+    ]
+    starts = ("random start, error of the map", *(f"init {scale:g}" for scale in result.setting.init_scales))
+    errors = [(name, *(extremes(x, ".2g") for x in row.values())) for name, row in result.starts.items()]
+    title = "theories of a random start of two layers"
+    return Table("levels of a tree, random start", header, rows), Table(title, starts, errors, name="starts")
+
+
+TREE, RANDOM, NO_NUMBER = "saxe2019mathematical", "fukumizu1998batch", "theory, no number"
+DEPTHS = {2: ("two", "one layer's"), 3: ("three", "two layers'"), 5: ("five", "four layers'")}
+IN_ORDER = Bound("paper", least=1.0, source="broad levels first", strict=True)
+STAGES = Bound("expectation", most=0.2, source="expected at init scale 1e-3")
+AT_ONCE = Bound("expectation", least=0.4, source="half of the next level is no stages")
+LEVELS = (
+    *((f"tree-levels-in-{kind}{end}", f"{words}: {claim}", network, quantity, bound, FLAT)
+      for kind, quantity, bound, claim in (
+          ("order", "ordered", IN_ORDER, "levels are learned from broad to fine (smallest half-time ratio)"),
+          ("stages", "overlap", STAGES, "a level is learned before the next begins (overlap; null: no tree)"),
+      )
+      for network, end, words in (
+          (DEEP, "", "two layers"), (DEEPER, "-3", "three layers"), (TRAINED, "-descent", "two layers by descent")
+      )),
+    ("shallow-no-stages", "a shallow network learns all levels at once (overlap; null: two layers)",
+     SHALLOW, "overlap", AT_ONCE, DEEP),
+    ("no-tree-no-stages", "without a tree two layers learn all at once (overlap; null: with it)",
+     FLAT, "overlap", AT_ONCE, DEEP),
+)  # fmt: skip
+"""Id, claim, network, quantity, bound, and the network that is the null."""
+
+
+def evidence(result: DeepLinearResult) -> tuple[Evidence, ...]:
+    """Closed forms against the flow, the published spectrum, and the order of the levels; every seed has to agree."""
+    rows = []
+    for depth, found in result.modes.items():
+        claim = "{} layers: modes follow the closed form (error; null: {} formula)".format(*DEPTHS[depth])
+        rows.append(exact(f"deep-linear-modes-{depth}", claim, found["error"], 1e-8, null=found["one layer less"]))
+    crosstalk, other = (np.array([x[key] for x in result.modes.values()]) for key in ("crosstalk", "one layer less"))
+    for name, claim, network, quantity, bound, null in LEVELS:
+        if network in result.levels:
+            values, below = (getattr(result.levels[key], quantity) for key in (network, null))
+            rows.append(Evidence(name, claim, values, bound, NO_NUMBER, below, every=True, source=TREE))
+    right, _, wrong = result.starts.values()
+    relative = np.max([errors / scale for scale, errors in right.items()], axis=0)
+    return (
+        *rows,
+        exact("deep-linear-off-diagonal", "aligned modes never mix (largest entry between modes)",
+              crosstalk.max(axis=0), 1e-8),
+        control("deep-linear-depth", "the formula of one layer less fails (smallest error)", other.min(axis=0), 1e-2),
+        *_spectrum(result.setting),
+        exact("deep-linear-random-start",
+              "two layers, init 1e-3: closed form of a random start (error; null: one sigmoid)", right[1e-3], 1e-3,
+              published=NO_NUMBER, null=wrong[1e-3], source=RANDOM),
+        exact("deep-linear-random-scales", "random start: error of the closed form over init scale, largest", relative,
+              10.0, published=NO_NUMBER, source=RANDOM),
+    )  # fmt: skip
+
+
+def _spectrum(setting: DeepLinearSetting) -> tuple[Evidence, Evidence]:
+    values, counts = theory.tree_spectrum(setting.branching, setting.flip)
+    gap = np.abs([*(np.round(values, 4) - EIGENVALUES), *(counts - np.array(MULTIPLICITIES))]).max()
+    covariance = np.repeat(values, counts) - np.linalg.eigvalsh(setting.tree.covariance())[::-1]
+    return (
+        Evidence("tree-spectrum", "tree of 3 binary levels, flip 0.1: eigenvalues and multiplicities (distance)",
+                 np.array([gap]), Bound("paper", most=1e-9, source="four decimals"),
+                 "3.5078, 1.4106, 0.8208, 0.36 x 1, 1, 2, 4", no_null="no training", ceiling="0", source=TREE),
+        exact("tree-covariance", "the tree's formula is the spectrum of its covariance (error)",
+              np.abs(covariance).max(), 1e-12, source=TREE),
+    )  # fmt: skip
+
+
+def caption(result: DeepLinearResult) -> str:
+    setting = result.setting
+    return (
+        f"tree {setting.branching}, flip {setting.flip:g}, features of the population, width {setting.width}, init "
+        f"scale {setting.init_scale:g}, exact flow in float64;\nbands: smallest to largest init seed."
     )
 
 
-def correlations(tree: Tree) -> theory.Correlations:
-    """The statistics of a tree's items and features."""
+STUDY = Study(
+    name="deep_linear",
+    source="saxe2014exact",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(
+        *(f"deep-linear-{part}" for part in ("modes-2", "modes-3", "modes-5", "off-diagonal", "depth")),
+        *(row[0] for row in LEVELS),
+        *("tree-spectrum", "tree-covariance", "deep-linear-random-start", "deep-linear-random-scales"),
+    ),
+    takes={"tiny": "30 s", "published": "2 min"},
+    smaller={"tiny": "two layers only, one init scale for five"},
+    needs=("float64",),
+    ledger="published",
+)
+
+
+def _data(tree: Tree) -> tuple[SquaredLoss, theory.Correlations]:
+    """Half the mean squared error of a tree's features, and the statistics of its items and features."""
     inputs, outputs = (jnp.asarray(part, float) for part in (tree.inputs(), tree.outputs()))
-    return theory.Correlations(outputs.T @ inputs / tree.items, inputs.T @ inputs / tree.items)
+    sig = theory.Correlations(outputs.T @ inputs / tree.items, inputs.T @ inputs / tree.items)
+    return SquaredLoss(inputs, outputs), sig
 
 
-def loss_of(tree: Tree) -> SquaredLoss:
-    """Half the mean squared error of a tree's features."""
-    return SquaredLoss(jnp.asarray(tree.inputs(), float), jnp.asarray(tree.outputs(), float))
-
-
-def _aligned(setting: Setting, tree: Tree, depth: int, seeds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _modes(setting: DeepLinearSetting, depth: int, seeds: int) -> dict[str, Float[np.ndarray, " seed"]]:
     """Errors of the modes, largest entries between modes, and errors of the formula for another depth."""
-    sig, variance, start = correlations(tree), 1 / tree.items, setting.aligned_start
+    sig, variance, start = _data(setting.tree)[1], 1 / setting.tree.items, setting.aligned_start
     output, s, across = theory.modes(sig)
     ts = jnp.linspace(0.0, 1.2 * theory.half_time(start, s[-1], depth, variance), setting.saves)
 
-    def run(key: Array, ts: Array, sig: theory.Correlations) -> tuple[Array, Array, Array]:
-        shape = (setting.width, len(s))
-        turns = [across, *(jnp.linalg.qr(jax.random.normal(k, shape, float))[0] for k in keys_of(key, depth)), output]
+    def run(key: Array, ts: Array, sig: theory.Correlations) -> dict[str, Array]:
+        draws = [jax.random.normal(k, (setting.width, len(s)), float) for k in jax.random.split(key, depth - 1)]
+        turns = [across, *(jnp.linalg.qr(draw)[0] for draw in draws), output]
         state = {f"w{i + 1}": start ** (1 / depth) * turns[i + 1] @ turns[i].T for i in range(depth)}
         flow = integrate(theory.field, state, ts, sig, rtol=setting.rtol, atol=setting.rtol * start)
         found = jax.vmap(lambda y: output.T @ theory.product(y) @ across)(flow.ys)
         right, wrong = (theory.strength(ts[:, None], start, s[None, :], n, variance) for n in (depth, depth - 1))
-        own = jnp.diagonal(found, axis1=1, axis2=2)
-        between = jnp.abs(found * (1 - jnp.eye(len(s)))[None])
-        return jnp.max(jnp.abs(own - right)), jnp.max(between), jnp.max(jnp.abs(own - wrong))
+        own, between = jnp.diagonal(found, axis1=1, axis2=2), found * (1 - jnp.eye(len(s)))[None]
+        parts = {"error": own - right, "crosstalk": between, "one layer less": own - wrong}
+        return {name: jnp.max(jnp.abs(part)) for name, part in parts.items()}
 
     found = ensemble(run, jax.random.split(jax.random.key(depth), seeds), ts, sig, mapping="loop")
-    return tuple(np.asarray(part) for part in found)  # type: ignore[return-value]
+    return {name: np.asarray(values) for name, values in found.items()}
 
 
-def keys_of(key: Array, depth: int) -> list[Array]:
-    """A key for each hidden layer."""
-    return list(jax.random.split(key, depth - 1))
-
-
-def _levels(setting: Setting, name: str, seeds: int) -> Levels:
-    """The learned shares of a network of `NETWORKS`, from small random weights."""
+def _levels(setting: DeepLinearSetting, name: str, seeds: int) -> Levels:
+    """The learned shares of a network, from small random weights."""
     tree = Tree(setting.branching, 0.5 if name == FLAT else setting.flip)
     depth = {SHALLOW: 1, DEEPER: 3}.get(name, 2)
     scale = setting.deeper_scale if depth == 3 else setting.init_scale
-    model, loss = DeepLinear(setting.width, depth, scale), loss_of(tree)
-    slowest = theory.modes(correlations(tree)).strength[-1]
+    model, (loss, sig) = DeepLinear(setting.width, depth, scale), _data(tree)
+    slowest = theory.modes(sig).strength[-1]
     begin = scale**depth * setting.width ** (depth / 2 - 0.5)
     end = (5.0 if depth == 1 else 2.0) * float(theory.half_time(begin, slowest, depth, 1 / tree.items))
     gap = max(1, round(end / setting.lr / setting.saves))
@@ -269,7 +284,7 @@ def _levels(setting: Setting, name: str, seeds: int) -> Levels:
     parts = jnp.asarray(tree.level_projections())
 
     def run(key: Array, ts: Array, loss: SquaredLoss, parts: Array) -> Array:
-        state, save = model.init(key, tree.items, tree.items), lambda y: shares(theory.product(y), loss.outputs, parts)
+        state, save = model.init(key, tree.items, tree.items), lambda y: _shares(theory.product(y), loss.outputs, parts)
         if name == TRAINED:
             optimizer = optax.sgd(setting.lr)
             schedule: dict[str, Any] = {"steps_per_save": gap, "num_saves": setting.saves}
@@ -280,15 +295,16 @@ def _levels(setting: Setting, name: str, seeds: int) -> Levels:
     return Levels(np.asarray(ts), np.asarray(found))
 
 
-def shares(product: Array, outputs: Array, parts: Array) -> Array:
-    """Overlap of each level's part of the map with the data's, over the size of the latter: `[layer]`."""
+def _shares(product: Array, outputs: Array, parts: Array) -> Array:
+    """Overlap of each level's part of the map with the data's, over the size of the latter: `[mode]`."""
     wanted = jnp.einsum("ti,lij->ltj", outputs.T, parts)
     return jnp.einsum("ti,lti->l", product, wanted) / jnp.einsum("lti,lti->l", wanted, wanted)
 
 
-def _start_errors(setting: Setting, tree: Tree, scale: float, seeds: int) -> dict[str, Float[np.ndarray, " seed"]]:
+def _start_errors(setting: DeepLinearSetting, scale: float, seeds: int) -> dict[str, Float[np.ndarray, " seed"]]:
     """Largest error over times of each theory's map from random starts of two layers, over its final size."""
-    sig, variance, model = correlations(tree), 1 / tree.items, DeepLinear(setting.width, 2, scale)
+    tree, model = setting.tree, DeepLinear(setting.width, 2, scale)
+    sig, variance = _data(tree)[1], 1 / tree.items
     output, s, across = theory.modes(sig)
     mean = scale**2 * setting.width / 2
     ts = jnp.linspace(0.0, 2.0 * theory.half_time(min(mean, 0.1), s[-1], 2, variance), 100)
@@ -307,30 +323,10 @@ def _start_errors(setting: Setting, tree: Tree, scale: float, seeds: int) -> dic
     return {name: np.asarray(values) for name, values in found.items()}
 
 
-def _sigmoids(setting: Setting, tree: Tree, times: np.ndarray) -> Float[np.ndarray, "time layer"]:
+def _sigmoids(setting: DeepLinearSetting, times: np.ndarray) -> Float[np.ndarray, "time mode"]:
     """Learned shares by the closed form, from the start of the first seed of the two-layer network."""
-    sig, seed = correlations(tree), jax.random.split(jax.random.key(0), 1)[0]
-    state = DeepLinear(setting.width, 2, setting.init_scale).init(seed, tree.items, tree.items)
-    outputs, parts = jnp.asarray(tree.outputs()), jnp.asarray(tree.level_projections())
-    return np.asarray(
-        jax.vmap(lambda t: shares(theory.product(theory.closed_form(t, state, sig)), outputs, parts))(times)
-    )
-
-
-def first_rise(times: np.ndarray, series: np.ndarray, share: float) -> float:
-    """First time at which a curve reaches `share`, linear between saves; NaN where it never does."""
-    above = np.flatnonzero(series >= share)
-    if not len(above):
-        return float("nan")
-    now = above[0]
-    if now == 0:
-        return float(times[0])
-    part = (share - series[now - 1]) / (series[now] - series[now - 1])
-    return float(times[now - 1] + part * (times[now] - times[now - 1]))
-
-
-def _text(values: Float[np.ndarray, " seed"]) -> str:
-    if np.isnan(values).any():
-        return "undefined"
-    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
-    return low if low == high else f"{low} .. {high} over {len(values)} seeds"
+    (loss, sig), seed = _data(setting.tree), jax.random.split(jax.random.key(0), 1)[0]
+    state = DeepLinear(setting.width, 2, setting.init_scale).init(seed, setting.tree.items, setting.tree.items)
+    parts = jnp.asarray(setting.tree.level_projections())
+    solved = jax.vmap(lambda t: _shares(theory.product(theory.closed_form(t, state, sig)), loss.outputs, parts))
+    return np.asarray(solved(times))

@@ -1,31 +1,38 @@
-"""Next-token prediction with free contexts: concepts learned in steps, and contexts of one support collapsing."""
+"""Next-token prediction with free contexts: concepts learned in steps, and contexts of one support collapsing.
 
-from collections.abc import Callable
+The squared error of the centred support, whose flow is solved in closed form, beside cross-entropy with weight decay,
+of which the theory does not speak; exact flows in float64. A seed is an initialisation; the aligned start has none.
+
+Source: zhao2024implicit, zhao2025geometry.
+"""
+
 from dataclasses import dataclass
-from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ...ensemble import ensemble
 from ...flow import gradient_flow, integrate
 from ...models import FreeContexts, LogitLoss, SoftLabelLoss
-from ...tasks import Contexts
+from ...observables.crossing import crossing
+from ...tables import Table
+from ...tasks import Contexts, Tree
 from ...theory import soft_label as theory
-from ..check import Check, Size, need_float64
-from ..measured import silent
-from .deep_linear import first_rise
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._rows import control, direction, exact
 
-LOSSES = ("squared error", "cross-entropy")
+SQUARED, ENTROPY = ("squared error", "cross-entropy")
+LOSSES = (SQUARED, ENTROPY)
 STARTS = ("closed form", "closed form, other support")
 BEYOND = (100.0, 1000.0)
 """Deltas of the closed form alone: from such a start zero entries of the state are rounding noise to the integrator."""
 
 
 @dataclass(frozen=True)
-class Setting:
+class SoftLabelSetting:
     """Contexts, model and times, in float64."""
 
     branching: tuple[int, ...] = (2, 2, 2)
@@ -40,158 +47,188 @@ class Setting:
     saves: int = 200
     rtol: float = 1e-12
 
+    @property
+    def times(self) -> Array:
+        """Saves of the runs from random starts."""
+        return jnp.concatenate([jnp.zeros(1), jnp.geomspace(0.5, self.window, self.saves)])
 
-SETTINGS = {
-    "tiny": Setting(repeats=2, width=16, deltas=(2.0, 10.0), init_scales=(1e-3,), saves=100, decays=(1e-1, 1e-3)),
-    "normal": Setting(),
+
+SETTINGS: dict[Size, SoftLabelSetting] = {
+    "tiny": SoftLabelSetting(
+        repeats=2, width=16, deltas=(2.0, 10.0), init_scales=(1e-3,), saves=100, decays=(1e-1, 1e-3)
+    ),
+    "quick": SoftLabelSetting(),
 }
 
 
 @dataclass(frozen=True)
-class SoftLabelStudy:
-    """What the study found.
+class SoftLabel:
+    """Errors of the closed forms, and how concepts and contexts are learned.
 
     Attributes:
-        size: of the study.
         setting: sizes and times.
-        strengths: `[layer]`, sigma of the concepts of each level, the broadest first.
+        strengths: `[mode]`, sigma of the concepts of each level, the broadest first.
         share_error: largest error of a_k against the integrated flow from the aligned start.
-        steps: by delta, `[layer]`: half-times of the integrated flow over delta, times sigma; 1 in the limit.
+        steps: by delta, `[mode]`: half-times of the integrated flow over delta, times sigma; 1 in the limit.
         random: by theory (`STARTS`) and init scale, `[seed]`: largest error of the logits over their final size.
-        times: `[time]`, flow time of the runs from random starts.
-        levels: by loss (`LOSSES`), `[seed, time, layer]`: logits along each level's concepts, over sigma.
+        levels: by loss (`LOSSES`), `[seed, time, mode]`: logits along each level's concepts, over sigma.
         same: by loss, `[seed, time]`: mean cosine of contexts that share a support of several tokens.
         other: by loss, `[seed, time]`: mean cosine of contexts of other supports.
         collapse: by weight decay, `[seed]`: `same` at the end of cross-entropy; the last decay's is the run above.
         label_cosine: mean cosine of the centred probabilities of contexts that share a support: what labels alone say.
     """
 
-    size: Size
-    setting: Setting
-    strengths: Float[np.ndarray, " layer"]
+    setting: SoftLabelSetting
+    strengths: Float[np.ndarray, " mode"]
     share_error: float
-    steps: dict[float, Float[np.ndarray, " layer"]]
+    steps: dict[float, Float[np.ndarray, " mode"]]
     random: dict[str, dict[float, Float[np.ndarray, " seed"]]]
-    times: Float[np.ndarray, " time"]
-    levels: dict[str, Float[np.ndarray, "seed time layer"]]
+    levels: dict[str, Float[np.ndarray, "seed time mode"]]
     same: dict[str, Float[np.ndarray, "seed time"]]
     other: dict[str, Float[np.ndarray, "seed time"]]
     collapse: dict[float, Float[np.ndarray, " seed"]]
     label_cosine: float
 
-    def half_times(self, loss: str) -> Float[np.ndarray, "seed layer"]:
-        """First time at which the logits along a level reach half of sigma; NaN where they never do."""
-        return np.array([[first_rise(self.times, level, 0.5) for level in run.T] for run in self.levels[loss]])
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """sigma x step time of every level by delta, measured and in closed form."""
-        rows = []
-        for delta, found in self.steps.items():
-            exact = np.asarray(theory.step_time(self.strengths, delta)) * self.strengths
-            rows.append((f"{delta:g}", *(f"{a:.6f} ({b:.6f})" for a, b in zip(found, exact, strict=True))))
-        for delta in BEYOND:
-            exact = np.asarray(theory.step_time(self.strengths, delta)) * self.strengths
-            rows.append((f"{delta:g}", *(f"({b:.6f})" for b in exact)))
-        return rows
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        error = self.share_error
-        checks = [Check("aligned start: a_k against the flow", "<= 1e-10", f"{error:.1e}", error <= 1e-10)]
-        far = [float(np.abs(found - 1).max()) for found in self.steps.values()]
-        falling = all(b < a for a, b in pairwise(far))
-        got = ", ".join(f"{delta:g}: {x:.4f}" for delta, x in zip(self.steps, far, strict=True))
-        checks.append(Check("|sigma x step time - 1| by delta", "falls towards 0", got, falling and far[-1] < 0.1))
-        checks += [self._order_check(loss, asked) for loss, asked in zip(LOSSES, (True, False), strict=True)]
-        right, wrong = self.random.values()
-        worst = max(float(found.max()) / scale for scale, found in right.items())
-        control = min(float(found.min()) for found in wrong.values())
-        got = f"{worst:.2g}; other support: error {control:.2g} at least"
-        good = worst <= 10 and control > 0.3
-        checks.append(Check("random start: error of the closed form over init scale", "<= 10", got, good))
-        return [*checks, self._collapse_check()]
+    @property
+    def times(self) -> Float[np.ndarray, " time"]:
+        return np.asarray(self.setting.times)
 
     def order(self, loss: str) -> Float[np.ndarray, " seed"]:
         """Smallest ratio of a level's half-time to that of the broader one; above 1 broad concepts come first."""
-        half = self.half_times(loss)
+        half = np.asarray(crossing(self.times, np.swapaxes(self.levels[loss], 1, 2), 0.5))
         return np.min(half[:, 1:] / half[:, :-1], axis=1)
 
-    def _order_check(self, loss: str, asked: bool) -> Check:
-        """Asked of the squared error; a number beside it for cross-entropy, of which the theory does not speak."""
-        got, name = self.order(loss), f"{loss}: half-time over that of the broader level"
-        good = bool(np.min(got) > 1) if asked else not np.isnan(got).any()
-        return Check(name, "> 1" if asked else "a number", _text(got), good)
-
-    def closed_gap(self, decay: float) -> Float[np.ndarray, " seed"]:
-        """How far contexts of one support have gone from their labels' cosine (0) to one direction (1)."""
-        return (self.collapse[decay] - self.label_cosine) / (1 - self.label_cosine)
-
-    def _collapse_check(self) -> Check:
-        found = [self.collapse[decay] for decay in self.setting.decays]
-        rising, null = all(np.all(b > a) for a, b in pairwise(found)), self.other[LOSSES[1]][:, -1]
-        parts = "; ".join(f"decay {decay:g}: {_text(values)}" for decay, values in self.collapse.items())
-        got = f"{parts}; labels alone {self.label_cosine:.2f}; other supports {_text(null)}"
-        asked = "rises as the decay falls, at last most of the way from labels alone to 1; other supports below 0.5"
-        good = rising and self.closed_gap(self.setting.decays[-1]).min() > 0.5 and null.max() < 0.5
-        return Check("cross-entropy: cosine of contexts of one support", asked, got, bool(good))
+    def way(self, cosine: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+        """How far a cosine has gone from that of labels alone (0) to one direction (1)."""
+        return (cosine - self.label_cosine) / (1 - self.label_cosine)
 
 
-def soft_label(size: Size, seeds: int = 5, progress: Callable[[str], None] = silent) -> SoftLabelStudy:
-    """Integrate squared error and cross-entropy over free contexts, and compare with theory.
-
-    Args:
-        size: "tiny" (fewer contexts and scales) or "normal".
-        seeds: initialisations behind everything but the aligned start.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAX computes in float32, which cannot show errors of 1e-10.
-
-    Source: zhao2024implicit, zhao2025geometry.
-    """
-    need_float64("soft_label")
-    setting = SETTINGS[size]
+def run(setting: SoftLabelSetting, run: Run) -> SoftLabel:
+    """Integrate squared error and cross-entropy over free contexts, and compare with theory."""
     task = Contexts(setting.branching, setting.repeats, setting.concentration)
     sig = theory.centred_support(task.support())
-    sigma = np.asarray(theory.modes(sig).strength)
-    counts = np.cumprod((1, *setting.branching))
-    first = counts[:-1] - 1  # S~ has no constant part: the root's mode is gone, and the others come level by level
+    # S~ has no constant part: the root's mode is gone, and the others come level by level.
+    first = np.cumprod((1, *setting.branching))[:-1] - 1
     share_error, steps = _aligned(setting, sig, first)
-    progress("aligned start: done")
-    random = {name: {} for name in STARTS}
+    run.progress("aligned start: done")
+    errors = {}
     for scale in setting.init_scales:
-        for name, found in _random_errors(setting, sig, scale, seeds).items():
-            random[name][scale] = found
-        progress(f"random starts of scale {scale:g}: done")
-    runs = _runs(setting, task, sig, seeds)
-    progress("both losses: done")
-    centred = task.probabilities() - 1 / len(task.support())
-    last = {loss: runs[loss][-1] for loss in LOSSES}
-    return SoftLabelStudy(
-        size,
+        errors[scale] = _random_errors(setting, sig, scale, run.seeds)
+        run.progress(f"random starts of scale {scale:g}: done")
+    soft = [SoftLabelLoss(jnp.asarray(task.probabilities()), jnp.asarray(decay)) for decay in setting.decays]
+    squared, *decayed = (_learned(setting, task, sig, loss, run.seeds) for loss in (LogitLoss(sig), *soft))
+    run.progress("both losses: done")
+    levels, same, other = ({SQUARED: a, ENTROPY: b} for a, b in zip(squared, decayed[-1], strict=True))
+    centred = jnp.asarray((task.probabilities() - 1 / len(task.support())).T)
+    return SoftLabel(
         setting,
-        strengths=sigma[first],
-        share_error=share_error,
-        steps=steps,
-        random=random,
-        times=np.asarray(_times(setting)),
-        levels={loss: run[0] for loss, run in last.items()},
-        same={loss: run[1] for loss, run in last.items()},
-        other={loss: run[2] for loss, run in last.items()},
-        collapse={decay: run[1][:, -1] for decay, run in zip(setting.decays, runs[LOSSES[1]], strict=True)},
-        label_cosine=float(_cosines(jnp.asarray(centred.T), *_pairs(task))[0]),
+        np.asarray(theory.modes(sig).strength)[first],
+        share_error,
+        steps,
+        random={name: {scale: row[name] for scale, row in errors.items()} for name in STARTS},
+        levels=levels,
+        same=same,
+        other=other,
+        collapse={decay: cosines[:, -1] for decay, (_, cosines, _) in zip(setting.decays, decayed, strict=True)},
+        label_cosine=float(_cosines(centred, *_pairs(task))[0]),
     )
 
 
-def _aligned(setting: Setting, sig: Array, first: np.ndarray) -> tuple[float, dict[float, Float[np.ndarray, " layer"]]]:
+def tables(result: SoftLabel) -> tuple[Table, ...]:
+    """sigma x step time of every level by delta, measured and in closed form."""
+    header = ("delta", *(f"level {i + 1}: sigma = {s:.3f}" for i, s in enumerate(result.strengths)))
+    rows = []
+    for delta in (*result.setting.deltas, *BEYOND):
+        texts = [f"({x:.6f})" for x in np.asarray(theory.step_time(result.strengths, delta)) * result.strengths]
+        if delta in result.steps:
+            texts = [f"{x:.6f} {text}" for x, text in zip(result.steps[delta], texts, strict=True)]
+        rows.append((f"{delta:g}", *texts))
+    return (Table("sigma x step time / delta, by the flow (closed form); 1 in the limit", header, rows),)
+
+
+NO_NUMBER, SUPPORT = "theory, no number", "zhao2024implicit"
+IDS = tuple(f"soft-label-{part}" for part in (
+    "closed-form", "steps", "steps-fall", "broad-first", "cross-entropy", "random-start", "other-support", "collapse",
+    "collapse-decay", "other-contexts",
+))  # fmt: skip
+
+
+def evidence(result: SoftLabel) -> tuple[Evidence, ...]:
+    """Closed forms against the flow, the steps, and the collapse of contexts; every seed has to agree."""
+    far = np.array([np.abs(found - 1).max() for found in result.steps.values()])
+    right, wrong = result.random.values()
+    relative = np.max([errors / scale for scale, errors in right.items()], axis=0)
+    other, collapsed = result.other[ENTROPY][:, -1], np.array(list(result.collapse.values()))
+    near = Bound("expectation", most=0.1, source="expected at delta 10", strict=True)
+    number = Bound("expectation", least=0.0, source="any number")
+    most_of_it = Bound("expectation", least=0.5, source="most of the way", strict=True)
+    apart = Bound("expectation", most=0.5, source="no collapse", strict=True)
+    return (
+        exact("soft-label-closed-form", "squared error on the centred support: a_k in closed form (error)",
+              result.share_error, 1e-10),
+        Evidence("soft-label-steps",
+                 "step times go to 1 / sigma as the start vanishes (relative distance; null: large start)", far[-1:],
+                 near, "1 / sigma", far[:1], ceiling="0"),
+        direction("soft-label-steps-fall", "how much nearer step times are to 1 / sigma from the next smaller start",
+                  np.min(far[:-1] - far[1:])),
+        direction("soft-label-broad-first", "squared error: broad concepts come first (smallest half-time ratio)",
+                  result.order(SQUARED), 1.0, published=NO_NUMBER),
+        Evidence("soft-label-cross-entropy", "cross-entropy: smallest half-time ratio, of which no theory speaks",
+                 result.order(ENTROPY), number, no_null="a number only", every=True),
+        exact("soft-label-random-start", "random start: error of the closed form over init scale, largest", relative,
+              10.0, published=NO_NUMBER),
+        control("soft-label-other-support", "random start: smallest error of the closed form of other contexts",
+                np.min(list(wrong.values()), axis=0), 0.3),
+        Evidence("soft-label-collapse",
+                 "cross-entropy: contexts of one support collapse (share of the way from labels alone)",
+                 result.way(collapsed[-1]), most_of_it, NO_NUMBER, result.way(other), ceiling="1", every=True,
+                 source=SUPPORT),
+        direction("soft-label-collapse-decay", "cross-entropy: smallest rise of that cosine to the next smaller decay",
+                  np.min(np.diff(collapsed, axis=0), axis=0), source=SUPPORT),
+        Evidence("soft-label-other-contexts", "cross-entropy: cosine of contexts of other supports", other, apart,
+                 NO_NUMBER, collapsed[-1], ceiling="-1", every=True, source=SUPPORT),
+    )  # fmt: skip
+
+
+def caption(result: SoftLabel) -> str:
+    setting = result.setting
+    return (
+        f"contexts on the nodes of tree {setting.branching}, {setting.repeats} each, Dirichlet "
+        f"{setting.concentration:g}, width {setting.width}, float64; panels 2 to 4: init scale {setting.init_scale:g}, "
+        f"weight decay of cross-entropy {setting.decays[-1]:g},\nbands: smallest to largest init seed."
+    )
+
+
+STUDY = Study(
+    name="soft_label",
+    source="zhao2025geometry",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=IDS,
+    takes={"tiny": "30 s", "quick": "1 min"},
+    smaller={
+        "tiny": "28 contexts over 8 tokens of a tree, not a text's",
+        "quick": "42 contexts over 8 tokens of a tree",
+    },
+    needs=("float64",),
+    ledger="quick",
+)
+
+
+def _aligned(
+    setting: SoftLabelSetting, sig: Array, first: np.ndarray
+) -> tuple[float, dict[float, Float[np.ndarray, " mode"]]]:
     """The largest error of a_k, and half-times of one concept of each level from the integrated flow."""
     output, sigma, contexts = theory.modes(sig)
     kept = sigma > 1e-9
     output, sigma, contexts = output[:, kept], sigma[kept], contexts[:, kept]
 
     def learned(state: dict[str, Array]) -> Array:
-        logits = state["unembed"] @ state["embed"].T
-        return jnp.diagonal(output.T @ logits @ contexts) / sigma
+        return jnp.diagonal(output.T @ _logits(state) @ contexts) / sigma
 
     def run(delta: Array, grid: Array, sig: Array) -> tuple[Array, Array]:
         start = theory.aligned_start(sig, delta, max(setting.width, min(sig.shape)))
@@ -215,7 +252,9 @@ def _half(times: np.ndarray, series: np.ndarray) -> float:
     return float(times[now - 1] - low / (high - low) * (times[now] - times[now - 1]))
 
 
-def _random_errors(setting: Setting, sig: Array, scale: float, seeds: int) -> dict[str, Float[np.ndarray, " seed"]]:
+def _random_errors(
+    setting: SoftLabelSetting, sig: Array, scale: float, seeds: int
+) -> dict[str, Float[np.ndarray, " seed"]]:
     sigma = theory.modes(sig).strength
     slowest = float(jnp.min(jnp.where(sigma > 1e-9, sigma, jnp.inf)))
     ts = jnp.linspace(0.0, -2.0 * np.log(scale) / slowest + 5.0, 60)
@@ -223,15 +262,12 @@ def _random_errors(setting: Setting, sig: Array, scale: float, seeds: int) -> di
     # The control: the same sets of followers, given to other contexts.
     other = sig[:, np.random.default_rng(0).permutation(sig.shape[1])]
 
-    def logits(state: dict[str, Array]) -> Array:
-        return state["unembed"] @ state["embed"].T
-
     def run(key: Array, ts: Array, sig: Array, other: Array) -> dict[str, Array]:
         start = model.init(key, *sig.shape)
-        truth = integrate(theory.field, start, ts, sig, save=logits, rtol=1e-10, atol=1e-10 * scale).ys
+        truth = integrate(theory.field, start, ts, sig, save=_logits, rtol=1e-10, atol=1e-10 * scale).ys
         found = {}
         for name, known in zip(STARTS, (sig, other), strict=True):
-            closed = jax.vmap(lambda t, known=known: logits(theory.closed_form(t, start, known)))(ts)
+            closed = jax.vmap(lambda t, known=known: _logits(theory.closed_form(t, start, known)))(ts)
             found[name] = jnp.max(jnp.linalg.norm(closed - truth, axis=(1, 2))) / jnp.linalg.norm(sig)
         return found
 
@@ -239,37 +275,30 @@ def _random_errors(setting: Setting, sig: Array, scale: float, seeds: int) -> di
     return {name: np.asarray(values) for name, values in found.items()}
 
 
-def _runs(setting: Setting, task: Contexts, sig: Array, seeds: int) -> dict[str, list[tuple[np.ndarray, ...]]]:
-    """By loss, and for cross-entropy by decay: logits along the levels, cosines within and between supports."""
-    model, pairs, parts = FreeContexts(setting.width, setting.init_scale), _pairs(task), _level_parts(task, sig)
+def _learned(
+    setting: SoftLabelSetting, task: Contexts, sig: Array, loss: LogitLoss | SoftLabelLoss, seeds: int
+) -> tuple[np.ndarray, ...]:
+    """Logits along the levels, cosines within and between supports, of runs from random starts."""
+    model, pairs = FreeContexts(setting.width, setting.init_scale), _pairs(task)
+    # The part of S~ that lies along each level's concepts.
+    parts = jnp.asarray(Tree(task.branching).level_projections()[1:]) @ sig
 
     def run(key: Array, ts: Array, loss: LogitLoss | SoftLabelLoss, parts: Array) -> tuple[Array, Array, Array]:
         def save(state: dict[str, Array]) -> tuple[Array, Array, Array]:
-            along = jnp.einsum("ti,lti->l", state["unembed"] @ state["embed"].T, parts)
+            along = jnp.einsum("ti,lti->l", _logits(state), parts)
             return (along / jnp.einsum("lti,lti->l", parts, parts), *_cosines(state["embed"], *pairs))
 
         return integrate(gradient_flow(loss), model.init(key, *sig.shape), ts, save=save, rtol=1e-7).ys
 
-    def found(loss: LogitLoss | SoftLabelLoss) -> tuple[np.ndarray, ...]:
-        keys = jax.random.split(jax.random.key(0), seeds)
-        return tuple(np.asarray(part) for part in ensemble(run, keys, _times(setting), loss, parts, mapping="vmap"))
-
-    soft = [SoftLabelLoss(jnp.asarray(task.probabilities()), jnp.asarray(decay)) for decay in setting.decays]
-    return {LOSSES[0]: [found(LogitLoss(sig))], LOSSES[1]: [found(loss) for loss in soft]}
+    keys = jax.random.split(jax.random.key(0), seeds)
+    return tuple(np.asarray(part) for part in ensemble(run, keys, setting.times, loss, parts, mapping="vmap"))
 
 
-def _times(setting: Setting) -> Array:
-    return jnp.concatenate([jnp.zeros(1), jnp.geomspace(0.5, setting.window, setting.saves)])
+def _logits(state: dict[str, Array]) -> Float[Array, "token sequence"]:
+    return state["unembed"] @ state["embed"].T
 
 
-def _level_parts(task: Contexts, sig: Array) -> Array:
-    """The part of S~ that lies along each level's concepts: `[layer, token, sequence]`."""
-    from ...tasks import Tree
-
-    return jnp.asarray(Tree(task.branching).level_projections()[1:]) @ sig
-
-
-def _pairs(task: Contexts) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(task: Contexts) -> tuple[Bool[np.ndarray, "sequence sequence"], Bool[np.ndarray, "sequence sequence"]]:
     """Which pairs of contexts share a support of several tokens, and which do not share one."""
     same = task.groups[:, None] == task.groups[None, :]
     # Contexts of one follower have equal probabilities: that they fall together says nothing.
@@ -282,10 +311,3 @@ def _cosines(rows: Array, same: np.ndarray, other: np.ndarray) -> tuple[Array, A
     unit = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
     cosines = unit @ unit.T
     return jnp.mean(cosines[same]), jnp.mean(cosines[other])
-
-
-def _text(values: Float[np.ndarray, " seed"]) -> str:
-    if np.isnan(values).any():
-        return "undefined"
-    low, high = f"{values.min():.3g}", f"{values.max():.3g}"
-    return low if low == high else f"{low} .. {high} over {len(values)} seeds"

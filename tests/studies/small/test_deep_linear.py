@@ -4,37 +4,40 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.studies.small.deep_linear import DEEP, FLAT, HEADER, SHALLOW, Levels, deep_linear
-from jaxembed.studies.small.soft_label import LOSSES, soft_label
+from jaxembed.studies import study
+from jaxembed.studies.small.deep_linear import DEEP, FLAT, SHALLOW, Levels
+from jaxembed.studies.small.soft_label import LOSSES
 
 FLOAT32 = jnp.zeros((), float).dtype == np.float32
 
 
 @pytest.mark.skipif(not FLOAT32, reason="the refusal concerns float32")
-@pytest.mark.parametrize("study", [deep_linear, soft_label])
-def test_float32_is_refused(study):
+@pytest.mark.parametrize("name", ["deep_linear", "soft_label"])
+def test_float32_is_refused(name):
     with pytest.raises(ValueError, match="needs float64"):
-        study("tiny")
+        study(name).result("tiny")
 
 
 @pytest.fixture(scope="module")
 def networks():
     if FLOAT32:
         pytest.skip("needs float64")
-    return deep_linear("tiny", seeds=2)
+    return study("deep_linear").result("tiny")
 
 
 @pytest.fixture(scope="module")
 def labels():
     if FLOAT32:
         pytest.skip("needs float64")
-    return soft_label("tiny", seeds=2)
+    return study("soft_label").result("tiny")
 
 
 @pytest.mark.slow
-def test_checks_of_deep_linear_pass_at_tiny(networks):
-    assert not [check for check in networks.checks() if not check.passed]
-    assert all(len(row) == len(HEADER) for row in networks.rows())
+@pytest.mark.parametrize("name", ["deep_linear", "soft_label"])
+def test_all_evidence_holds_at_tiny(name, networks, labels):
+    rows = study(name).evidence(networks if name == "deep_linear" else labels)
+    assert len(rows) == {"deep_linear": 11, "soft_label": 10}[name]
+    assert not [row.id for row in rows if not row.holds()]
 
 
 @pytest.mark.slow
@@ -46,9 +49,9 @@ def test_levels_of_the_deep_network_follow_the_closed_form(networks):
 
 
 @pytest.mark.slow
-def test_checks_of_soft_labels_pass_at_tiny(labels):
-    assert not [check for check in labels.checks() if not check.passed]
-    assert len(labels.rows()) > len(labels.setting.deltas)  # larger deltas by closed form alone
+def test_step_times_of_larger_deltas_by_closed_form_alone(labels):
+    (table,) = study("soft_label").tables(labels)
+    assert len(table.rows) > len(labels.setting.deltas)
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from . import (
     alignment,
     analogy_emergence,
     attention_only,
-    attributes,
     hidden_states,
     horizon,
     hypotheses,
@@ -24,7 +23,6 @@ from . import (
     sufficient_statistics,
     task_vectors,
     topics,
-    word_pairs,
 )
 from .evidence import Claim as Claim
 from .evidence import Evidence as Evidence
@@ -33,8 +31,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    word_pairs,
-    attributes,
     attention_only,
     horizon,
     alignment,

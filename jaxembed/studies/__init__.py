@@ -26,6 +26,8 @@ REGISTRY: tuple[str, ...] = (
     "small.soft_label",
     "pairs.label_noise",
     "language.senses",
+    "words.attributes",
+    "words.word_pairs",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -1,6 +1,5 @@
 """Words of binary attributes: what eigendecomposition gives, and word embeddings trained on them beside it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,23 +9,24 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
 
-from ...base import Dataset
 from ...ensemble import ensemble
-from ...models import PairLoss, WordPairs, pair_loss
+from ...models import PairLoss
 from ...observables import analogies, subspace_overlap
 from ...statistics import count, signatures
-from ...tasks import Attributes, shuffled
+from ...tables import Table
+from ...tasks import Attributes
 from ...theory import word_pairs
 from ...train import train
-from ..check import Check, Size, need_float64
-from ..measured import Measured, silent
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._pairs import half_rises, losses, sigmoids, starts
 
 RUNS = ("quadratic", "logistic", "quadratic, shuffled pairs")
 HEADER = ("attributes", "matrix", "dimensions", "accuracy", "tied", "accuracy, unit vectors", "tied, unit")
 
 
 @dataclass(frozen=True)
-class Setting:
+class AttributesSetting:
     """Attributes, of even (p = 1/2) and of uneven probability, and training by plain gradient descent."""
 
     strengths: tuple[float, ...] = (0.7, 0.6, 0.5, 0.42, 0.35, 0.28)
@@ -37,14 +37,14 @@ class Setting:
     saves: int = 80
 
 
-SETTINGS = {
-    "tiny": Setting((0.6, 0.45, 0.3), (0.5, 0.4, 0.3), learning_rate=2e-2, saves=20),
-    "normal": Setting(),
+SETTINGS: dict[Size, AttributesSetting] = {
+    "tiny": AttributesSetting((0.6, 0.45, 0.3), (0.5, 0.4, 0.3), learning_rate=2e-2, saves=20),
+    "quick": AttributesSetting(),
 }
 
 
 @dataclass(frozen=True)
-class Static:
+class Decomposition:
     """Analogies by eigendecomposition: `dimensions` leading eigenvectors of a matrix, times the root of eigenvalues."""
 
     attributes: str
@@ -55,17 +55,12 @@ class Static:
     unit_accuracy: float
     unit_tied: float
 
-    def shares(self) -> tuple[float, ...]:
-        """Right and tied, by the vectors as they are and by unit vectors."""
-        return self.accuracy, self.tied, self.unit_accuracy, self.unit_tied
-
 
 @dataclass(frozen=True)
 class AttributesResult:
     """What decomposition and training make of the pairs.
 
     Attributes:
-        size: of the study.
         setting: sizes and tolerances.
         rank: numerical rank of the PMI by kind of attributes: singular values above 1e-9 of the largest.
         eigenvalue_error: largest difference of PMI eigenvalues at p = 1/2 from 2^d gamma_k and the constant mode.
@@ -75,21 +70,22 @@ class AttributesResult:
         power: `[seed, time, width]`, s_k^2 of the quadratic run.
         predicted: `[seed, time, width]`, sigmoids from the QR diagonal.
         arrival: `[seed, width]`, half-rise time of the quadratic run over that of the sigmoids.
-        overlap: `[seed]`, overlap of the trained space with the leading eigenvectors of M*, and at the start.
+        overlap: `[seed]`, overlap of the trained space with the leading eigenvectors of M*.
+        start_overlap: `[seed]`, the same of the start.
         half_times: `[width]`, mean over seeds.
     """
 
-    size: Size
-    setting: Setting
+    setting: AttributesSetting
     rank: dict[str, int]
     eigenvalue_error: float
-    static: tuple[Static, ...]
+    static: tuple[Decomposition, ...]
     times: Float[np.ndarray, " time"]
     accuracy: dict[str, Float[np.ndarray, "seed time"]]
     power: Float[np.ndarray, "seed time width"]
     predicted: Float[np.ndarray, "seed time width"]
     arrival: Float[np.ndarray, "seed width"]
-    overlap: Measured
+    overlap: Float[np.ndarray, " seed"]
+    start_overlap: Float[np.ndarray, " seed"]
     half_times: Float[np.ndarray, " width"]
 
     @property
@@ -105,78 +101,110 @@ class AttributesResult:
     @property
     def ceiling(self) -> float:
         """Accuracy of the eigendecomposition of M* at K = d, the uneven attributes that are trained on."""
-        return self.cell("uneven", "M*", self.count).unit_accuracy
+        return self.decomposition("uneven", "M*", self.count).unit_accuracy
 
-    def cell(self, attributes: str, matrix: str, dimensions: int) -> Static:
+    def decomposition(self, attributes: str, matrix: str, dimensions: int) -> Decomposition:
         """One row of the table of decompositions."""
-        return next(
-            s for s in self.static if (s.attributes, s.matrix, s.dimensions) == (attributes, matrix, dimensions)
-        )
-
-    def trained(self, run: str = "quadratic") -> Measured:
-        """Accuracy at the end of a run beside that of the shuffled pairs."""
-        return Measured(self.accuracy[run][:, -1], self.accuracy[RUNS[2]][:, -1])
-
-    def solved_at(self) -> Float[np.ndarray, " seed"]:
-        """First save from which 95 % of the analogies stay right, as a share of the slowest mode's half-time."""
-        failing = self.accuracy["quadratic"] < 0.95
-        last = np.array([np.flatnonzero(row)[-1] if row.any() else -1 for row in failing])
-        times = np.append(self.times, np.inf)
-        return times[last + 1] / self.half_times[-1]
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """The decompositions, in the order of `HEADER`."""
-        return [(s.attributes, s.matrix, str(s.dimensions), *(f"{x:.3f}" for x in s.shares())) for s in self.static]
-
-    def checks(self) -> list[Check]:
-        """The figures asked."""
-        d, trained = self.count, self.trained()
-        ranks = ", ".join(f"{kind}: {rank}" for kind, rank in self.rank.items())
-        right_rank = all(rank == d + 1 for rank in self.rank.values())
-        full = [s for s in self.static if s.dimensions == d]
-        lowest = min(min(s.accuracy, s.unit_accuracy) for s in full)
-        off = float(np.abs(self.arrival - 1).max())
-        start = self.accuracy["quadratic"][:, 0].max()
-        return [
-            Check("rank of the PMI", f"d + 1 = {d + 1}", ranks, right_rank),
-            Check("eigenvalues at p = 1/2", "2^d gamma_k to 1e-10", f"{self.eigenvalue_error:.1e}",
-                  self.eigenvalue_error <= 1e-10),
-            Check("analogies at K = d, PMI and M*", "1.0", f"{lowest:.3f}", lowest == 1),
-            Check("analogies after training, quadratic", "at least 0.99; the decomposition reaches "
-                  f"{self.ceiling:.2f}", str(trained), bool(trained.values.min() >= 0.99)),
-            Check("controls: shuffled pairs, untrained", "at most half of the trained",
-                  f"{trained.null.max():.2f}, {start:.2f} (chance {self.chance:.2f})",
-                  bool(max(trained.null.max(), start) <= 0.5 * trained.mean)),
-            Check("space of the trained embeddings", "overlap with the d leading eigenvectors >= 0.99",
-                  str(self.overlap), bool(self.overlap.values.min() >= 0.99)),
-            Check("modes arrive", "half-rise within 5 % of theory", f"largest |ratio - 1| {off:.3f}", off <= 0.05),
-        ]  # fmt: skip
+        key = (attributes, matrix, dimensions)
+        return next(s for s in self.static if (s.attributes, s.matrix, s.dimensions) == key)
 
 
-def attributes_study(size: Size, seeds: int = 5, progress: Callable[[str], None] = silent) -> AttributesResult:
+def run(setting: AttributesSetting, run: Run) -> AttributesResult:
     """Decompose the matrices of the generator, and train word embeddings on its pairs.
 
-    Args:
-        size: "tiny" (three attributes) or "normal" (six).
-        seeds: initialisations of the training; each has its own shuffled pairs as control.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAX computes in float32.
+    Seeds are initialisations of the training; each has its own shuffled pairs as control.
 
     Source: korchinski2025linear.
     """
-    need_float64("attributes")
-    setting = SETTINGS[size]
     tasks = {"even": Attributes(setting.strengths), "uneven": Attributes(setting.strengths, setting.probabilities)}
     static = tuple(row for name, task in tasks.items() for row in _decompositions(name, task))
-    progress("decompositions: done")
-    task = tasks["uneven"]
-    parts = _trained(setting, task, seeds, progress)
-    return AttributesResult(
-        size, setting, {name: _rank(task) for name, task in tasks.items()}, _eigenvalue_error(tasks["even"]), static,
-        **parts,
+    run.progress("decompositions: done")
+    ranks = {name: _rank(task) for name, task in tasks.items()}
+    trained = _trained(setting, tasks["uneven"], run)
+    return AttributesResult(setting, ranks, _eigenvalue_error(tasks["even"]), static, **trained)
+
+
+def tables(result: AttributesResult) -> tuple[Table, ...]:
+    """The decompositions."""
+    rows = [
+        (s.attributes, s.matrix, str(s.dimensions),
+         *(f"{x:.3f}" for x in (s.accuracy, s.tied, s.unit_accuracy, s.unit_tied)))
+        for s in result.static
+    ]  # fmt: skip
+    title = f"analogies by eigendecomposition, {result.count} attributes, {2**result.count} words"
+    return (Table(title, HEADER, rows),)
+
+
+def evidence(result: AttributesResult) -> tuple[Evidence, ...]:
+    """What the spectrum is and solves, what training solves and when, and controls that must fail."""
+    d, chance = result.count, np.array([result.chance])
+    final = {run: curves[:, -1] for run, curves in result.accuracy.items()}
+    trained, null, start = final[RUNS[0]], final[RUNS[2]], result.accuracy[RUNS[0]][:, 0]
+    whole = {m: [result.decomposition(kind, m, d) for kind in ("even", "uneven")] for m in ("PMI", "M*")}
+    lowest = {m: np.array([min(min(s.accuracy, s.unit_accuracy) for s in rows)]) for m, rows in whole.items()}
+    short, full = (result.decomposition("even", "PMI", k).accuracy for k in (d - 1, d))
+    right = Bound("paper", least=1.0, source="1.0")
+    return (
+        Evidence("attributes-rank", "the PMI of words made of d attributes has rank d + 1 (rank - d)",
+                 np.array([float(rank - d) for rank in result.rank.values()]),
+                 Bound("paper", least=1.0, most=1.0, source="d + 1"), published="1",
+                 no_null="a property of the generator", ceiling="1", varied="kinds of attributes", every=True),
+        Evidence("attributes-eigenvalues", "its eigenvalues at even attributes are 2^d gamma_k (largest error)",
+                 np.array([result.eigenvalue_error]), Bound("machinery", most=1e-10, source="closed form"),
+                 published="identity", no_null="a closed form", ceiling="0"),
+        Evidence("attributes-analogies-pmi", "d eigenvectors of the PMI solve all analogies (accuracy)", lowest["PMI"],
+                 right, published="1.0", null=chance, ceiling="1"),
+        Evidence("attributes-analogies-target", "so do d eigenvectors of M* (accuracy)", lowest["M*"], right,
+                 published="1.0", null=chance, ceiling="1"),
+        # The lost attribute makes twins of words, and a tie is not won.
+        Evidence("attributes-one-short",
+                 "d - 1 eigenvectors do not, at even attributes (accuracy, ties lost; null: d eigenvectors)",
+                 np.array([short]), Bound("expectation", most=0.999, source="twins tie"), published="not stated",
+                 null=np.array([full]), ceiling="0"),
+        Evidence("attributes-trained", "word embeddings trained on the pairs solve them too (accuracy)", trained,
+                 Bound("expectation", least=0.99, source="as the decomposition"), published="not trained there",
+                 null=null, ceiling=f"{result.ceiling:.2f} (decomposition of M*)", every=True),
+        Evidence("attributes-controls", "accuracy of shuffled pairs and of the start, over that of training (larger)",
+                 np.maximum(null, start) / trained.mean(),
+                 Bound("machinery", most=0.5, source="controls that must fail"), no_null="these are the controls",
+                 ceiling=f"chance {result.chance:.2f}", every=True),
+        Evidence("attributes-space", "space of the trained embeddings: overlap with the d leading eigenvectors",
+                 result.overlap, Bound("expectation", least=0.99, source="the modes of theory"),
+                 null=result.start_overlap, ceiling="1", every=True, source="karkada2025closed"),
+        Evidence("attributes-arrival", "attributes are learnt at ln(lam / s0^2) / lam (largest |ratio - 1|)",
+                 np.abs(result.arrival - 1).max(axis=1), Bound("expectation", most=0.05, source="tau_k to 5 %"),
+                 published="tau_k, no number", no_null="nothing is fitted", ceiling="0", every=True,
+                 source="karkada2025closed"),
     )  # fmt: skip
+
+
+def caption(result: AttributesResult) -> str:
+    """What was computed with what."""
+    setting = result.setting
+    return (
+        f"strengths {setting.strengths}, probabilities {setting.probabilities}; tied word embeddings of width "
+        f"{result.count}, init scale {setting.init_scale:g},\ngradient descent rate {setting.learning_rate:g}, "
+        "float64 (band: smallest to largest init seed); a tie is not won."
+    )
+
+
+STUDY = Study(
+    name="attributes",
+    source="korchinski2025linear",
+    settings=SETTINGS,
+    seeds={"tiny": 5, "quick": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("attributes-rank", "attributes-eigenvalues", "attributes-analogies-pmi", "attributes-analogies-target",
+         "attributes-one-short", "attributes-trained", "attributes-controls", "attributes-space",
+         "attributes-arrival"),
+    takes={"tiny": "10 s", "quick": "1 min"},
+    smaller={"tiny": "8 words of three attributes", "quick": "64 words of six attributes, no text"},
+    needs=("float64",),
+    ledger="quick",
+)  # fmt: skip
 
 
 def _rank(task: Attributes) -> int:
@@ -193,7 +221,7 @@ def _eigenvalue_error(task: Attributes) -> float:
     return float(np.abs(np.sort(expected) - values).max())
 
 
-def _decompositions(name: str, task: Attributes) -> list[Static]:
+def _decompositions(name: str, task: Attributes) -> list[Decomposition]:
     sig, questions, d = signatures(count(task.dataset(), order=1)), task.analogies(), len(task.strengths)
     rows = []
     for matrix, values in (("PMI", word_pairs.pmi(sig)), ("M*", word_pairs.target(sig))):
@@ -201,74 +229,43 @@ def _decompositions(name: str, task: Attributes) -> list[Static]:
             vectors, strengths = word_pairs.modes(values, dimensions)
             embed = vectors * jnp.sqrt(jnp.maximum(strengths, 0))[None, :]
             scores = [analogies(embed, questions, normalise=unit) for unit in (False, True)]
-            rows.append(Static(name, matrix, dimensions, *(float(x) for score in scores for x in score)))
+            rows.append(Decomposition(name, matrix, dimensions, *(float(x) for score in scores for x in score)))
     return rows
 
 
-def _trained(setting: Setting, task: Attributes, seeds: int, progress: Callable[[str], None]) -> dict[str, Any]:
+def _trained(setting: AttributesSetting, task: Attributes, run: Run) -> dict[str, Any]:
+    """Training of all seeds on all losses, beside the sigmoids of the same starts."""
     data, d = task.dataset(), len(setting.strengths)
-    sig = signatures(count(data, order=1))
-    found = word_pairs.modes(word_pairs.target(sig), d)
-    starts = jax.vmap(lambda k: WordPairs(d, setting.init_scale).init(k, task.vocab))(
-        jax.random.split(jax.random.key(0), seeds)
-    )
-    begun = jax.vmap(lambda w: word_pairs.qr_start(w, found))(starts["embed"])
-    half_times = np.asarray(jax.vmap(word_pairs.half_time, (0, None))(begun, found.strengths))
-    end = setting.window * half_times[:, -1].max()
-    losses = {run: _losses(data, run, seeds) for run in RUNS}
-    ys = {}
-    for run, loss in losses.items():
-        ys[run] = _embeddings(setting, float(end), starts, loss)
-        progress(f"{run}: trained")
-    ts = _steps(setting, float(end)) * setting.learning_rate * jnp.arange(setting.saves + 1, dtype=float)
-    accuracy = {run: _accuracies(y, task.analogies()) for run, y in ys.items()}
-    power = np.asarray(jnp.linalg.svd(ys["quadratic"], compute_uv=False) ** 2)
-    sigmoids = jax.vmap(jax.vmap(word_pairs.power, (0, None, None)), (None, 0, None))(ts, begun, found.strengths)
-    predicted = np.sort(np.asarray(sigmoids), axis=2)[:, :, ::-1]
-    times, rates = np.asarray(ts), np.asarray(found.strengths)
-    arrival = np.array([half_rises(times, p, rates) / half_rises(times, q, rates)
-                        for p, q in zip(power, predicted, strict=True)])  # fmt: skip
-    overlaps = [np.array([subspace_overlap(w, found.vectors, d) for w in ys["quadratic"][:, at]]) for at in (-1, 0)]
-    return {"times": times, "accuracy": accuracy, "power": power, "predicted": predicted, "arrival": arrival,
-            "overlap": Measured(*overlaps), "half_times": half_times.mean(axis=0)}  # fmt: skip
+    modes = word_pairs.modes(word_pairs.target(signatures(count(data, order=1))), d)
+    begun = starts(d, setting.init_scale, task.vocab, run.seeds)
+    powers = jax.vmap(lambda embed: word_pairs.qr_start(embed, modes))(begun["embed"])
+    half_times = np.asarray(jax.vmap(word_pairs.half_time, (0, None))(powers, modes.strengths))
+    rate = setting.learning_rate
+    steps = max(1, round(setting.window * float(half_times[:, -1].max()) / rate / setting.saves))
 
-
-def _losses(data: Dataset, run: str, seeds: int) -> PairLoss:
-    """One loss per seed; shuffled pairs are another shuffle in every seed."""
-    kind = "logistic" if run == "logistic" else "quadratic"
-    parts = [pair_loss(shuffled(data, seed) if "shuffled" in run else data, kind) for seed in range(seeds)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *parts)
-
-
-def _steps(setting: Setting, end: float) -> int:
-    """Steps between saves."""
-    return max(1, round(end / setting.learning_rate / setting.saves))
-
-
-def _embeddings(
-    setting: Setting, end: float, starts: dict[str, Array], losses: PairLoss
-) -> Float[Array, "seed time token width"]:
-    rate, steps = setting.learning_rate, _steps(setting, end)
-
-    def run(member: tuple[dict[str, Array], PairLoss]) -> Array:
+    def member(member: tuple[dict[str, Array], PairLoss]) -> Array:
         start, loss = member
         return train(loss, start, optax.sgd(rate), dt=rate, steps_per_save=steps, num_saves=setting.saves).ys["embed"]
 
-    return ensemble(run, (starts, losses))
+    ys = {}
+    for name in RUNS:
+        ys[name] = ensemble(member, (begun, losses(data, name, run.seeds)))
+        run.progress(f"{name}: trained")
+    ts = steps * rate * jnp.arange(setting.saves + 1, dtype=float)
+    power = jnp.linalg.svd(ys["quadratic"], compute_uv=False) ** 2
+    predicted = jax.vmap(sigmoids, (None, 0, None))(ts, powers, modes.strengths)
+    rises = [jax.vmap(half_rises, (None, 0, None))(ts, of, modes.strengths) for of in (power, predicted)]
+    overlaps = [np.array([subspace_overlap(w, modes.vectors, d) for w in ys["quadratic"][:, at]]) for at in (-1, 0)]
+    return {
+        "times": np.asarray(ts), "accuracy": {name: _accuracies(y, task.analogies()) for name, y in ys.items()},
+        "power": np.asarray(power), "predicted": np.asarray(predicted), "arrival": np.asarray(rises[0] / rises[1]),
+        "overlap": overlaps[0], "start_overlap": overlaps[1], "half_times": half_times.mean(axis=0),
+    }  # fmt: skip
 
 
 def _accuracies(
     embeddings: Float[Array, "seed time token width"], questions: Int[np.ndarray, "example 4"]
 ) -> Float[np.ndarray, "seed time"]:
-    score = jax.jit(lambda rows, asked: jax.lax.map(lambda w: analogies(w, asked).accuracy, rows))
+    score = jax.jit(lambda rows, questions: jax.lax.map(lambda w: analogies(w, questions).accuracy, rows))
     flat = embeddings.reshape(-1, *embeddings.shape[2:])
     return np.asarray(score(flat, jnp.asarray(questions))).reshape(embeddings.shape[:2])
-
-
-def half_rises(times: np.ndarray, power: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-    """First time every s_k^2 passes half its eigenvalue, straight in ln s^2 / (lam - s^2) between saves."""
-    odds = np.log(power / np.maximum(strengths - power, 1e-12 * strengths))
-    after = np.maximum(np.argmax(odds > 0, axis=0), 1)
-    modes = np.arange(len(strengths))
-    share = -odds[after - 1, modes] / (odds[after, modes] - odds[after - 1, modes])
-    return times[after - 1] + share * (times[after] - times[after - 1])

@@ -1,64 +1,34 @@
 """Topics of documents in the states of decoders: probes to LDA mixtures beside their nulls, by layer and along a post.
 
 `python benchmarks/figures/natural_topics.py` trains small decoders on 20 Newsgroups (JAXEMBED_DATA names the folder
-that holds `newsgroups20/`), prints tables, writes the figure, and exits non-zero where a figure falls short; about 5
-minutes on one core, `--size tiny` (made-up text, no data needed) ten seconds. With `--keep FOLDER` finished parts are
-kept, and a second call carries on.
+that holds `newsgroups20/`), and writes tables and figure; about 5 minutes on one core, `--size tiny` (made-up text, no
+data needed) ten seconds. With `--keep FOLDER` finished parts are kept, and a second call carries on. The published size
+is of pretrained models: `jaxembed topics FOLDER` reads one.
 """
 
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, plt, save
-from _generated import stamped_markdown, study_arguments
-from common import finish, show
+from common import COLOURS, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxembed.analysis.topics.result import ROWS, TopicScores
-from jaxembed.studies.language.natural_topics import NaturalTopics, natural_topics
+from jaxembed.studies.language.natural_topics import STUDY, NaturalTopics
 
 
-def main() -> None:
-    args = study_arguments(__doc__.splitlines()[0])
-    if args.size == "full":
-        raise SystemExit(
-            "natural topics: the published size is of pretrained models; `jaxembed topics FOLDER` reads one"
-        )
-    if args.study == "quick" and "JAXEMBED_DATA" not in os.environ:
-        raise SystemExit("natural topics: set JAXEMBED_DATA to the folder that holds newsgroups20/, or use --size tiny")
-    seeds = 2 if args.study == "tiny" else 3
-    result = natural_topics(
-        args.study, seeds, progress=lambda line, share=None: print(line, flush=True), keep=args.keep
-    )
-    for table in result.scores.tables():
-        show(table.title, table.header, table.rows, width=200)
-        path = args.out / f"natural_topics{'_' if table.name else ''}{table.name}.md"
-        stamped_markdown(path, table.header, table.rows, args.command, f"{table.title}. {result.scores.caption}")
-    draw(result, args.out / "natural_topics.png")
-    finish("natural topics", result.checks())
+def draw(result: NaturalTopics, figure: Figure) -> None:
+    figure.set_size_inches(18, 5.5)
+    panels = (accuracy_panel, layer_panel, place_panel)
+    for axes, panel in zip(figure.subplots(1, 3), panels, strict=True):
+        panel(axes, result.scores)
+        axes.grid(alpha=0.3)
 
 
-def draw(result: NaturalTopics, path: Path) -> None:
-    figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.09, 1, 0.91))
-    accuracy_panel(axes[0], result.scores)
-    layer_panel(axes[1], result.scores)
-    place_panel(axes[2], result.scores)
-    for panel in axes:
-        panel.grid(alpha=0.3)
-    setting, scores = result.setting, result.scores
-    caption = (
-        f"{scores.caption}\nDecoders of width {setting.width}, {setting.layers} layers, vocabulary {setting.vocab}, "
-        f"{setting.training.steps} steps of {setting.training.batch} x {setting.training.length} tokens, float32; "
-        f"bars and lines: means over {len(scores.links)} training seeds and the fits; whiskers: smallest to largest."
-    )
-    save(figure, path, caption)
-
-
-def accuracy_panel(axes: plt.Axes, result: TopicScores) -> None:
+def accuracy_panel(axes: Axes, result: TopicScores) -> None:
     """Top-topic accuracy of every row, one bar for each number of topics."""
     height = 0.8 / len(result.sizes.topics)
     for k, (size, colour) in enumerate(zip(result.sizes.topics, COLOURS, strict=False)):
@@ -72,7 +42,7 @@ def accuracy_panel(axes: plt.Axes, result: TopicScores) -> None:
     axes.legend(fontsize=8)
 
 
-def layer_panel(axes: plt.Axes, result: TopicScores) -> None:
+def layer_panel(axes: Axes, result: TopicScores) -> None:
     depths = np.arange(len(result.depths))
     for state, group, style in (("trained", result.trained, "o-"), ("untrained", result.untrained, "s--")):
         for pooling, colour in zip(("average", "last"), COLOURS, strict=False):
@@ -84,7 +54,7 @@ def layer_panel(axes: plt.Axes, result: TopicScores) -> None:
     axes.legend(fontsize=8)
 
 
-def place_panel(axes: plt.Axes, result: TopicScores) -> None:
+def place_panel(axes: Axes, result: TopicScores) -> None:
     """Accuracy along the document on the left axis, loss of what follows on the right one."""
     right, prefix = result.trained["right"].mean(axis=2), result.references["prefix"]
     shares = np.arange(1, len(prefix) + 1) / len(prefix)
@@ -106,4 +76,4 @@ def place_panel(axes: plt.Axes, result: TopicScores) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

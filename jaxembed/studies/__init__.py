@@ -28,6 +28,7 @@ REGISTRY: tuple[str, ...] = (
     "language.senses",
     "words.attributes",
     "words.word_pairs",
+    "language.natural_topics",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

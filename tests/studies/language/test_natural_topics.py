@@ -26,9 +26,11 @@ from jaxembed.analysis.topics.task import TopicSizes
 from jaxembed.analysis.topics.texts import DocumentSet, draw_texts, select_documents
 from jaxembed.corpus import Document, byte_bpe
 from jaxembed.models import gpt2, qwen2
-from jaxembed.studies.language.natural_topics import SETTINGS, NaturalTopics, natural_topics
+from jaxembed.studies.language.natural_topics import SETTINGS, STUDY, NaturalTopics
 
 VOCAB = 30
+CHECKED = {"topics-weak-nulls", *(f"topics-newsgroups-{what}" for what in ("last", "untrained-best", "embeddings",
+                                                                          "bag", "perplexity"))}  # fmt: skip
 LENGTHS = (66, 5)
 
 
@@ -152,14 +154,16 @@ def test_a_network_below_the_bag_of_tokens_falls_short():
     accuracies = {"last": 0.2, "average": 0.3, EMBEDDINGS: 0.31}
     trained = {f"20 {name}": np.full((2, 3, 4), accuracies.get(name, 0.1)) for name in (*READ, "shuffled targets")}
     untrained = {f"20 {name}": np.full((2, 3, 4), 0.15) for name in READ}
+    layers = {"layers average": np.zeros((2, 5, 3))}
     references = {f"20 {name}": np.full((3, 4), 0.4 if name == BAG else 0.1) for name in NULLS}
     links = tuple(perplexity_link(*planted(-0.3, seed=seed), resamples=20) for seed in range(2))
-    scores = TopicScores("", TopicSizes(), (1, 1), trained, untrained, references, links, ())
+    scores = TopicScores("", TopicSizes(), (1, 1), trained | layers, untrained | layers, references, links, ())
     result = NaturalTopics(SETTINGS["quick"], scores)
     np.testing.assert_allclose(scores.closed(20), (0.3 - 0.4) / 0.6)
-    short = [check.name for check in result.checks() if not check.passed]
-    assert [name.split(" over ")[1].split(",")[0] for name in short] == [EMBEDDINGS, BAG]
-    assert "bag of tokens 0.400" in result.checks()[0].got
+    missed = [row.id for row in STUDY.evidence(result) if not row.holds() and row.id in CHECKED]
+    assert missed == ["topics-newsgroups-embeddings", "topics-newsgroups-bag"]
+    bound = {row.id: row.bound for row in STUDY.evidence(result)}["topics-newsgroups"]
+    assert bound.source == BAG and bound.least == pytest.approx(0.4)
 
 
 def test_without_data_the_study_says_what_it_needs(monkeypatch):
@@ -184,12 +188,13 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_the_study_at_size_tiny(tmp_path):
-    result = natural_topics("tiny", seeds=1, keep=tmp_path)
-    assert all(check.passed for check in result.checks())
+    result = STUDY.result("tiny", seeds=1, keep=tmp_path)
+    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    assert held >= {"topics-weak-nulls", "topics-made-up-last"}
     scores, size = result.scores, result.setting.sizes.topics[0]
     # Two fits of made-up documents agree on most, and shuffled targets teach nothing.
     assert scores.accuracy(size, "another LDA fit").min() > 0.8 > 0.5 > scores.accuracy(size, "shuffled targets").max()
     assert scores.references["prefix"][-1] == 1 and np.all(np.diff(scores.references["prefix"]) > 0)
     assert scores.trained["loss"][0] < scores.untrained["loss"][0] - 2
-    again = natural_topics("tiny", seeds=1, keep=tmp_path)
-    assert again.scores.tables() == scores.tables()
+    again = STUDY.result("tiny", seeds=1, keep=tmp_path)
+    assert STUDY.tables(again) == STUDY.tables(result)

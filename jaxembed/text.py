@@ -24,15 +24,16 @@ def cosine_spec(value: float) -> str:
 def number(value: Any, spec: Spec = ".3g") -> str:
     """A number in a format, or the word undefined.
 
-    >>> number(0.98765), number(float("nan")), number(0.25, ".0%"), number(float("inf"))
-    ('0.988', 'undefined', '25%', 'infinite')
+    >>> number(0.98765), number(float("nan")), number(0.25, ".0%"), number(float("inf")), number(-1e-9, ".2f")
+    ('0.988', 'undefined', '25%', 'infinite', '0.00')
     """
     value = float(value)
     if np.isnan(value):
         return UNDEFINED
     if np.isinf(value):
         return "infinite" if value > 0 else "-infinite"
-    return format(value + 0.0, spec if isinstance(spec, str) else spec(value))  # + 0.0 takes the sign off a zero
+    text = format(value, spec if isinstance(spec, str) else spec(value))
+    return text if text.strip("-0.%") else text.removeprefix("-")  # what reads as zero has no sign
 
 
 def span(low: Any, high: Any, spec: Spec = ".3g") -> str:

@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 from matplotlib.animation import Animation
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -127,7 +128,8 @@ def main(study: Study, *draws: Draw, film: Film | None = None, **own: Mapping[st
         save(draw, result, args.out / f"{study.name}{_part(name)}{suffix}.png", f"{study.caption(result)} {sizes}.")
     if film is not None:
         path = args.out / f"{study.name}{suffix}.gif"
-        film(result, Figure(layout="constrained")).save(path, writer="pillow", dpi=75)
+        figure = FigureCanvasAgg(Figure(layout="constrained")).figure  # another canvas draws equal frames unequally
+        film(result, figure).save(path, writer="pillow", dpi=75)
         print(f"film: {path}")
     rows = study.evidence(result)
     title = f"{study.name}, {sizes} (jax {jax.__version__}, {jax.devices()[0].device_kind})"

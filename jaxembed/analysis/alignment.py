@@ -1,14 +1,14 @@
 """Do the tables of a model follow a text's signatures? Own signature and the other one's, centred and plain."""
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Any
 
-import numpy as np
-
+from ..base import Progress, silent
 from ..observables import Alignment, alignment
 from ..observables.at_scale.blockwise import BUDGET
-from .foreign import Progress, TextSignatures, TokenTables, silent
+from ..tables import Table
+from ..text import cosine_spec, number, with_span
+from .foreign import TextSignatures, TokenTables
 
 EMBED, UNEMBED = "W^E", "W^U"
 NEXT, PREVIOUS = "phi^next", "psi^prev"
@@ -43,13 +43,47 @@ class TableAlignment:
     alignment: Alignment
 
     @property
+    def kind(self) -> str:
+        return f"{self.signature}, {'centred' if self.centred else 'plain'}"
+
+    @property
     def name(self) -> str:
-        return f"{self.weights} with {self.signature}, {'centred' if self.centred else 'plain'}"
+        return f"{self.weights} with {self.kind}"
 
     @property
     def own(self) -> bool:
         """Whether theory gives this table this signature; the others are its controls."""
         return OWN[self.weights] == self.signature
+
+    def row(self) -> tuple[str, ...]:
+        """In the order of `HEADER`."""
+        a, cross = self.alignment, "" if self.own else " (cross)"
+        shared = f"{number(a.overlap, cosine_spec)} [{number(a.overlap_99, cosine_spec)}]"
+        r_cos, null = with_span(a.r_cos, *a.interval, cosine_spec), number(a.null_99, cosine_spec)
+        return self.weights, f"{self.kind}{cross}", r_cos, number(a.p_value, ".2g"), null, shared
+
+    def band_table(self) -> Table:
+        """Tenths and upper tails of embedding similarity."""
+        bands = [(f"{100 * b.quantiles[0]:g}-{100 * b.quantiles[1]:g} %", b) for b in self.alignment.bands]
+        bands += [(f"above {100 * b.quantiles[0]:g} %", b) for b in self.alignment.tails]
+        rows = [
+            (name, f"{b.pairs:,}", number(b.similarity, cosine_spec),
+             with_span(b.agreement, *b.interval, cosine_spec), with_span(b.excess, *b.excess_interval, cosine_spec))
+            for name, b in bands
+        ]  # fmt: skip
+        return Table(self.name, BAND_HEADER, rows)
+
+    def trend(self) -> str:
+        """Whether strongly similar pairs agree most, in a sentence."""
+        a, tail = self.alignment, self.alignment.tails[-2]
+        (low, high), (tail_low, tail_high) = a.trend_interval, tail.excess_interval
+        rising = "rises" if low > 0 else "falls" if high < 0 else "has no sure trend"
+        line = "more than" if tail_low > 0 else "less than" if tail_high < 0 else "no surely different from what"
+        return (
+            f"Over tenths of embedding similarity the cosine of signatures {rising} (Spearman "
+            f"{with_span(a.trend, low, high, cosine_spec)}); the closest 1 % agree {line} a straight line through all "
+            f"pairs gives ({with_span(tail.excess, tail_low, tail_high, cosine_spec)})."
+        )
 
 
 @dataclass(frozen=True)
@@ -59,11 +93,13 @@ class ModelAlignment:
     Attributes:
         tokens: compared.
         tied: whether embedding and unembedding are one table.
+        permutations: relabellings behind each null.
         rows: own signatures centred, plain, and the other table's, for both tables.
     """
 
     tokens: int
     tied: bool
+    permutations: int
     rows: tuple[TableAlignment, ...]
 
     def row(self, weights: str, signature: str, *, centred: bool = True) -> TableAlignment:
@@ -75,14 +111,28 @@ class ModelAlignment:
         """Both tables with their own signature, centred."""
         return tuple(row for row in self.rows if row.own and row.centred)
 
-    def table(self) -> list[tuple[str, ...]]:
-        """Every row, in the order of `HEADER`."""
-        return [_line(row) for row in self.rows]
+    def tables(self, title: str = "") -> tuple[Table, ...]:
+        """All rows, then each table with its own signature by similarity of embeddings."""
+        return Table(title, HEADER, [row.row() for row in self.rows]), *(row.band_table() for row in self.own)
+
+    def note(self) -> str:
+        """What intervals, nulls and shares are of."""
+        first = self.rows[0].alignment
+        left = max(row.alignment.left_out for row in self.rows)
+        return (
+            f"95 % intervals over resampled tokens; null and p from {self.permutations} relabellings of the tokens "
+            f"(exact sd of the first: {first.null_sd:.3g}); chance shares {first.overlap_chance:.2%} of the "
+            f"{first.top} nearest; {left} tokens left out (a row without direction)."
+        )
+
+    def trends(self) -> tuple[str, ...]:
+        """Of each table with its own signature, a sentence."""
+        return tuple(f"{row.name}: {row.trend()}" for row in self.own)
 
     def record(self) -> dict[str, Any]:
-        """Everything as numbers, texts and lists, for a file."""
-        held = [{"name": row.name, **plain(asdict(row.alignment))} for row in self.rows]
-        return {"tokens": self.tokens, "tied": self.tied, "rows": held}
+        """Everything as numbers, texts and arrays, for a file."""
+        rows = [{"name": row.name, **asdict(row.alignment)} for row in self.rows]
+        return {"tokens": self.tokens, "tied": self.tied, "rows": rows}
 
 
 def align_model(
@@ -104,82 +154,20 @@ def align_model(
         permutations: relabellings of the tokens behind each null.
         seed: of relabellings and resampling.
         top: nearest neighbours compared.
-        progress: called with a stage and its share done.
+        progress: takes a line and its share done.
     """
     weights = {EMBED: tables.embed, UNEMBED: tables.unembed}
     options: dict[str, Any] = {"budget": budget, "permutations": permutations, "seed": seed, "top": top}
     rows = []
     for table, own in OWN.items():
-        other = next(signature for signature in KINDS if signature != own)
-        for signature, centred in ((own, True), (own, False), (other, True)):
-            show = partial(_stage, progress, f"{table} with {signature}, {'centred' if centred else 'plain'}")
+        cross = next(signature for signature in KINDS if signature != own)
+        for signature, centred in ((own, True), (own, False), (cross, True)):
+            name = f"{table} with {signature}, {'centred' if centred else 'plain'}"
+
+            def show(text: str, share: float | None = None, /, name: str = name) -> None:
+                progress(f"{name}: {text}", share)
+
             signed = sig.rows(KINDS[signature], centred=centred)
-            found = alignment(weights[table][sig.tokens], signed, progress=show, **options)
-            rows.append(TableAlignment(table, signature, centred, found))
-    return ModelAlignment(len(sig.tokens), tables.tied, tuple(rows))
-
-
-def band_table(found: Alignment) -> list[tuple[str, ...]]:
-    """Tenths and upper tails of embedding similarity, in the order of `BAND_HEADER`."""
-    named = [(f"{100 * b.quantiles[0]:g}-{100 * b.quantiles[1]:g} %", b) for b in found.bands]
-    named += [(f"above {100 * b.quantiles[0]:g} %", b) for b in found.tails]
-    return [
-        (
-            name,
-            f"{band.pairs:,}",
-            number(band.similarity),
-            f"{number(band.agreement)} {span(band.interval)}",
-            f"{number(band.excess)} {span(band.excess_interval)}",
-        )
-        for name, band in named
-    ]
-
-
-def describe_trend(found: Alignment) -> str:
-    """Whether strongly similar pairs agree most, in a sentence."""
-    trend, tail = f"{number(found.trend)} {span(found.trend_interval)}", found.tails[-2]
-    rising = "rises" if found.trend_interval[0] > 0 else "falls" if found.trend_interval[1] < 0 else "has no sure trend"
-    low, high = tail.excess_interval
-    line = "more than" if low > 0 else "less than" if high < 0 else "no surely different from what"
-    return (
-        f"Over tenths of embedding similarity the cosine of signatures {rising} (Spearman {trend}); the closest 1 % "
-        f"agree {line} a straight line through all pairs gives ({number(tail.excess)} {span(tail.excess_interval)})."
-    )
-
-
-def number(value: float) -> str:
-    """Two or three digits, or "undefined"."""
-    return "undefined" if np.isnan(value) else f"{value:.3f}" if abs(value) < 0.0995 else f"{value:.2f}"
-
-
-def span(ends: tuple[float, float]) -> str:
-    """An interval."""
-    return "" if np.isnan(ends[0]) else f"[{number(ends[0])}, {number(ends[1])}]"
-
-
-def _line(row: TableAlignment) -> tuple[str, ...]:
-    found = row.alignment
-    kind = "centred" if row.centred else "plain"
-    return (
-        row.weights,
-        f"{row.signature}, {kind}{'' if row.own else ' (cross)'}",
-        f"{number(found.r_cos)} {span(found.interval)}".strip(),
-        "undefined" if np.isnan(found.p_value) else f"{found.p_value:.2g}",
-        number(found.null_99),
-        f"{number(found.overlap)} [{number(found.overlap_99)}]",
-    )
-
-
-def plain(value: Any) -> Any:
-    """Arrays to lists and NaN to None, as JSON has it."""
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(part) for part in value]
-    if isinstance(value, float | np.floating):
-        return None if np.isnan(value) else float(value)
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _stage(progress: Progress, name: str, stage: str, share: float) -> None:
-    progress(f"{name}: {stage}", share)
+            measured = alignment(weights[table][sig.tokens], signed, progress=show, **options)
+            rows.append(TableAlignment(table, signature, centred, measured))
+    return ModelAlignment(len(sig.tokens), tables.tied, permutations, tuple(rows))

@@ -1,15 +1,13 @@
 """A model somebody else trained: its two tables, a text in its tokens, and what the text's neighbours say of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..base import SparseRows
+from ..base import Progress, SparseRows, silent
 from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, open_tokenizer, read_tokenizer
 from ..corpus.encoded import FACTS
 from ..corpus.tokenizers import FILE
@@ -23,12 +21,6 @@ UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight")
 """How families end the names of their tables: Llama and most others, GPT-2, GPT-NeoX, Bloom."""
 TRAINED = "model"
 """Where a run folder of `jaxembed pretrain` keeps its model."""
-
-Progress = Callable[[str, float], None]
-
-
-def silent(stage: str, share: float) -> None:
-    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +53,22 @@ def read_tables(place: str | Path) -> TokenTables:
     Raises:
         ValueError: for a folder without safetensors, or without a table of embeddings.
     """
-    folder = model_folder(place)
-    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
-        folder /= TRAINED
+    folder = _model_of(place)
     files = tensor_files(folder)
-    found = {}
-    for ending in (EMBEDDINGS, UNEMBEDDINGS):
-        wanted = {file: [name for name in names if name.endswith(ending)] for file, names in files.items()}
-        found[ending] = [tensor for _, tensor in read_tensors(folder, wanted)]
-    if not found[EMBEDDINGS] or found[EMBEDDINGS][0].ndim != 2:
+    embeds, unembeds = (_tables_named(folder, files, endings) for endings in (EMBEDDINGS, UNEMBEDDINGS))
+    if not embeds or embeds[0].ndim != 2:
         raise ValueError(f"{folder}: no table named {', '.join(EMBEDDINGS)}; give the folder of a language model")
-    embed = found[EMBEDDINGS][0].astype(np.float32)
-    unembed = found[UNEMBEDDINGS][0].astype(np.float32) if found[UNEMBEDDINGS] else embed
-    if unembed.shape[0] != embed.shape[0]:
+    embed = embeds[0].astype(np.float32)
+    unembed = unembeds[0].astype(np.float32) if unembeds else embed
+    if len(unembed) != len(embed):
         raise ValueError(f"{folder}: embeds {len(embed)} tokens and unembeds {len(unembed)}; not a language model")
-    if np.array_equal(embed, unembed):
-        unembed = embed
+    unembed = embed if np.array_equal(embed, unembed) else unembed
     return TokenTables(folder, embed, unembed, read_tokenizer(folder) if (folder / FILE).exists() else None)
+
+
+def _tables_named(folder: Path, files: dict[str, list[str]], endings: tuple[str, ...]) -> list[np.ndarray]:
+    wanted = {file: [name for name in names if name.endswith(endings)] for file, names in files.items()}
+    return [tensor for _, tensor in read_tensors(folder, wanted)]
 
 
 def read_text(
@@ -85,7 +76,7 @@ def read_text(
     place: str | Path,
     *,
     subset: str | None = None,
-    progress: Callable[[int, int], None] = lambda documents, tokens: None,
+    progress: Progress = silent,
 ) -> tuple[EncodedCorpus, Tokenizer]:
     """A text in the model's tokens: an encoded corpus, or text files encoded now by the model's own tokenizer.
 
@@ -93,7 +84,7 @@ def read_text(
         tables: of the model.
         place: folder of an encoded corpus, or a file or folder of text.
         subset: only documents whose `meta.pile_set_name` this is.
-        progress: called with documents and tokens encoded so far.
+        progress: takes a line on how much is encoded.
 
     Raises:
         ValueError: for a corpus in another tokenizer's tokens, or with more tokens than the model has rows; for text
@@ -163,13 +154,13 @@ def count_signatures(
         window: largest distance of neighbours.
         also: a token to take in however rare.
         workers: threads.
-        progress: called with a stage and its share done.
+        progress: takes a line and its share done.
 
     Raises:
         ValueError: where fewer tokens occur, or fewer than 4 have neighbours on both sides.
     """
-    show = partial(_stage, progress, "counting neighbours")
-    pairs = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, window=window, workers=workers, progress=show)
+
+    pairs = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, window=window, workers=workers, progress=progress)
     there = corpus.unigrams
     if tokens is not None and not 1 <= tokens <= corpus.occurring:
         raise ValueError(f"tokens: {tokens} asked, {corpus.occurring} different ones occur; ask for 1 to that many")
@@ -183,10 +174,6 @@ def count_signatures(
     return TextSignatures(chosen, there[chosen], pairs)
 
 
-def _stage(progress: Progress, stage: str, done: int, total: int) -> None:
-    progress(stage, done / max(total, 1))
-
-
 def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]:
     """A decoder with its parameters and tokenizer.
 
@@ -196,9 +183,7 @@ def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]
     Raises:
         ValueError: for a folder without a decoder or its tokenizer.
     """
-    folder = model_folder(place)
-    if not (folder / "config.json").exists() and (folder / TRAINED / "config.json").exists():
-        folder /= TRAINED
+    folder = _model_of(place)
     model, params = read_model(folder)
     if not (folder / FILE).exists():
         raise ValueError(f"{folder}: holds no {FILE} to read text with; put the model's own one there")
@@ -206,3 +191,10 @@ def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]
     if tokenizer.vocab > rows:
         raise ValueError(f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows; it is another's")
     return model, params, tokenizer
+
+
+def _model_of(place: str | Path) -> Path:
+    """The folder of a model, or that in a run folder of `jaxembed pretrain`."""
+    folder = model_folder(place)
+    trained = folder / TRAINED
+    return trained if not (folder / "config.json").exists() and (trained / "config.json").exists() else folder

@@ -1,13 +1,16 @@
 """`jaxembed analogy`: king - queen + woman in a file of word vectors, and the published tests of such vectors."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from .align import check_out, markdown_table, print_table, say, write_out
+from ..tables import Table
+from ..text import UNDEFINED, number
 from .flags import parse
+from .printing import check_least, check_out, report, say
 
 if TYPE_CHECKING:
     from ..words import AnalogyReport, SimilarityScore, WordVectors
@@ -17,7 +20,7 @@ SIMILARITY = ("file", "asked", "covered", "Spearman", "95 % interval")
 
 
 @dataclass(frozen=True)
-class Analogy:
+class AnalogyFlags:
     """Words A B C: which words are nearest to A - B + C, such as king - queen + woman? Or a file of questions."""
 
     words: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -49,28 +52,25 @@ class Analogy:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed analogy` with these arguments."""
+    """Do `jaxembed analogy` with these arguments."""
     from rich.console import Console
 
-    command = parse(Analogy, arguments, prog="jaxembed analogy")
+    command = parse(AnalogyFlags, arguments, prog="jaxembed analogy")
     _check(command)
-    from ..analysis.alignment import plain
     from ..words import read_vectors
 
-    console = Console(soft_wrap=True)
-    vectors = read_vectors(command.vectors)
+    assert command.vectors is not None
+    console, vectors = Console(soft_wrap=True), read_vectors(command.vectors)
     say(console, f"{command.vectors}: {len(vectors.words):,} words x {vectors.width}")
-    parts, record = [f"# {command.vectors}"], {"vectors": str(command.vectors), "words": list(command.words)}
-    for title, header, rows, note, found in _tables(command, vectors):
-        print_table(console, title, header, rows)
-        for line in note:
-            say(console, line)
-        parts += [f"{title}\n\n{markdown_table(header, rows)}", *note]
-        record |= found
-    write_out(command.out, lambda: plain(record), parts, console)
+    parts: list[Table | str] = []
+    record: dict[str, Any] = {"vectors": command.vectors, "words": command.words}
+    for table, notes, numbers in _scores(command, vectors):
+        parts += [table, *notes]
+        record |= numbers
+    report(console, str(command.vectors), parts, command.out, lambda: record)
 
 
-def _check(command: Analogy) -> None:
+def _check(command: AnalogyFlags) -> None:
     check_out(command.out)
     if command.vectors is None:
         raise ValueError("--vectors: which word vectors? name a file in word2vec's format")
@@ -80,42 +80,41 @@ def _check(command: Analogy) -> None:
         )
     if not command.words and command.questions is None and not command.similarity:
         raise ValueError("words: nothing is asked; give three words, --questions FILE or --similarity FILE")
-    for name, value in (("top", command.top), ("count", command.count), ("resamples", command.resamples)):
-        if value is not None and value < 1:
-            raise ValueError(f"--{name}: need at least 1, got {value}")
+    check_least(command, top=1, count=1, resamples=1)
 
 
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]], list[str], dict[str, Any]]
+Scored = tuple[Table, list[str], dict[str, Any]]
+"""A table, the notes under it, and its numbers."""
 
 
-def _tables(command: Analogy, vectors: "WordVectors") -> list[Table]:
-    """Title, header, rows, notes and record of everything asked."""
+def _scores(command: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
+    """The nearest words, the questions and the pairs, as far as the flags name them."""
     from ..words import read_questions, read_similarity, score_analogies, score_similarity
 
     on_error = "stop" if command.stop else "skip"
-    tables = [_nearest(command, vectors)] if command.words else []
+    draws: dict[str, int] = {"resamples": command.resamples, "seed": command.seed}
+    if command.words:
+        yield _nearest(command, vectors)
     if command.questions is not None:
         questions = read_questions(command.questions, cased=command.cased, on_error=on_error)
         options = {"exclude": not command.include, "top": command.top, "method": command.method}
-        report = score_analogies(vectors, questions, resamples=command.resamples, seed=command.seed, **options)
-        tables.append(_scored(report, questions.note()))
+        yield _analogies(score_analogies(vectors, questions, **draws, **options), questions.note())
     if command.similarity:
         pairs = [read_similarity(path, on_error, cased=command.cased) for path in command.similarity]
-        found = [score_similarity(vectors, p, resamples=command.resamples, seed=command.seed) for p in pairs]
-        damaged = [p.note() for p in pairs if p.damaged]
-        tables.append(_similar(found, damaged))
-    return tables
+        yield _similarity(
+            [score_similarity(vectors, p, **draws) for p in pairs], [p.note() for p in pairs if p.damaged]
+        )
 
 
-def _nearest(command: Analogy, vectors: "WordVectors") -> Table:
+def _nearest(command: AnalogyFlags, vectors: "WordVectors") -> Scored:
     from ..words import nearest
     from ..words._spelling import spelt
     from ..words.analogy import searched
 
-    there = searched(vectors, command.cased, command.top)
+    among = searched(vectors, command.cased, command.top)
     king, queen, woman = (word if command.cased else spelt(word, False) for word in command.words)
     exclude = not command.include
-    found = nearest(there, queen, king, woman, command.method, command.count, exclude=exclude)
+    words = nearest(among, queen, king, woman, command.method, command.count, exclude=exclude)
     title = f"{king} - {queen} + {woman}: {king} is to {queen} as ? is to {woman}"
     formula = {
         "3CosAdd": f"cos(?, {king} - {queen} + {woman})",
@@ -123,26 +122,27 @@ def _nearest(command: Analogy, vectors: "WordVectors") -> Table:
         "PairDirection": f"cos(? - {woman}, {king} - {queen})",
     }[command.method]
     note = (
-        f"{command.method}: {formula}; unit vectors, the first {len(there.words):,} words, the three words "
+        f"{command.method}: {formula}; unit vectors, the first {len(among.words):,} words, the three words "
         f"{'left out' if exclude else 'allowed'}, {'cased' if command.cased else 'lower-cased'}"
     )
-    rows = [(word, f"{score:.3f}") for word, score in found]
-    return title, NEAREST, rows, [note], {"nearest": dict(found), "nearest_convention": note}
+    table = Table(title, NEAREST, [(word, number(score, ".3f")) for word, score in words])
+    return table, [note], {"nearest": dict(words), "nearest_convention": note}
 
 
-def _scored(report: "AnalogyReport", note: str) -> Table:
+def _analogies(result: "AnalogyReport", note: str) -> Scored:
     from ..words.analogy import HEADER
 
-    scores = {score.name: {**asdict(score), "accuracy": score.accuracy} for score in (
-        *report.sections, *report.groups, report.total)}  # fmt: skip
-    found = {"analogies": scores, "analogy_convention": report.convention}
-    return "analogies", HEADER, report.rows(), [note, report.convention], found
+    every = (*result.sections, *result.groups, result.total)
+    scores = {score.name: {**asdict(score), "accuracy": score.accuracy} for score in every}
+    record = {"analogies": scores, "analogy_convention": result.convention}
+    return Table("analogies", HEADER, result.rows()), [note, result.convention], record
 
 
-def _similar(scores: "list[SimilarityScore]", damaged: list[str]) -> Table:
-    rows = [
-        (s.name, f"{s.asked:,}", f"{s.covered:,}", *(("undefined", "undefined") if s.rho != s.rho else (
-            f"{s.rho:.3f}", "undefined" if s.low != s.low else f"{s.low:.3f} to {s.high:.3f}"))) for s in scores
-    ]  # fmt: skip
-    found = {"similarity": {score.name: asdict(score) for score in scores}}
-    return "similarity", SIMILARITY, rows, [*damaged, scores[0].convention], found
+def _similarity(scores: "list[SimilarityScore]", damaged: list[str]) -> Scored:
+    rows = [(s.name, f"{s.asked:,}", f"{s.covered:,}", number(s.rho, ".3f"), _ends(s)) for s in scores]
+    record = {"similarity": {score.name: asdict(score) for score in scores}}
+    return Table("similarity", SIMILARITY, rows), [*damaged, scores[0].convention], record
+
+
+def _ends(score: "SimilarityScore") -> str:
+    return UNDEFINED if score.low != score.low else f"{number(score.low, '.3f')} to {number(score.high, '.3f')}"

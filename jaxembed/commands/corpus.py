@@ -1,6 +1,7 @@
 """`jaxembed corpus`: text to a memory-mapped corpus of token ids."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,6 @@ import tyro
 
 from ..corpus import (
     Damage,
-    Document,
     EncodedCorpus,
     Tokenizer,
     byte_bpe,
@@ -27,6 +27,7 @@ from ..corpus.formats import is_text
 from ..corpus.hub import PREFIX
 from ..machine import GIB
 from .flags import parse
+from .printing import check_least, check_positive, say, show, shown_progress
 
 PACKED = 3.0
 """Bytes of text in a byte of a compressed file, as a rule."""
@@ -38,7 +39,7 @@ of the largest text file, which is one document; all measured."""
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusFlags:
     """Encode text as a corpus of token ids that other commands read from disk."""
 
     paths: tyro.conf.Positional[tuple[str, ...]]
@@ -64,36 +65,37 @@ class Corpus:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed corpus` with these arguments."""
+    """Do `jaxembed corpus` with these arguments."""
     from rich.console import Console
 
-    command = parse(Corpus, arguments, prog="jaxembed corpus")
+    command = parse(CorpusFlags, arguments, prog="jaxembed corpus")
     _check(command)
-    console = Console(soft_wrap=True)
-    console.print(_expected(command))
-    damage = Damage()
-    read = partial(documents, command.paths, subset=command.subset, on_error=command.on_error)
-    read = partial(read, text_field=command.text_field)
-    with console.status("reading the tokenizer's part of the text"):
+    console, damage, began = Console(soft_wrap=True), Damage(), time.perf_counter()
+    say(console, _expected(command))
+    options: dict[str, Any] = {"on_error": command.on_error, "text_field": command.text_field}
+    read = partial(documents, command.paths, subset=command.subset, **options)
+    with shown_progress(console) as progress:
+        progress("reading the tokenizer's part of the text")
         tokenizer = _tokenizer(command, read)
-    facts = {"paths": list(command.paths), "subset": command.subset, "tokenizer": _said(command, tokenizer)}
-    corpus = _encoded(command, read(damage=damage), tokenizer, damage, facts, console)
-    _report(corpus, damage, facts["tokenizer"], command.out, console)
+        facts = {"paths": command.paths, "subset": command.subset, "tokenizer": _described(command, tokenizer)}
+        options = {"overwrite": command.overwrite, "limit_tokens": command.limit_tokens, "damage": damage}
+        texts = read(damage=damage)
+        corpus = encode(texts, tokenizer, command.out, **options, facts=facts, progress=progress)
+    show(console, _lines(corpus, damage, facts["tokenizer"]))
+    say(console, f"written to {command.out}, {time.perf_counter() - began:.1f} s")
 
 
-def _check(command: Corpus) -> None:
+def _check(command: CorpusFlags) -> None:
     if not command.paths:
         raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
     if command.tokenizer not in ("word", "bpe") and command.vocab_size is not None:
         raise ValueError("--vocab-size: the tokenizer of a file has its own size; leave it out, or train word or bpe")
-    if not command.train_megabytes > 0:
-        raise ValueError(f"--train-megabytes: need some text, got {command.train_megabytes:g}; choose more than 0")
-    if command.limit_tokens is not None and command.limit_tokens < 1:
-        raise ValueError(f"--limit-tokens: need at least 1, got {command.limit_tokens}; choose more")
+    check_positive(command, "train_megabytes")
+    check_least(command, limit_tokens=1)
     check_folder(command.out.expanduser(), command.overwrite)
 
 
-def _expected(command: Corpus) -> str:
+def _expected(command: CorpusFlags) -> str:
     """What will be read and what it takes, as far as the sizes of the files tell.
 
     Raises:
@@ -123,7 +125,7 @@ def _packed(file: Path) -> bool:
     return file.suffix.lower() in (".gz", ".zst", ".parquet", ".pq")
 
 
-def _tokenizer(command: Corpus, read: Any) -> Tokenizer:
+def _tokenizer(command: CorpusFlags, read: Any) -> Tokenizer:
     if command.tokenizer not in ("word", "bpe"):
         return read_tokenizer(command.tokenizer)
     size = 4096 if command.vocab_size is None else command.vocab_size
@@ -133,53 +135,20 @@ def _tokenizer(command: Corpus, read: Any) -> Tokenizer:
     return byte_bpe(first_texts(texts, command.train_megabytes), size)
 
 
-def _said(command: Corpus, tokenizer: Tokenizer) -> str:
+def _described(command: CorpusFlags, tokenizer: Tokenizer) -> str:
     trained = {"word": "whole words", "bpe": f"byte-level BPE of the first {command.train_megabytes:g} MB"}
     return f"{trained.get(command.tokenizer, command.tokenizer)}, {tokenizer.vocab} tokens"
 
 
-def _encoded(
-    command: Corpus,
-    found: Iterator[Document],
-    tokenizer: Tokenizer,
-    damage: Damage,
-    facts: dict[str, Any],
-    console: Any,
-) -> EncodedCorpus:
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as bar:
-        shown = bar.add_task("encoding", total=None)
-
-        def show(count: int, tokens: int) -> None:
-            seconds = max(bar.tasks[0].elapsed or 0.0, 1e-3)
-            rates = f"{count / seconds:,.0f} documents/s, {tokens / seconds:,.0f} tokens/s"
-            bar.update(shown, description=f"{count:,} documents, {tokens:,} tokens; {rates}")
-
-        return encode(
-            found,
-            tokenizer,
-            command.out,
-            show,
-            overwrite=command.overwrite,
-            limit_tokens=command.limit_tokens,
-            damage=damage,
-            facts=facts,
-        )
-
-
-def _report(corpus: EncodedCorpus, damage: Damage, tokenizer: str, out: Path, console: Any) -> None:
+def _lines(corpus: EncodedCorpus, damage: Damage, tokenizer: str) -> list[str]:
     facts = corpus.facts
     unknown = "cannot occur" if facts["unknown_token"] is None else f"{facts['unknown_tokens'] / corpus.tokens:.2%}"
     limited = " (stopped at --limit-tokens)" if facts["limited"] else ""
-    lines = [
+    return [
         f"{len(corpus):,} documents, {corpus.tokens:,} tokens{limited}; {len(damage):,} damaged rows skipped",
         f"subsets: {', '.join(corpus.subsets) or 'none named'}",
         f"tokenizer: {tokenizer}, unknown tokens: {unknown}, {corpus.tokenizer_hash}",
         f"corpus: {corpus.hash}",
         *([f"cut: {facts['cuts']:,} places inside long documents, where encoding began anew"] if facts["cuts"] else []),
         *(f"skipped: {count:,} x {kind}, first {place}" for kind, count, place in damage.table()),
-        f"written to {out}",
     ]
-    for line in lines:
-        console.print(line, markup=False, highlight=False)

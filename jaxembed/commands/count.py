@@ -1,11 +1,9 @@
 """`jaxembed count`: the pair counts of an encoded corpus, by threads or on a Dask cluster."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import tyro
 
@@ -15,10 +13,14 @@ from ..machine import GIB, cores
 from ..statistics import TokenPairs, counting_memory
 from ..statistics.token_pairs import BUDGET
 from .flags import parse
+from .printing import check_file, check_least, check_positive, say, shown_progress
+
+if TYPE_CHECKING:
+    from ..base import Progress
 
 
 @dataclass(frozen=True)
-class Count:
+class CountFlags:
     """Count how often tokens stand near each other in an encoded corpus; documents are never crossed."""
 
     corpus: tyro.conf.Positional[Path]
@@ -40,39 +42,30 @@ class Count:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed count` with these arguments."""
+    """Do `jaxembed count` with these arguments."""
     from rich.console import Console
 
-    command = parse(Count, arguments, prog="jaxembed count")
+    command = parse(CountFlags, arguments, prog="jaxembed count")
     _check(command)
     corpus, console = open_corpus(command.corpus), Console(soft_wrap=True)
-    console.print(_expected(command, corpus))
+    say(console, _expected(command, corpus))
     began = time.perf_counter()
-    with _bar(console) as progress:
-        pairs = _counted(command, corpus, progress)
+    with shown_progress(console) as progress:
+        pairs = _count(command, corpus, progress)
     pairs.save(command.out)
-    console.print(_report(pairs, time.perf_counter() - began, command.out))
+    say(console, _line(pairs, time.perf_counter() - began, command.out))
 
 
-def _check(command: Count) -> None:
+def _check(command: CountFlags) -> None:
     ways = [name for name in ("threads", "workers", "scheduler") if getattr(command, name) is not None]
     if len(ways) > 1:
         raise ValueError(f"--{ways[1]}: cannot be given together with --{ways[0]}; choose one")
-    for name in ("window", "threads", "workers"):
-        value = getattr(command, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name}: need at least 1, got {value}")
-    if not command.budget > 0:
-        raise ValueError(f"--budget: need more than 0 GiB, got {command.budget:g}")
-    if command.out.is_dir():
-        raise ValueError(f"--out: '{command.out}' is a folder; name a file")
-    if command.out.exists() and not command.overwrite:
-        raise ValueError(f"--out: '{command.out}' exists; choose another name or --overwrite")
-    if not command.out.absolute().parent.is_dir():
-        raise ValueError(f"--out: there is no folder '{command.out.absolute().parent}'; make it first")
+    check_least(command, window=1, threads=1, workers=1)
+    check_positive(command, "budget")
+    check_file("out", command.out, overwrite=command.overwrite)
 
 
-def _expected(command: Count, corpus: EncodedCorpus) -> str:
+def _expected(command: CountFlags, corpus: EncodedCorpus) -> str:
     """What will be counted, where, and the memory it takes."""
     held = 1 if command.workers is None and command.scheduler is None else 3  # workers add counts to each other
     pairs, budget = corpus.tokens * command.window, command.budget * GIB
@@ -89,7 +82,7 @@ def _expected(command: Count, corpus: EncodedCorpus) -> str:
     )
 
 
-def _counted(command: Count, corpus: EncodedCorpus, progress: Any) -> TokenPairs:
+def _count(command: CountFlags, corpus: EncodedCorpus, progress: "Progress") -> TokenPairs:
     budget = command.budget * GIB
     if command.workers is None and command.scheduler is None:
         threads = _threads(command)
@@ -98,21 +91,11 @@ def _counted(command: Count, corpus: EncodedCorpus, progress: Any) -> TokenPairs
         return count_on_cluster(command.corpus, client, window=command.window, budget=budget, progress=progress)
 
 
-def _threads(command: Count) -> int:
+def _threads(command: CountFlags) -> int:
     return command.threads or cores()
 
 
-@contextmanager
-def _bar(console: Any) -> Iterator[Any]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        shown = bar.add_task("counting", total=None)
-        yield lambda done, total: bar.update(shown, completed=done, total=total)
-
-
-def _report(pairs: TokenPairs, seconds: float, out: Path) -> str:
+def _line(pairs: TokenPairs, seconds: float, out: Path) -> str:
     share = pairs.counts.nnz / max(pairs.total, 1)
     return (
         f"{pairs.total:,} pairs, {pairs.counts.nnz:,} different ones ({share:.0%}), of "

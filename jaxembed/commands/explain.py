@@ -3,13 +3,16 @@
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
-from ..machine import GIB
-from .align import check_flags, counted, markdown_table, opened, print_table, say, shown_progress, write_out
+from ..machine import GIB, cores
+from ..tables import Table
+from ..text import cosine_spec, number
+from .align import open_both
 from .flags import parse
+from .printing import check_least, check_out, check_positive, report, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.explain import Explanation, Neighbour
@@ -23,7 +26,7 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class Explain:
+class ExplainFlags:
     """One token of a model: its neighbours, the contexts that carry them, and the pairs that theory cannot explain."""
 
     model: tyro.conf.Positional[str]
@@ -49,24 +52,30 @@ class Explain:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed explain` with these arguments."""
+    """Do `jaxembed explain` with these arguments."""
     from rich.console import Console
 
-    command = parse(Explain, arguments, prog="jaxembed explain")
-    check_flags(command, ("window", "contexts", "top"))
+    command = parse(ExplainFlags, arguments, prog="jaxembed explain")
+    check_out(command.out)
+    check_least(command, window=1, contexts=1, top=1)
+    check_positive(command, "budget")
     from ..analysis.explain import explain_token
+    from ..analysis.foreign import count_signatures
 
     console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
-        tables, text, tokenizer = opened(command.model, command.corpus, command.subset, console)
+        tables, text, tokenizer = open_both(command.model, command.corpus, command.subset, console)
         token = known_token(command.token, text, tokenizer)
-        sig = counted(text, command.tokens, command.window, progress, also=token)
+        options = {"window": command.window, "workers": cores(), "progress": progress}
+        sig = count_signatures(text, command.tokens, also=token, **options)
         if token not in sig.tokens:
             raise ValueError(f"token: {command.token!r} never has a neighbour on both sides; choose another")
-        progress("neighbours and contexts", 0.0)
-        options = {"top": command.top, "contexts": command.contexts, "budget": int(command.budget * GIB)}
-        found = explain_token(tables, text, sig, token, **options)
-    _report(command, found, tokenizer, len(sig.tokens), console)
+        progress("neighbours and contexts")
+        budget = int(command.budget * GIB)
+        sides = explain_token(tables, text, sig, token, top=command.top, contexts=command.contexts, budget=budget)
+    parts = [part for kind, side in sides.items() for part in _parts(kind, side, tokenizer, len(sig.tokens))]
+    title = f"{command.token!r} in {command.model} and {command.corpus}"
+    report(console, title, parts, command.out, lambda: {kind: asdict(side) for kind, side in sides.items()})
 
 
 def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int:
@@ -87,59 +96,32 @@ def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int
     raise ValueError(f"token: {word!r} {'is ' if id is None else ''}{kind}{meant}")
 
 
-def _report(
-    command: Explain, found: "dict[str, Explanation]", tokenizer: "Tokenizer", tokens: int, console: Any
-) -> None:
-    from ..analysis.alignment import plain
-
-    parts = [f"# {command.token!r} in {command.model} and {command.corpus}"]
-    for kind, explanation in found.items():
-        title, tables, notes = _side(kind, explanation, tokenizer, tokens)
-        say(console, f"\n{title}")
-        for name, rows in tables:
-            print_table(console, name, HEADER, rows)
-        for note in notes:
-            say(console, note)
-        parts += [f"## {title}", *(f"{name}\n\n{markdown_table(HEADER, rows)}" for name, rows in tables), *notes]
-    write_out(command.out, lambda: {kind: plain(asdict(side)) for kind, side in found.items()}, parts, console)
-
-
-def _side(
-    kind: str, found: "Explanation", tokenizer: "Tokenizer", tokens: int
-) -> tuple[str, list[tuple[str, list[tuple[str, ...]]]], list[str]]:
-    from ..analysis.alignment import number
-
+def _parts(kind: str, side: "Explanation", tokenizer: "Tokenizer", tokens: int) -> list[Table | str]:
+    """A heading, the neighbours by weights, by signature and by residual, and how to read them."""
     table, signature, contexts = NAMES[kind]
-    shown = repr(tokenizer.token(found.token))
-    title = f"{shown} ({found.count:,} times): its {table} and its {signature}, among {tokens:,} tokens"
-
-    def rows(neighbours: "tuple[Neighbour, ...]") -> list[tuple[str, ...]]:
-        return [_row(neighbour, tokenizer) for neighbour in neighbours]
-
-    tables = [
-        (f"nearest by {table}", rows(found.by_weights)),
-        (f"nearest by {signature}", rows(found.by_signature)),
-        ("what the signature cannot explain: largest residuals", rows(found.unexplained)),
-    ]
-    notes = [
-        f"All pairs: R_cos {number(found.moments.r_cos)}; this token with all others: {number(found.score)}. Residual: "
+    shown = repr(tokenizer.token(side.token))
+    listed = {
+        f"nearest by {table}": side.by_weights,
+        f"nearest by {signature}": side.by_signature,
+        "what the signature cannot explain: largest residuals": side.unexplained,
+    }
+    tables = [Table(name, HEADER, [_row(n, tokenizer) for n in neighbours]) for name, neighbours in listed.items()]
+    r_cos, score, sure = (number(x, cosine_spec) for x in (side.moments.r_cos, side.score, side.reliability))
+    note = (
+        f"All pairs: R_cos {r_cos}; this token with all others: {score}. Residual: "
         f"cosine of rows less the straight line through all pairs, in standard deviations of the {table}'s cosines "
-        f"({found.moments.spreads[0]:.3g}), as a relabelled pair varies. Reliability: cosine of a token's "
-        f"signatures from two halves of the documents ({number(found.reliability)} for {shown}). Carried by: the "
+        f"({side.moments.spreads[0]:.3g}), as a relabelled pair varies. Reliability: cosine of a token's "
+        f"signatures from two halves of the documents ({sure} for {shown}). Carried by: the "
         f"{contexts} that add most to the cosine of signatures, and how much."
-    ]
-    return title, tables, notes
+    )
+    heading = f"## {shown} ({side.count:,} times): its {table} and its {signature}, among {tokens:,} tokens"
+    return [heading, *tables, note]
 
 
 def _row(neighbour: "Neighbour", tokenizer: "Tokenizer") -> tuple[str, ...]:
-    from ..analysis.alignment import number
-
     carried = zip(neighbour.contexts, neighbour.parts, strict=True)
-    return (
-        repr(tokenizer.token(neighbour.token)),
-        number(neighbour.weights),
-        number(neighbour.signature),
-        f"{neighbour.residual:+.1f}",
-        number(neighbour.reliability),
-        ", ".join(f"{tokenizer.token(int(context))!r} {number(float(part))}" for context, part in carried),
+    weights, signature, sure = (
+        number(x, cosine_spec) for x in (neighbour.weights, neighbour.signature, neighbour.reliability)
     )
+    words = ", ".join(f"{tokenizer.token(int(id))!r} {number(part, cosine_spec)}" for id, part in carried)
+    return repr(tokenizer.token(neighbour.token)), weights, signature, f"{neighbour.residual:+.1f}", sure, words

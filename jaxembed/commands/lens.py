@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..machine import GIB
-from .align import check_flags, markdown_table, print_table, say, shown_progress, write_out
+from ..tables import Table
+from ..text import number
 from .flags import parse
+from .printing import check_file, check_least, check_out, check_positive, report, say, shown_progress
 
 if TYPE_CHECKING:
-    from ..analysis.foreign import Progress
-    from ..analysis.lens import Lens as LearnedLens
+    from ..analysis.lens import Lens
+    from ..base import Progress
     from ..corpus import Tokenizer
     from ..models import Decoder
     from ..observables import Readings
 
 HEADER = ("layer", "most probable next tokens", "entropy", "KL(final || layer)", "rank of the next token")
+READINGS = ("entropy", "divergence", "rank", "surprisal")
 MEANS = ("layer", "entropy", "KL(final || layer)", "median rank", "surprisal")
 
 
 @dataclass(frozen=True)
-class Lens:
+class LensFlags:
     """The next token as every layer sees it: its stream through the model's own last norm and unembedding."""
 
     model: tyro.conf.Positional[str]
@@ -52,10 +55,10 @@ class Lens:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed lens` with these arguments."""
+    """Do `jaxembed lens` with these arguments."""
     from rich.console import Console
 
-    command = parse(Lens, arguments, prog="jaxembed lens")
+    command = parse(LensFlags, arguments, prog="jaxembed lens")
     _check(command)
     from ..analysis.foreign import read_decoder
 
@@ -67,8 +70,9 @@ def run(arguments: list[str]) -> None:
     say(console, f"{command.model}: {model.layers} layers; {len(ids)} tokens read")
     with shown_progress(console) as progress:
         lens = _lens(command, model, params, progress)
-    found = _found(command, model, params, ids, lens, tokenizer)
-    _report(command, found, console)
+    record = _record(command, model, params, ids, lens, tokenizer)
+    title = f"{command.text!r} through {command.model}, layer by layer ({record['lens']} lens)"
+    report(console, title, _tables(record, command.last), command.out, lambda: record)
 
 
 def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
@@ -94,22 +98,20 @@ def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
                      "write it in known words")  # fmt: skip
 
 
-def _check(command: Lens) -> None:
-    check_flags(command, ("top", "steps"))
-    if command.last is not None and command.last < 1:
-        raise ValueError(f"--last: need at least 1, got {command.last}")
+def _check(command: LensFlags) -> None:
+    check_out(command.out)
+    check_least(command, top=1, steps=1, last=1)
+    check_positive(command, "budget")
     if command.learned is not None and command.corpus is not None:
         raise ValueError("--learned, --corpus: choose one; a lens is read or learned anew")
     if command.save is not None and command.corpus is None:
         raise ValueError("--save: keeps a lens that is learned now; add --corpus TEXT")
-    if command.save is not None and not command.save.expanduser().absolute().parent.is_dir():
-        raise ValueError(f"--save: no folder {command.save.parent}; make it first")
-    if command.save is not None and command.save.expanduser().is_dir():
-        raise ValueError(f"--save: '{command.save}' is a folder; name a file in it")
+    if command.save is not None:
+        check_file("save", command.save)
 
 
-def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Progress") -> "LearnedLens | None":
-    """The lens that was asked for; None is the plain one."""
+def _lens(command: LensFlags, model: "Decoder", params: dict[str, Any], progress: "Progress") -> "Lens | None":
+    """The lens of the flags; None is the plain one."""
     import jax
 
     from ..analysis.foreign import read_tables, read_text
@@ -120,95 +122,82 @@ def _lens(command: Lens, model: "Decoder", params: dict[str, Any], progress: "Pr
         return read_lens(command.learned.expanduser(), params)
     if command.corpus is None:
         return None
-    text, _ = read_text(read_tables(command.model), command.corpus)
+    text, _ = read_text(read_tables(command.model), command.corpus, progress=progress)
     length, vocab = max(1, min(64, model.max_positions, text.tokens - 1)), params["embed"].shape[0]
     batch = min(8, max(1, rows_within(int(command.budget * GIB), vocab, 4) // length))
     settings = LensFit(command.steps, batch, length)
-    lens, _ = fit_lens(
-        model,
-        params,
-        text,
-        settings,
-        key=jax.random.key(command.seed),
-        progress=lambda step, loss: progress(f"learning a lens: KL {loss:.3f}", step / command.steps),
-    )
+    lens, _ = fit_lens(model, params, text, settings, key=jax.random.key(command.seed), progress=progress)
     if command.save is not None:
         write_lens(command.save.expanduser(), lens, params)
     return lens
 
 
-def _found(
-    command: Lens, model: "Decoder", params: dict[str, Any], ids: list[int], lens: "LearnedLens | None",
+def _record(
+    command: LensFlags, model: "Decoder", params: dict[str, Any], ids: list[int], lens: "Lens | None",
     tokenizer: "Tokenizer",
 ) -> dict[str, Any]:  # fmt: skip
     """All that is printed and written, as JSON data."""
     import jax.numpy as jnp
 
-    from ..analysis.lens.lens import lens_readings, lens_top
+    from ..analysis.lens import lens_readings, lens_top
 
     budget = int(command.budget * GIB)
-    text = jnp.asarray([ids])
     # What follows the last token is not known: its rank is read against a stand-in and never shown.
     readings = lens_readings(model, params, jnp.asarray([[*ids, ids[-1]]]), lens, budget=budget)
-    top = lens_top(model, params, text, min(command.top, tokenizer.vocab), lens, budget=budget)
+    top = lens_top(model, params, jnp.asarray([ids]), min(command.top, tokenizer.vocab), lens, budget=budget)
     names = [tokenizer.token(id) for id in ids]
+    followers = [*names[1:], None]
     layers = ["embedding", *(f"block {i + 1}" for i in range(model.layers))]
     positions = [
         {
-            "token": name,
-            "next": names[at + 1] if at + 1 < len(names) else None,
+            "token": names[at],
+            "next": followers[at],
             "layers": [
-                _cell(layers[k], readings, top, k, at, tokenizer, at + 1 < len(ids)) for k in range(len(layers))
+                {"layer": layer, "top": _words(top, k, at, tokenizer), **_numbers(readings, k, at, followers[at])}
+                for k, layer in enumerate(layers)
             ],
         }
-        for at, name in enumerate(names)
+        for at in range(len(ids))
     ]
     kind = "plain" if lens is None else str(command.learned or f"learned on {command.corpus}")
     return {"model": command.model, "text": command.text, "lens": kind, "tokens": names, "positions": positions}
 
 
-def _cell(
-    layer: str, readings: "Readings", top: Any, k: int, at: int, tokenizer: "Tokenizer", known: bool
-) -> dict[str, Any]:
-    tokens, shares = top[0][k, 0, at].tolist(), top[1][k, 0, at].tolist()
-    return {
-        "layer": layer,
-        "top": [[tokenizer.token(token), share] for token, share in zip(tokens, shares, strict=True)],
-        "entropy": float(readings.entropy[k, 0, at]),
-        "divergence": float(readings.divergence[k, 0, at]),
-        "rank": float(readings.rank[k, 0, at]) if known else None,
-        "surprisal": float(readings.surprisal[k, 0, at]) if known else None,
-    }
+def _words(top: Any, layer: int, at: int, tokenizer: "Tokenizer") -> list[list[Any]]:
+    """The most probable tokens with their probabilities."""
+    tokens, shares = (side[layer, 0, at].tolist() for side in top)
+    return [[tokenizer.token(token), share] for token, share in zip(tokens, shares, strict=True)]
 
 
-def _report(command: Lens, found: dict[str, Any], console: Any) -> None:
-    parts = [f"# {found['text']!r} through {found['model']}, layer by layer ({found['lens']} lens)"]
-    count = len(found["positions"])
-    for at in range(max(0, count - (command.last or count)), count):
-        position = found["positions"][at]
-        followed = "the text ends here" if position["next"] is None else f"next is {position['next']!r}"
-        title, rows = f"{at + 1}. after {position['token']!r}: {followed}", [_row(cell) for cell in position["layers"]]
-        print_table(console, title, HEADER, rows)
-        parts.append(f"{title}\n\n{markdown_table(HEADER, rows)}")
-    means = [_mean(cells) for cells in zip(*(position["layers"] for position in found["positions"]), strict=True)]
-    title = f"means over {count} positions ({found['lens']} lens; nats)"
-    print_table(console, title, MEANS, means)
-    parts.append(f"{title}\n\n{markdown_table(MEANS, means)}")
-    write_out(command.out, lambda: found, parts, console)
+def _numbers(readings: "Readings", layer: int, at: int, follower: str | None) -> dict[str, float | None]:
+    """Numbers of the readings; those of the next token are None where there is none."""
+    numbers: dict[str, float | None] = {name: float(getattr(readings, name)[layer, 0, at]) for name in READINGS}
+    return numbers if follower is not None else numbers | {"rank": None, "surprisal": None}
 
 
-def _row(cell: dict[str, Any]) -> tuple[str, ...]:
-    words = ", ".join(f"{token!r} {share:.2f}" for token, share in cell["top"])
-    rank = "unknown" if cell["rank"] is None else f"{cell['rank']:g}"
-    return cell["layer"], words, f"{cell['entropy']:.2f}", f"{cell['divergence']:.2f}", rank
+def _tables(record: dict[str, Any], last: int | None) -> list[Table]:
+    positions = record["positions"]
+    tables = []
+    for at in range(max(0, len(positions) - (last or len(positions))), len(positions)):
+        token, follower, layers = (positions[at][name] for name in ("token", "next", "layers"))
+        followed = "the text ends here" if follower is None else f"next is {follower!r}"
+        tables.append(Table(f"{at + 1}. after {token!r}: {followed}", HEADER, [_row(layer) for layer in layers]))
+    means = [_mean(layers) for layers in zip(*(position["layers"] for position in positions), strict=True)]
+    return [*tables, Table(f"means over {len(positions)} positions ({record['lens']} lens; nats)", MEANS, means)]
 
 
-def _mean(cells: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
+def _row(layer: dict[str, Any]) -> tuple[str, ...]:
+    words = ", ".join(f"{token!r} {share:.2f}" for token, share in layer["top"])
+    rank = "unknown" if layer["rank"] is None else number(layer["rank"], "g")
+    return layer["layer"], words, number(layer["entropy"], ".2f"), number(layer["divergence"], ".2f"), rank
+
+
+def _mean(layers: tuple[dict[str, Any], ...]) -> tuple[str, ...]:
     """One layer over all positions; the last has no next token."""
     import numpy as np
 
-    def of(name: str) -> list[float]:
-        return [cell[name] for cell in cells if cell[name] is not None]
-
-    known = [f"{np.median(of('rank')):g}", f"{np.mean(of('surprisal')):.2f}"] if of("rank") else ["undefined"] * 2
-    return cells[0]["layer"], f"{np.mean(of('entropy')):.2f}", f"{np.mean(of('divergence')):.2f}", *known
+    known = {name: [layer[name] for layer in layers if layer[name] is not None] or [np.nan] for name in READINGS}
+    entropy, divergence, surprisal = (
+        number(np.mean(known[name]), ".2f") for name in ("entropy", "divergence", "surprisal")
+    )
+    return layers[0]["layer"], entropy, divergence, number(np.median(known["rank"]), "g"), surprisal

@@ -8,7 +8,9 @@ import tyro
 
 from ..language.settings import Pretraining
 from ..machine import GIB
+from ..tables import Table
 from .flags import parse
+from .printing import say, show, shown_progress
 
 if TYPE_CHECKING:
     from ..corpus import EncodedCorpus
@@ -23,7 +25,7 @@ ROUND = 32
 
 
 @dataclass(frozen=True)
-class Shape:
+class DecoderShape:
     """A decoder's sizes."""
 
     architecture: Literal["qwen2", "llama", "gpt2"] | None = None
@@ -43,7 +45,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Devices:
+class DeviceFlags:
     """What the run is divided over."""
 
     devices: int | None = None
@@ -59,7 +61,7 @@ class Devices:
 
 
 @dataclass(frozen=True)
-class Pretrain:
+class PretrainFlags:
     """Train a decoder on an encoded corpus."""
 
     corpus: tyro.conf.Positional[Path]
@@ -79,16 +81,16 @@ class Pretrain:
     unless given."""
     remember_every: int = 200
     """Updates between two states written down for --resume."""
-    shape: Annotated[Shape, tyro.conf.arg(name="")] = field(default_factory=Shape)
+    shape: Annotated[DecoderShape, tyro.conf.arg(name="")] = field(default_factory=DecoderShape)
     settings: Annotated[Pretraining, tyro.conf.arg(name="")] = field(default_factory=Pretraining)
-    devices: Annotated[Devices, tyro.conf.arg(name="")] = field(default_factory=Devices)
+    devices: Annotated[DeviceFlags, tyro.conf.arg(name="")] = field(default_factory=DeviceFlags)
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed pretrain` with these arguments."""
+    """Do `jaxembed pretrain` with these arguments."""
     from rich.console import Console
 
-    command = parse(Pretrain, arguments, prog="jaxembed pretrain")
+    command = parse(PretrainFlags, arguments, prog="jaxembed pretrain")
     first = command.devices.process == 0
     console = Console(soft_wrap=True, quiet=not first)
     if command.verify:
@@ -101,15 +103,15 @@ def run(arguments: list[str]) -> None:
     corpus, held = _split(open_corpus(command.corpus), command.held_out_tokens)
     model, params = _model(command, corpus)
     vocab = corpus.vocab if params is None else params["embed"].shape[0]
-    console.print(_expected(command, model, vocab, corpus, held), markup=False, highlight=False)
+    say(console, _expected(command, model, vocab, corpus, held))
     if command.resume and not resumable(command.out):
-        console.print(f"nothing to resume in {command.out}; starting", markup=False, highlight=False)
+        say(console, f"nothing to resume in {command.out}; starting")
     result = _trained(command, model, params, corpus, held, mesh, console)
     _write(command, model, corpus, result, first)
-    _report(command, result, held, console)
+    show(console, _parts(command, result, held))
 
 
-def _mesh(devices: Devices) -> Any:
+def _mesh(devices: DeviceFlags) -> Any:
     """The devices, before any of them is used."""
     if devices.devices is None and devices.coordinator is None:
         return None
@@ -136,11 +138,11 @@ def _split(corpus: "EncodedCorpus", held_out: int | None) -> "tuple[EncodedCorpu
         raise ValueError(f"{error}; --held-out-tokens 0 holds out none") from None
 
 
-def _model(command: Pretrain, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
+def _model(command: PretrainFlags, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
     """The decoder, and its parameters where they come from a folder."""
     if command.init_from is None:
         return decoder_of_flags(command.shape, command.settings.length), None
-    given = [f.name for f in fields(Shape) if getattr(command.shape, f.name) is not None]
+    given = [f.name for f in fields(DecoderShape) if getattr(command.shape, f.name) is not None]
     if given:
         raise ValueError(f"--{given[0].replace('_', '-')}: the model of --init-from has its own; leave it out")
     from ..corpus import read_tokenizer
@@ -156,10 +158,10 @@ def _model(command: Pretrain, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
     return read_model(command.init_from)
 
 
-def decoder_of_flags(shape: Shape, length: int) -> "Decoder":
+def decoder_of_flags(shape: DecoderShape, length: int) -> "Decoder":
     """The decoder that the flags describe.
 
-    >>> decoder_of_flags(Shape(width=64), length=128).mlp_width
+    >>> decoder_of_flags(DecoderShape(width=64), length=128).mlp_width
     192
     """
     from .. import models
@@ -178,7 +180,7 @@ def decoder_of_flags(shape: Shape, length: int) -> "Decoder":
 
 
 def _expected(
-    command: Pretrain, model: "Decoder", vocab: int, corpus: "EncodedCorpus", held: "EncodedCorpus | None"
+    command: PretrainFlags, model: "Decoder", vocab: int, corpus: "EncodedCorpus", held: "EncodedCorpus | None"
 ) -> str:
     from ..language import memory_estimate
 
@@ -194,42 +196,34 @@ def _expected(
 
 
 def _trained(
-    command: Pretrain, model: "Decoder", params: Any, corpus: "EncodedCorpus", held: Any, mesh: Any, console: Any
+    command: PretrainFlags, model: "Decoder", params: Any, corpus: "EncodedCorpus", held: Any, mesh: Any, console: Any
 ) -> "Pretrained":
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
     from ..language import pretrain
 
-    columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
-        shown = bar.add_task("compiling", total=command.settings.steps)
-
-        def on_step(now: Any) -> None:
-            speed = f", {now.tokens_per_second:,.0f} tokens/s, MFU {now.utilisation:.1%}"
-            known = now.tokens_per_second > 0
-            bar.update(shown, completed=now.step, description=f"loss {now.loss:.4f}{speed if known else ''}")
-
+    with shown_progress(console, remaining=True) as progress:
+        progress("compiling")
         return pretrain(
             model,
             corpus,
             command.settings,
             held=held,
             params=params,
-            keep=lambda params: {},  # the folder keeps whole sets of parameters
+            save=lambda params: {},  # the folder keeps whole sets of parameters
             out=command.out,
             resume=command.resume,
             overwrite=command.overwrite,
             remember_every=command.remember_every,
             mesh=mesh,
             shard=command.devices.shard,
-            on_step=on_step,
+            progress=progress,
         )
 
 
-def _write(command: Pretrain, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool) -> None:
-    import numpy as np
-
+def _write(
+    command: PretrainFlags, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool
+) -> None:
     from ..corpus.tokenizers import FILE
+    from ..keep import write_arrays
     from ..language import on_host
     from ..models.hugging_face import write_model
 
@@ -239,21 +233,19 @@ def _write(command: Pretrain, model: "Decoder", corpus: "EncodedCorpus", result:
         place, tokenizer = command.out / MODEL, command.corpus / FILE
         write_model(place, model, params, tokenizer_file=tokenizer, config=ends, overwrite=True)
         curve = {"losses": result.losses, "save_steps": command.settings.saves, "held_losses": result.held_losses}
-        np.savez(command.out / CURVE, **curve)
+        write_arrays(command.out / CURVE, curve)
 
 
-def _report(command: Pretrain, result: "Pretrained", held: Any, console: Any) -> None:
-    from rich.table import Table
-
-    table = Table("step", "held-out loss", title="nats per token")
-    if held is not None:
-        for step, loss in zip(command.settings.saves, result.held_losses, strict=True):
-            table.add_row(f"{step:,}", f"{loss:.4f}")
-        console.print(table)
+def _parts(command: PretrainFlags, result: "Pretrained", held: Any) -> list[Table | str]:
+    losses = zip(command.settings.saves, result.held_losses, strict=True) if held is not None else ()
+    table = Table("nats per token", ("step", "held-out loss"), [(f"{step:,}", f"{loss:.4f}") for step, loss in losses])
     last = result.losses[-min(len(result.losses), 20) :].mean()
     speed = f"; {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second > 0 else ""
-    console.print(f"training loss {last:.4f} over the last updates{speed}", highlight=False)
-    console.print(f"model: {command.out / MODEL}; saved steps: {command.out / 'checkpoints'}", markup=False)
+    return [
+        *([table] if held is not None else []),
+        f"training loss {last:.4f} over the last updates{speed}",
+        f"model: {command.out / MODEL}; saved steps: {command.out / 'checkpoints'}",
+    ]
 
 
 def _verify(out: Path, console: Any) -> None:
@@ -263,7 +255,7 @@ def _verify(out: Path, console: Any) -> None:
     if not found:
         raise ValueError(f"out: {out} holds no saved parameters; name the folder of a run")
     for step, holds in found.items():
-        console.print(f"step {step}: {'as written' if holds else 'CHANGED'}", highlight=False)
+        say(console, f"step {step}: {'as written' if holds else 'CHANGED'}")
     changed = [step for step, holds in found.items() if not holds]
     if changed:
         raise ValueError(f"out: {out} was changed at step {', '.join(map(str, changed))}; --overwrite trains it again")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from .align import check_out, markdown_table, print_table, say, write_out
+from ..tables import Table
 from .flags import parse
+from .printing import check_least, check_out, report, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.senses.result import WordResult
@@ -16,7 +17,7 @@ NETWORKS = ("trained", "untrained")
 
 
 @dataclass(frozen=True)
-class Senses:
+class SensesFlags:
     """Linear probes from a word's states at every layer of a decoder to its senses, with their nulls."""
 
     model: tyro.conf.Positional[str]
@@ -45,81 +46,69 @@ class Senses:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed senses` with these arguments."""
+    """Do `jaxembed senses` with these arguments."""
     from rich.console import Console
 
-    command = parse(Senses, arguments, prog="jaxembed senses")
+    command = parse(SensesFlags, arguments, prog="jaxembed senses")
     check_out(command.out)
-    for name, least in (("length", 8), ("train", 16), ("test", 8)):
-        if getattr(command, name) < least:
-            raise ValueError(f"--{name}: need at least {least}, got {getattr(command, name)}")
+    check_least(command, length=8, train=16, test=8)
     from ..analysis.senses.model import senses_of_model
 
     console = Console(soft_wrap=True)
     options = {name: getattr(command, name) for name in ("length", "train", "test", "attention", "on_error", "seed")}
-    with console.status("reading states"):
-        found = senses_of_model(command.model, command.word, command.file, **options)
-    depths = len(found.trained[0].validation["word"])
+    with shown_progress(console) as progress:
+        result = senses_of_model(command.model, command.word, command.file, **options, progress=progress)
+    depths = len(result.trained[0].validation["word"])
     wrong = [layer for layer in command.layers if not 0 <= layer < depths]
     if wrong:
         raise ValueError(f"--layers: the model has depths 0 to {depths - 1}, not {wrong[0]}")
-    _report(command, found, console)
+    title = f"{command.word!r} in {command.model}"
+    report(console, title, _parts(command, result), command.out, lambda: _record(command, result))
 
 
-def _report(command: Senses, found: "WordResult", console: Any) -> None:
-    from ..analysis.alignment import plain
+def _parts(command: SensesFlags, result: "WordResult") -> list[Table | str]:
     from ..analysis.senses.result import ATTENTION_HEADER, HEADER
 
-    task = found.task
-    say(console, f"{command.file}: fit {task.counts(task.fit)}, validation {task.counts(task.validation)}, test "
-        f"{task.counts(task.test)} sentences of {', '.join(task.names)}")  # fmt: skip
-    for note in task.notes:
-        say(console, note)
-    scores: list[tuple[str, ...]] = list(zip(HEADER, found.row(), strict=True))[2:]
-    tables: list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]] = [
-        ("balanced accuracy, at the depth the validation part chose", ("", "[95 % over sentences]"), scores)
+    task = result.task
+    sizes = f"fit {task.counts(task.fit)}, validation {task.counts(task.validation)}, test {task.counts(task.test)}"
+    scores = list(zip(HEADER, result.row(), strict=True))[2:]
+    parts = [
+        f"{command.file}: {sizes} sentences of {', '.join(task.names)}",
+        *task.notes,
+        Table("balanced accuracy, at the depth the validation part chose", ("", "[95 % over sentences]"), scores),
+        _layers(command.layers, result),
     ]
-    tables.append(("by depth: balanced accuracy (separation of the senses)", *_layers(command, found)))
     if command.attention:
-        rows = [row[1:] for row in found.attention_rows()]
-        turned = list(zip(ATTENTION_HEADER[1:], *rows, strict=True))
-        tables.append(("attention at the word, its two most frequent senses", turned[0], turned[1:]))
-    for table in tables:
-        print_table(console, *table)
+        rows = [row[1:] for row in result.attention_rows()]
+        header, *turned = zip(ATTENTION_HEADER[1:], *rows, strict=True)
+        parts.append(Table("attention at the word, its two most frequent senses", header, turned))
     note = (
         "A decoder is causal: at the word it knows the left context alone. Static: the embedding, as measured; "
         f"where it is the same in every sentence it reaches 1 / senses, {task.chance:.2f}. Separation: squared "
         "distance of the means over the variance within, 0 for shuffled senses."
     )
-    say(console, note)
-    parts = [f"# {command.word!r} in {command.model}"]
-    parts += [f"{title}\n\n{markdown_table(header, rows)}" for title, header, rows in tables] + [note]
-    write_out(command.out, lambda: plain(_record(command, found)), parts, console)
+    return [*parts, note]
 
 
-def _layers(command: Senses, found: "WordResult") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    rows = [row[1:] for row in found.layer_rows()]
-    depths = command.layers or tuple(range(len(rows[0]) - 2))
+def _layers(layers: tuple[int, ...], result: "WordResult") -> Table:
+    rows = [row[1:] for row in result.layer_rows()]
     last = len(rows[0]) - 3
-    names = {0: "embedding", last: "last norm"}
+    depths, names = layers or tuple(range(last + 1)), {0: "embedding", last: "last norm"}
     header = ("network", "read at", *(names.get(k, f"block {k}") for k in depths))
-    return header, [(*row[:2], *(row[2 + k] for k in depths)) for row in rows]
+    shown = [(*row[:2], *(row[2 + k] for k in depths)) for row in rows]
+    return Table("by depth: balanced accuracy (separation of the senses)", header, shown)
 
 
-def _record(command: Senses, found: "WordResult") -> dict[str, Any]:
-    task = found.task
-    facts = {"model": command.model, "word": command.word, "file": str(command.file), "seed": command.seed}
-    facts |= {
-        "senses": task.names,
-        "test": task.counts(task.test),
-        "static": float(found.static()[0]),
-        "chance": task.chance,
-    }
-    networks = {stage: {where: found.accuracy(stage, where)[0] for where in ("word", "end")} for stage in NETWORKS}
-    cells = {stage: {key: value for key, value in asdict(found.networks(stage)[0]).items() if key in KEPT}
-             for stage in NETWORKS}  # fmt: skip
-    gains = {over: found.interval(over) for over in ("static", "untrained", "left counts")}
-    return {**facts, "accuracy": networks, "cells": cells, "gain intervals": gains}
+def _record(command: SensesFlags, result: "WordResult") -> dict[str, Any]:
+    task = result.task
+    facts = {"model": command.model, "word": command.word, "file": command.file, "seed": command.seed}
+    facts |= {"senses": task.names, "test": task.counts(task.test)}
+    facts |= {"static": result.static()[0], "chance": task.chance}
+    accuracy = {state: {where: result.accuracy(state, where)[0] for where in ("word", "end")} for state in NETWORKS}
+    measured = {state: asdict(result.networks(state)[0]) for state in NETWORKS}
+    cells = {state: {key: value[key] for key in KEPT} for state, value in measured.items()}
+    gains = {over: result.interval(over) for over in ("static", "untrained", "left counts")}
+    return {**facts, "accuracy": accuracy, "cells": cells, "gain intervals": gains}
 
 
 KEPT = ("validation", "separation", "attention", "depth")

@@ -2,21 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from ..machine import GIB
-from .align import check_flags, say, write_out
+from ..tables import Table
 from .flags import parse
-
-if TYPE_CHECKING:
-    from ..analysis.topics.result import TopicScores
-    from ..analysis.topics.task import TopicSizes
+from .printing import check_least, check_out, check_positive, report, say, shown_progress
 
 
 @dataclass(frozen=True)
-class Topics:
+class TopicsFlags:
     """Linear probes from a decoder's states to the topic mixtures of 20 Newsgroups posts, with their nulls."""
 
     model: tyro.conf.Positional[str]
@@ -46,43 +42,18 @@ class Topics:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed topics` with these arguments."""
+    """Do `jaxembed topics` with these arguments."""
     from rich.console import Console
 
-    command = parse(Topics, arguments, prog="jaxembed topics")
+    command = parse(TopicsFlags, arguments, prog="jaxembed topics")
     _check(command)
-    from ..analysis.topics.result import topics_of_model
-    from ..analysis.topics.texts import read_newsgroups
+    from ..analysis.topics import TopicSizes, read_newsgroups, topics_of_model
 
     console = Console(soft_wrap=True)
     texts = read_newsgroups(command.newsgroups)
-    say(
-        console,
-        f"{command.newsgroups}: {len(texts.train):,} training and {len(texts.test):,} test posts; {texts.damage}",
-    )
-    with console.status("reading the model") as status:
-        options = {
-            "keep": command.keep,
-            "budget": int(command.budget * GIB),
-            "progress": lambda text, share=None: status.update(text),
-        }
-        found = topics_of_model(command.model, texts, _sizes(command), **options)
-    _report(command, found, console)
-
-
-def _check(command: Topics) -> None:
-    check_flags(command, ("fits", "passes"))
-    for name, least in (("topics", 2), ("length", 16), ("train", 50), ("test", 10)):
-        if getattr(command, name) < least:
-            raise ValueError(f"--{name}: need at least {least}, got {getattr(command, name)}")
-    if not 3 <= command.positions <= 16:
-        raise ValueError(f"--positions: need 3 to 16 places, got {command.positions}")
-
-
-def _sizes(command: Topics) -> "TopicSizes":
-    from ..analysis.topics.task import TopicSizes
-
-    return TopicSizes(
+    counts = f"{len(texts.train):,} training and {len(texts.test):,} test posts"
+    say(console, f"{command.newsgroups}: {counts}; {texts.damage}")
+    sizes = TopicSizes(
         topics=(command.topics,),
         fits=command.fits,
         passes=command.passes,
@@ -90,18 +61,18 @@ def _sizes(command: Topics) -> "TopicSizes":
         documents=(command.train, command.test),
         positions=command.positions,
     )
+    with shown_progress(console) as progress:
+        options = {"keep": command.keep, "budget": int(command.budget * GIB), "progress": progress}
+        result = topics_of_model(command.model, texts, sizes, **options)
+    words = [(str(k), " ".join(words)) for k, words in enumerate(result.words)]
+    parts = (*result.tables(), Table("Topics of the first LDA fit", ("topic", "most frequent words"), words))
+    record = {"model": command.model, **result.record()}
+    report(console, f"Topics in {command.model}", (*parts, result.caption), command.out, lambda: record)
 
 
-def _report(command: Topics, found: "TopicScores", console: Any) -> None:
-    tables = found.tables()
-    for table in tables:
-        console.print(table.rich())
-    notes = [f"topic {k}: {' '.join(words)}" for k, words in enumerate(found.words)]
-    for note in (*notes, found.caption):
-        say(console, note)
-    parts = [
-        f"# Topics in {command.model}",
-        *(f"{table.title}\n\n{table.markdown()}" for table in tables),
-    ]
-    parts += ["\n".join(f"- {note}" for note in notes), found.caption]
-    write_out(command.out, lambda: {"model": command.model, **found.record()}, parts, console)
+def _check(command: TopicsFlags) -> None:
+    check_out(command.out)
+    check_least(command, fits=1, passes=1, topics=2, length=16, train=50, test=10)
+    check_positive(command, "budget")
+    if not 3 <= command.positions <= 16:
+        raise ValueError(f"--positions: need 3 to 16 places, got {command.positions}")

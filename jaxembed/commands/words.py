@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from ..machine import GIB, cores, device_memory
-from .align import print_table, say, shown_progress
+from ..tables import Table
 from .flags import parse
+from .printing import check_file, check_least, check_positive, say, show, shown_progress
 
 if TYPE_CHECKING:
+    from ..base import Progress
     from ..corpus import Damage
     from ..words import Convention, Cooccurrence, SparsePlusConstant, WordText, WordVectors
-
-    Progress = Callable[[str, float], None]
 
 Model = Literal["mstar", "ppmi", "sppmi", "pmi", "skip-gram", "qwem", "glove"]
 Method = Literal["randomised", "lanczos", "lobpcg"]
@@ -27,7 +27,7 @@ SMOOTHING = 1e-2
 
 
 @dataclass(frozen=True)
-class Words:
+class WordsFlags:
     """Word vectors of a text, from the counts of its pairs of words."""
 
     text: tyro.conf.Positional[tuple[str, ...]]
@@ -79,10 +79,10 @@ class Words:
 
 
 def run(arguments: list[str]) -> None:
-    """Carry out `jaxembed words` with these arguments."""
+    """Do `jaxembed words` with these arguments."""
     from rich.console import Console
 
-    command = parse(Words, arguments, prog="jaxembed words")
+    command = parse(WordsFlags, arguments, prog="jaxembed words")
     _check(command)
     evaluations = _evaluations(command)
     console, began = Console(soft_wrap=True), time.perf_counter()
@@ -95,33 +95,22 @@ def run(arguments: list[str]) -> None:
     write_vectors(command.out, vectors, binary=command.out.suffix == ".bin")
     made = f"{len(vectors):,} words x {vectors.width}, {time.perf_counter() - began:.1f} s"
     say(console, f"{command.model}: {made}; written to {command.out}")
-    for evaluate in evaluations:
-        evaluate(vectors, console)
+    for score in evaluations:
+        show(console, score(vectors))
 
 
-def _check(command: Words) -> None:
+def _check(command: WordsFlags) -> None:
     if not command.text:
         raise ValueError("text: nothing to read; name a file, a folder or hub:OWNER/NAME")
-    for name in ("width", "window", "min_count", "vocab", "limit", "epochs", "top"):
-        value = getattr(command, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')}: need at least 1, got {value}")
-    for name in ("subsample", "negatives", "smoothing"):
-        value = getattr(command, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"--{name}: need more than 0, got {value:g}")
+    check_least(command, width=1, window=1, min_count=1, vocab=1, limit=1, epochs=1, top=1)
+    check_positive(command, "subsample", "negatives", "smoothing")
     _check_model(command)
     if command.model == "skip-gram" and command.weighting not in (None, "dynamic"):
         raise ValueError("--weighting: skip-gram draws its windows, whose weights are dynamic; leave it out")
-    if command.out.is_dir():
-        raise ValueError(f"--out: '{command.out}' is a folder; name a file")
-    if command.out.exists() and not command.overwrite:
-        raise ValueError(f"--out: '{command.out}' exists; choose another name or --overwrite")
-    if not command.out.absolute().parent.is_dir():
-        raise ValueError(f"--out: there is no folder '{command.out.absolute().parent}'; make it first")
+    check_file("out", command.out, overwrite=command.overwrite)
 
 
-def _check_model(command: Words) -> None:
+def _check_model(command: WordsFlags) -> None:
     """Refuse flags that the model does not have."""
     if command.epochs is not None and command.model not in TRAINED:
         raise ValueError(f"--epochs: {command.model} is not trained; leave it out, or choose {', '.join(TRAINED)}")
@@ -133,7 +122,7 @@ def _check_model(command: Words) -> None:
         raise ValueError(f"--smoothing: {command.model} has none; leave it out, or choose pmi")
 
 
-def _text(command: Words, console: Any, progress: "Progress") -> "WordText":
+def _text(command: WordsFlags, console: Any, progress: "Progress") -> "WordText":
     """The words of the documents; what was skipped is said."""
     from ..corpus import Damage
     from ..words import word_text
@@ -147,17 +136,17 @@ def _text(command: Words, console: Any, progress: "Progress") -> "WordText":
     return text
 
 
-def _documents(command: Words, damage: "Damage", progress: "Progress") -> Iterator[str]:
+def _documents(command: WordsFlags, damage: "Damage", progress: "Progress") -> Iterator[str]:
     from ..corpus import documents
 
     options = {"subset": command.subset, "on_error": command.on_error, "text_field": command.text_field}
     for number, document in enumerate(documents(command.text, damage=damage, **options), start=1):
         if number % 100 == 0:
-            progress(f"reading: {number:,} documents", 0.0)
+            progress(f"reading: {number:,} documents")
         yield document.text
 
 
-def _say_text(command: Words, text: "WordText", console: Any) -> None:
+def _say_text(command: WordsFlags, text: "WordText", console: Any) -> None:
     """Vocabulary, convention, and the memory that the rest will take, before it is taken."""
     facts, convention = text.facts, _convention(command)
     say(
@@ -176,7 +165,7 @@ def _say_text(command: Words, text: "WordText", console: Any) -> None:
         )
 
 
-def memory(command: Words, text: "WordText") -> float:
+def memory(command: WordsFlags, text: "WordText") -> float:
     """Bytes that counts and vectors take at most: tables of pairs, and columns as long as the vocabulary."""
     tables = 8 * 4 * text.vocab * command.width
     if command.model == "skip-gram":
@@ -189,7 +178,7 @@ def memory(command: Words, text: "WordText") -> float:
     return 12.0 * 5 * pairs + 2 * tables + strides  # counts, both orders, target and its copy in single precision
 
 
-def _convention(command: Words) -> "Convention":
+def _convention(command: WordsFlags) -> "Convention":
     from ..words import Convention
 
     weighting = command.weighting or ("harmonic" if command.model == "glove" else "dynamic")
@@ -197,21 +186,21 @@ def _convention(command: Words) -> "Convention":
     return Convention(command.window, weighting, thinned)
 
 
-def _negatives(command: Words) -> float:
+def _negatives(command: WordsFlags) -> float:
     return command.negatives if command.negatives is not None else NEGATIVES.get(command.model, 1.0)
 
 
-def _smoothing(command: Words) -> float:
+def _smoothing(command: WordsFlags) -> float:
     return SMOOTHING if command.smoothing is None else command.smoothing
 
 
-def _negatives_said(command: Words) -> str:
+def _negatives_said(command: WordsFlags) -> str:
     if command.model == "pmi":
         return f", smoothing {_smoothing(command):g}"
     return f", {_negatives(command):g} negatives" if command.model in NEGATIVES else ""
 
 
-def _vectors(command: Words, text: "WordText", progress: "Progress") -> "WordVectors":
+def _vectors(command: WordsFlags, text: "WordText", progress: "Progress") -> "WordVectors":
     """By training or by eigendecomposition."""
     import jax
 
@@ -220,17 +209,16 @@ def _vectors(command: Words, text: "WordText", progress: "Progress") -> "WordVec
     key, convention = jax.random.key(command.seed), _convention(command)
     if command.model == "skip-gram":
         return _trained(command, text, progress)
-    counted = _shares(progress, "counting distances")
-    pairs = cooccurrence(text, convention, workers=cores(), progress=counted)
+    pairs = cooccurrence(text, convention, workers=cores(), progress=progress)
     if command.model in TRAINED:
         return _trained(command, pairs, progress)
     target = _target(command, pairs)
-    progress(f"eigenvectors of {target.name}", 0.0)
-    found = eigenpairs(target, command.width, method=command.method or "randomised", key=key, workers=cores())
-    return factor_vectors(text.words, *found, facts={"target": target.name, "convention": str(convention)})
+    progress(f"eigenvectors of {target.name}")
+    pairs = eigenpairs(target, command.width, method=command.method or "randomised", key=key, workers=cores())
+    return factor_vectors(text.words, *pairs, facts={"target": target.name, "convention": str(convention)})
 
 
-def _target(command: Words, pairs: "Cooccurrence") -> "SparsePlusConstant":
+def _target(command: WordsFlags, pairs: "Cooccurrence") -> "SparsePlusConstant":
     from ..words import pmi, ppmi, quadratic_target
 
     if command.model == "pmi":
@@ -238,7 +226,7 @@ def _target(command: Words, pairs: "Cooccurrence") -> "SparsePlusConstant":
     return (quadratic_target if command.model == "mstar" else ppmi)(pairs, negatives=_negatives(command))
 
 
-def _trained(command: Words, source: "WordText | Cooccurrence", progress: "Progress") -> "WordVectors":
+def _trained(command: WordsFlags, source: "WordText | Cooccurrence", progress: "Progress") -> "WordVectors":
     from dataclasses import replace
 
     import jax
@@ -256,43 +244,33 @@ def _trained(command: Words, source: "WordText | Cooccurrence", progress: "Progr
         recipe = replace(recipe, convention=_convention(command))
     if command.epochs is not None:
         recipe = replace(recipe, epochs=command.epochs)
-    told = _shares(progress, "training")
-    return train_sampled(source, model, recipe, key=jax.random.key(command.seed), progress=told)
+    return train_sampled(source, model, recipe, key=jax.random.key(command.seed), progress=progress)
 
 
-def _shares(progress: "Progress", stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(stage, done / max(total, 1))
-
-
-def _evaluations(command: Words) -> "list[Callable[[WordVectors, Any], None]]":
-    """What is asked of the vectors; the files are read before any work."""
+def _evaluations(command: WordsFlags) -> "list[Callable[[WordVectors], list[Table | str]]]":
+    """Scores of the vectors on every file, which is read before any work."""
     from ..words import read_questions, read_similarity
 
-    asked = [_asked(read_questions(path, cased=command.cased), command.top) for path in command.analogies]
-    return asked + [_compared(read_similarity(path, cased=command.cased)) for path in command.similarity]
+    scores = [_analogies(read_questions(path, cased=command.cased), command.top) for path in command.analogies]
+    return scores + [_similarity(read_similarity(path, cased=command.cased)) for path in command.similarity]
 
 
-def _asked(questions: Any, top: int) -> "Callable[[WordVectors, Any], None]":
+def _analogies(questions: Any, top: int) -> "Callable[[WordVectors], list[Table | str]]":
     from ..words import score_analogies
     from ..words.analogy import HEADER
 
-    def evaluate(vectors: "WordVectors", console: Any) -> None:
-        say(console, questions.note())
-        report = score_analogies(vectors, questions, top=top)
-        print_table(console, f"analogies: {questions.name}", HEADER, report.rows())
-        say(console, report.convention)
+    def score(vectors: "WordVectors") -> list[Table | str]:
+        result = score_analogies(vectors, questions, top=top)
+        return [questions.note(), Table(f"analogies: {questions.name}", HEADER, result.rows()), result.convention]
 
-    return evaluate
+    return score
 
 
-def _compared(pairs: Any) -> "Callable[[WordVectors, Any], None]":
+def _similarity(pairs: Any) -> "Callable[[WordVectors], list[Table | str]]":
     from ..words import score_similarity
 
-    def evaluate(vectors: "WordVectors", console: Any) -> None:
-        if pairs.damaged:
-            line, why = pairs.damaged[0]
-            say(console, f"{pairs.name}: {len(pairs.damaged)} malformed rows left out, the first: line {line}, {why}")
-        found = score_similarity(vectors, pairs)
-        say(console, f"{found}; {found.convention}")
+    def score(vectors: "WordVectors") -> list[Table | str]:
+        result = score_similarity(vectors, pairs)
+        return [*([pairs.note()] if pairs.damaged else []), f"{result}; {result.convention}"]
 
-    return evaluate
+    return score

@@ -103,7 +103,7 @@ def test_bad_input_is_one_line(folders, tmp_path, capsys):
     assert "--save: keeps a lens that is learned now" in failed([model, "the", "--save", "x"], capsys)
     assert "holds no lens" in failed([model, "the", "--learned", corpus], capsys)
     missing = [model, "the", "--corpus", corpus, "--save", tmp_path / "none" / "x"]
-    assert "--save: no folder" in failed(missing, capsys)
+    assert "--save: there is no folder" in failed(missing, capsys)
     assert "--last: need at least 1" in failed([model, "the", "--last", "0"], capsys)
     assert "--top: need at least 1" in failed([model, "the", "--top", "0"], capsys)
     assert "must end in .md or .json" in failed([model, "the", "--out", "x.txt"], capsys)
@@ -130,5 +130,5 @@ def test_learning_keeps_to_the_budget(folders, monkeypatch, gib, batch):
     asked = []
     monkeypatch.setattr(lens, "fit_lens", lambda *args, **rest: (asked.append(args[3]), (None, None))[1])
     model, corpus, params, _ = folders
-    command._lens(command.Lens(str(model), "the", corpus=corpus, budget=gib), MODEL, params, lambda *_: None)
+    command._lens(command.LensFlags(str(model), "the", corpus=corpus, budget=gib), MODEL, params, lambda *_: None)
     assert asked[0].batch == batch and asked[0].length == 20

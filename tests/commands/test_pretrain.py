@@ -12,7 +12,7 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("safetensors")
 
 from jaxembed.__main__ import main
-from jaxembed.commands.pretrain import Shape, decoder_of_flags
+from jaxembed.commands.pretrain import DecoderShape, decoder_of_flags
 from jaxembed.corpus import Document, encode, open_corpus, word_level
 from jaxembed.language import held_out_loss, parameter_hash, read_params
 from jaxembed.models.hugging_face import read_model
@@ -141,11 +141,11 @@ def test_a_folder_without_a_corpus_is_one_line(capsys, tmp_path):
 
 
 def test_flags_say_the_architecture():
-    ours = decoder_of_flags(Shape(width=64, kv_heads=1), 32)
+    ours = decoder_of_flags(DecoderShape(width=64, kv_heads=1), 32)
     assert (ours.heads, ours.kv_heads, ours.mlp_width, ours.qkv_bias, ours.tied) == (2, 1, 192, True, True)
-    llama = decoder_of_flags(Shape(architecture="llama", width=64, tied="yes"), 32)
+    llama = decoder_of_flags(DecoderShape(architecture="llama", width=64, tied="yes"), 32)
     assert (llama.qkv_bias, llama.tied, llama.kv_heads) == (False, True, 2)
-    gpt2 = decoder_of_flags(Shape(architecture="gpt2", width=64, tied="no"), 32)
+    gpt2 = decoder_of_flags(DecoderShape(architecture="gpt2", width=64, tied="no"), 32)
     assert (gpt2.positions, gpt2.max_positions, gpt2.mlp_width, gpt2.tied) == ("learned", 32, 256, False)
 
 

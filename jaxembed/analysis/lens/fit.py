@@ -1,6 +1,5 @@
 """A learned lens: one affine map per layer, trained so that every layer gives the model's final distribution."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,14 +10,12 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from ...base import Progress, silent
 from ...corpus.encoded import EncodedCorpus
 from ...language.order import cut
 from ...losses.language import head_of
 from ...models import Decoder
 from .lens import Lens, apply_map, flat, last_norm, plain_lens
-
-Progress = Callable[[int, float], None]
-"""Called with the updates made and the loss of the last one."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def fit_lens(
     settings: LensFit = LensFit(),
     *,
     key: PRNGKeyArray,
-    progress: Progress = lambda step, loss: None,
+    progress: Progress = silent,
 ) -> tuple[Lens, Float[np.ndarray, "time layer"]]:
     """Learn the maps that bring every layer closest to the model's final distribution, KL(final || lens).
 
@@ -65,7 +62,7 @@ def fit_lens(
         corpus: the text to learn on; score the lens on another.
         settings: of the training.
         key: of the places that batches are cut from.
-        progress: called after every update.
+        progress: takes the loss after every update.
 
     Returns:
         The lens, which at the last block is the identity, and the KL of every update and layer before it.
@@ -92,7 +89,7 @@ def fit_lens(
         losses.append(np.asarray(loss))
         if not np.all(np.isfinite(losses[-1])):
             raise ValueError(f"learning_rate: the loss of update {step + 1} is not finite; lower it")
-        progress(step + 1, float(np.mean(losses[-1])))
+        progress(f"learning a lens: KL {np.mean(losses[-1]):.3f}", (step + 1) / settings.steps)
     assert scales is not None
     weights = jnp.concatenate([free[0], lens.weights[-1:]])
     biases = jnp.concatenate([free[1] * scales[:, None], lens.biases[-1:]])

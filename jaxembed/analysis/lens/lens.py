@@ -4,7 +4,6 @@ The plain lens reads the stream as it is. A learned lens first moves it by an af
 at the identity and trained to give the model's final distribution.
 """
 
-import zipfile
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
+from ...keep import read_arrays, write_arrays
 from ...language.checkpoints import parameter_hash
 from ...losses.language import head_of
 from ...models import Decoder
@@ -144,8 +143,8 @@ def last_norm(model: Decoder, params: dict[str, Any], stream: Float[Array, "..."
 
 def write_lens(path: str | Path, lens: Lens, params: dict[str, Any]) -> None:
     """Write a lens to an npz file, with the hash of the model that it belongs to."""
-    with Path(path).open("wb") as file:
-        np.savez(file, weights=lens.weights, biases=lens.biases, model=parameter_hash(jax.device_get(params)))
+    owner = parameter_hash(jax.device_get(params))
+    write_arrays(Path(path), {"weights": lens.weights, "biases": lens.biases, "model": owner})
 
 
 def read_lens(path: str | Path, params: dict[str, Any]) -> Lens:
@@ -157,11 +156,9 @@ def read_lens(path: str | Path, params: dict[str, Any]) -> Lens:
     if not Path(path).is_file():
         raise ValueError(f"learned: no file '{path}'; learn a lens with jaxembed lens --corpus and --save")
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError
-        with np.load(path, allow_pickle=False) as kept:
-            lens, owner = Lens(jnp.asarray(kept["weights"]), jnp.asarray(kept["biases"])), str(kept["model"])
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile):
+        kept = read_arrays(Path(path))
+        lens, owner = Lens(jnp.asarray(kept["weights"]), jnp.asarray(kept["biases"])), str(kept["model"])
+    except (KeyError, TypeError, ValueError):
         raise ValueError(f"learned: '{path}' holds no lens; learn one with jaxembed lens --corpus") from None
     if owner != parameter_hash(jax.device_get(params)):
         raise ValueError(f"learned: '{path}' is the lens of another model; learn one with jaxembed lens --corpus")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from ...base import Progress, silent
 from ...corpus.senses import OnError
 from ..foreign import read_decoder
 from .result import WordResult
@@ -22,11 +23,12 @@ def senses_of_model(
     attention: bool = True,
     seed: int = 0,
     on_error: OnError = "stop",
+    progress: Progress = silent,
 ) -> WordResult:
     """Read a word's senses from a model's states, with all nulls.
 
     Args:
-        place: see `foreign_model.read_decoder`.
+        place: see `foreign.read_decoder`.
         word: the ambiguous word.
         file: sentences in the form of CoarseWSD-20: a folder with training and test part, or one `NAME.data.txt`.
         length: tokens of a sentence at most.
@@ -35,17 +37,20 @@ def senses_of_model(
         attention: whether attention is taken apart too.
         seed: of the choice of sentences, shuffles, patches and the untrained network.
         on_error: what becomes of damaged lines.
+        progress: takes a line after each part.
 
     Raises:
         ValueError: for what cannot be read, or a word that the model cannot say.
     """
     parts = read_sense_parts(file, on_error=on_error, seed=seed)
+    progress("reading the model")
     model, params, tokenizer = read_decoder(place)
-    sizes = {"most_train": train, "most_test": test, "length": length, "seed": seed}
-    task = build_sense_task(word, *parts, tokenizer, **sizes)
+    limits = {"most_train": train, "most_test": test, "length": length, "seed": seed}
+    task = build_sense_task(word, *parts, tokenizer, **limits)
     with jax.enable_x64(False):
         fresh = model.init(jax.random.key(seed), params["embed"].shape[0], length)
-    sizes = SenseSizes(shuffles=5, dissect=attention)
-    trained = score_senses(task, model, params, sizes, seed, None)
-    untrained = score_senses(task, model, fresh, SenseSizes(shuffles=1, dissect=attention, patch=False), seed, None)
+    progress("the trained model")
+    trained = score_senses(task, model, params, SenseSizes(shuffles=5, dissect=attention), seed=seed)
+    progress("one of its shape that nobody trained")
+    untrained = score_senses(task, model, fresh, SenseSizes(dissect=attention, patch=False), seed=seed)
     return WordResult(task, bag_hits(task, tokenizer.unknown_token), (trained,), (untrained,))

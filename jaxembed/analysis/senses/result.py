@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...studies.measured import UNDEFINED, mean_and_interval
-from .attention import PATCHES
+from ...tables import interval
+from ...text import UNDEFINED, number, with_span
+from .attention import MIXTURES, PATCHES
 from .probes import balanced_mean, bootstrap_interval
 from .scores import READING_POINTS, SIDES, SenseScores
 from .texts import SenseTask
@@ -52,19 +53,19 @@ class WordResult:
 
     def accuracy(self, state: str, where: ReadAt = "word") -> Float[np.ndarray, "seed layer"]:
         """Balanced accuracy on the test sentences, by depth."""
-        return np.array([balanced_mean(one.right[where], self.senses) for one in self.networks(state)])
+        return np.array([balanced_mean(network.right[where], self.senses) for network in self.networks(state)])
 
     def hits(self, state: str, where: ReadAt = "word") -> Float[np.ndarray, "seed example"]:
         """Hits at the depth that the validation part chose, of every seed its own."""
-        return np.array([one.right[where][one.best(where)] for one in self.networks(state)])
+        return np.array([network.right[where][network.best(where)] for network in self.networks(state)])
 
     def mean_hits(self, side: Side) -> Float[np.ndarray, "seed example"]:
         """Hits of the mean static embedding, of the trained networks."""
-        return np.array([one.mean[side] for one in self.trained])
+        return np.array([network.mean[side] for network in self.trained])
 
     def shuffled(self) -> Float[np.ndarray, "seed example"]:
         """Hits of probes of shuffled senses, averaged over shuffles."""
-        return np.array([one.shuffled.mean(axis=0) for one in self.trained])
+        return np.array([network.shuffled.mean(axis=0) for network in self.trained])
 
     def static(self) -> Float[np.ndarray, " seed"]:
         """Accuracy of the trained networks' embeddings at the word.
@@ -79,7 +80,7 @@ class WordResult:
         low, high = bootstrap_interval(hits, self.senses)
         by_seed = balanced_mean(hits, self.senses)
         spread = f" sd {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
-        return f"{by_seed.mean():.2f} [{low:.2f}, {high:.2f}]{spread}"
+        return f"{with_span(by_seed.mean(), low, high, '.2f')}{spread}"
 
     def gain(self, over: str = "static") -> Float[np.ndarray, "seed example"]:
         """Hits of the best depth at the word less those of a null, sentence by sentence: "static" (its accuracy, taken
@@ -96,7 +97,7 @@ class WordResult:
         """By kind of patch `[seed]`, share of decisions that flip; NaN where none could be patched."""
         found = {}
         for name in self.trained[0].attention["patching"]:
-            pairs = [one.attention["patching"][name] for one in self.trained]
+            pairs = [network.attention["patching"][name] for network in self.trained]
             found[name] = np.array([flipped / tried if tried else np.nan for flipped, tried in pairs])
         return found
 
@@ -105,7 +106,7 @@ class WordResult:
         gains = []
         for over in ("static", "untrained", "left counts"):
             (low, high), gain = self.interval(over), self.gain(over)
-            seeds = mean_and_interval(balanced_mean(gain, self.senses))
+            seeds = interval(balanced_mean(gain, self.senses), ".2f")
             gains.append(f"{self.score(gain)}; seeds {seeds}; both [{low:.2f}, {high:.2f}]")
         return (
             self.task.word,
@@ -121,9 +122,9 @@ class WordResult:
     def attention_rows(self) -> Iterator[tuple[str, ...]]:
         """In the order of `ATTENTION_HEADER`, trained and untrained; means over seeds."""
         for state in ("trained", "untrained"):
-            found = [one.attention for one in self.networks(state) if one.attention]
+            found = [network.attention for network in self.networks(state) if network.attention]
             if found:
-                depths = "/".join(str(one.depth) for one in self.networks(state))
+                depths = "/".join(str(network.depth) for network in self.networks(state))
                 yield self.task.word, state, depths, *_mixtures(found), *_heads(found), *_patches(found)
 
     def layer_rows(self) -> Iterator[tuple[str, ...]]:
@@ -131,52 +132,50 @@ class WordResult:
         for state in ("trained", "untrained"):
             for where in READING_POINTS:
                 accuracies = self.accuracy(state, where).mean(axis=0)
-                apart = np.mean([one.separation[where] for one in self.networks(state)], axis=0)
-                cells = [f"{a:.2f} ({UNDEFINED if np.isnan(s) else f'{s:.2f}'})"
-                         for a, s in zip(accuracies, apart, strict=True)]  # fmt: skip
-                yield self.task.word, state, where, *cells
+                apart = np.mean([network.separation[where] for network in self.networks(state)], axis=0)
+                pairs = zip(accuracies, apart, strict=True)
+                yield self.task.word, state, where, *(f"{a:.2f} ({number(s, '.2f')})" for a, s in pairs)
 
 
-def _mean(values: list[Any]) -> str:
-    mean = float(np.mean(values))
-    return UNDEFINED if np.isnan(mean) else f"{mean:.2f}"
+def _mean(values: Any) -> str:
+    return number(np.mean(values), ".2f")
 
 
-def _mixtures(found: list[dict[str, Any]]) -> Iterator[str]:
+def _mixtures(networks: list[dict[str, Any]]) -> Iterator[str]:
     """Cosine and relative error, and both centred."""
     for target in ("by attention", "in all"):
-        for kind in range(3):
-            scores = np.mean([one["mixture"][target][kind] for one in found], axis=0)
+        for kind in range(len(MIXTURES)):
+            scores = np.mean([attention["mixture"][target][kind] for attention in networks], axis=0)
             yield f"{scores[0]:.2f}, {scores[1]:.2f}; centred {scores[2]:.2f}, {scores[3]:.2f}"
 
 
-def largest_head(found: dict[str, Any]) -> tuple[int, int]:
+def largest_head(attention: dict[str, Any]) -> tuple[int, int]:
     """Layer and head of the largest direct effect in the training sentences, both from 0."""
-    heads = np.array(found["effects"]["donors"]["heads"])
+    heads = np.array(attention["effects"]["donors"]["heads"])
     layer, head = np.unravel_index(int(np.argmax(heads)), heads.shape)
     return int(layer), int(head)
 
 
-def _heads(found: list[dict[str, Any]]) -> Iterator[str]:
+def _heads(networks: list[dict[str, Any]]) -> Iterator[str]:
     """The share of all heads and that of the head chosen in training sentences, over all seeds' decisions together, and
     what its ablation costs in test sentences."""
-    shares, largest, totals, tops = [], [], [], []
-    for one in found:
-        effects, (layer, head) = one["effects"]["test"], largest_head(one)
-        totals.append(effects["total"])
-        shares.append(np.sum(effects["heads"]))
-        largest.append(effects["heads"][layer][head])
-        if "ablation" in one:
-            tops.append((one["ablation"]["intact"], one["ablation"]["heads"][layer][head], one["ablation"]["none"]))
-    yield _mean([np.sum(shares) / np.sum(totals)])
-    yield _mean([np.sum(largest) / np.sum(totals)])
-    yield " / ".join(_mean(list(part)) for part in zip(*tops, strict=True)) if tops else "not asked"
+    effects, heads = [attention["effects"]["test"] for attention in networks], [largest_head(a) for a in networks]
+    ablated = []
+    largest = [effect["heads"][layer][head] for effect, (layer, head) in zip(effects, heads, strict=True)]
+    total = np.sum([effect["total"] for effect in effects])
+    yield _mean(np.sum([np.sum(effect["heads"]) for effect in effects]) / total)
+    yield _mean(np.sum(largest) / total)
+    for attention, (layer, head) in zip(networks, heads, strict=True):
+        if "ablation" in attention:
+            ablation = attention["ablation"]
+            ablated.append((ablation["intact"], ablation["heads"][layer][head], ablation["none"]))
+    yield " / ".join(map(_mean, zip(*ablated, strict=True))) if ablated else "not asked"
 
 
-def _patches(found: list[dict[str, Any]]) -> Iterator[str]:
+def _patches(networks: list[dict[str, Any]]) -> Iterator[str]:
     for name in PATCHES:
-        pairs = np.array([one["patching"][name] for one in found if "patching" in one])
+        pairs = np.array([attention["patching"][name] for attention in networks if "patching" in attention])
         if len(pairs) and pairs[:, 1].all():
-            yield f"{mean_and_interval(pairs[:, 0] / pairs[:, 1])} of {int(pairs[:, 1].mean())}"
+            yield f"{interval(pairs[:, 0] / pairs[:, 1], '.2f')} of {int(pairs[:, 1].mean())}"
         else:
-            yield "not asked" if not len(pairs) else UNDEFINED
+            yield UNDEFINED if len(pairs) else "not asked"

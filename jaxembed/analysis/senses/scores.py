@@ -28,14 +28,14 @@ SIDES: tuple[Side, ...] = ("left", "both")
 
 @dataclass(frozen=True)
 class SenseSizes:
-    """How much is looked at.
+    """How much is measured.
 
     Attributes:
         decided: test sentences that attention is taken apart in, at most.
         donors: training sentences that patches are taken from, at most.
         ablated: test sentences that are decided without each head, at most.
         shuffles: of the senses, for the null of the probes.
-        dissect: whether attention is looked at, besides the probes.
+        dissect: whether attention is taken apart, besides the probes.
         patch: whether heads are switched off and words replaced.
     """
 
@@ -54,16 +54,16 @@ class SenseScores:
     Attributes:
         validation: by reading point `[layer]`, balanced accuracy on the validation part.
         right: by reading point `[layer, example]`, hits on the test sentences.
-        shuffled: `[shuffle, example]`, hits at the word after a fit to shuffled senses, at the depth of the true fit.
-        separation: by reading point `[layer]`, of the test sentences; see `sense_probes.separation`.
+        shuffled: `[draw, example]`, hits at the word after a fit to shuffled senses, at the depth of the true fit.
+        separation: by reading point `[layer]`, of the test sentences; see `probes.separation`.
         mean: by side `[example]`, hits of the mean of the static embeddings of the same words.
-        attention: what `sense_attention` found, at `depth`; empty where it was not asked.
+        attention: what `attention` measures, at `depth`; empty where it was not taken apart.
         depth: the best block at the word, by validation.
     """
 
     validation: dict[str, Float[np.ndarray, " layer"]]
     right: dict[str, Float[np.ndarray, "layer example"]]
-    shuffled: Float[np.ndarray, "topic example"]
+    shuffled: Float[np.ndarray, "draw example"]
     separation: dict[str, Float[np.ndarray, " layer"]]
     mean: dict[str, Float[np.ndarray, " example"]]
     attention: dict[str, Any]
@@ -75,7 +75,7 @@ class SenseScores:
 
 
 def score_senses(
-    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int, keep: Path | None
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int, keep: Path | None = None
 ) -> SenseScores:
     """Measure one word in one network, or take the numbers that are kept.
 
@@ -83,20 +83,22 @@ def score_senses(
         task: the word's sentences.
         model: the decoder.
         params: its parameters.
-        sizes: how much is looked at.
+        sizes: how much is measured.
         seed: of shuffles and patches.
         keep: folder that remembers the numbers; None keeps nothing.
     """
     identity = f"{task.hash} {model} {parameter_hash(params)} {sizes} {seed}"
-    found = kept_json(keep, f"senses_{task.word}", identity, lambda: _measured(task, model, params, sizes, seed))
-    arrays = {name: {key: np.array(rows, float) for key, rows in found[name].items()}
-              for name in ("validation", "right", "separation", "mean")}  # fmt: skip
-    return SenseScores(**arrays, shuffled=np.array(found["shuffled"], float), attention=found["attention"],
-                depth=found["depth"])  # fmt: skip
+    kept = kept_json(keep, f"senses_{task.word}", identity, lambda: _measure(task, model, params, sizes, seed))
+    by_name = {
+        name: {key: np.array(rows, float) for key, rows in kept[name].items()}
+        for name in ("validation", "right", "separation", "mean")
+    }
+    shuffled = np.array(kept["shuffled"], float)
+    return SenseScores(**by_name, shuffled=shuffled, attention=kept["attention"], depth=kept["depth"])
 
 
 def bag_hits(task: SenseTask, unknown: int | None) -> dict[str, Float[np.ndarray, " example"]]:
-    """By side `[example]`, hits of a probe on the counts of the same words; no network is asked."""
+    """By side `[example]`, hits of a probe on the counts of the same words; no network is needed."""
     return {side: read_senses_from(bag_of_words(task, side, unknown)[None], task, whiten=False).right[0]
             for side in SIDES}  # fmt: skip
 
@@ -108,47 +110,50 @@ def merged_embedding(params: Any, ids: tuple[int, int]) -> Any:
     return params | {"embed": embed}
 
 
-def _measured(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int) -> dict[str, Any]:
+def _measure(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int) -> dict[str, Any]:
     places = np.stack([task.tokens.read_at(where) for where in READING_POINTS], axis=1)
     both = states_at(model, params, task.tokens.ids, places)
     states = {where: both[:, :, k] for k, where in enumerate(READING_POINTS)}
-    read = {where: read_senses_from(x, task) for where, x in states.items()}
-    best, depth = read["word"].best(), max(1, read["word"].best(model.layers))
+    probes = {where: read_senses_from(x, task) for where, x in states.items()}
+    best, depth = probes["word"].best(), max(1, probes["word"].best(model.layers))
     at_best = states["word"][best : best + 1]
     shuffled = [read_senses_from(at_best, task, shuffled=100 * seed + k).right[0] for k in range(sizes.shuffles)]
-    embed = np.asarray(params["embed"], np.float32)
+    embed, senses = np.asarray(params["embed"], np.float32), task.senses[task.test]
     means = {side: read_senses_from(mean_embedding(task, side, embed)[None], task).right[0] for side in SIDES}
     return {
-        "validation": {where: one.validation.tolist() for where, one in read.items()},
-        "right": {where: one.right.astype(int).tolist() for where, one in read.items()},
-        "shuffled": np.array(shuffled).astype(int).tolist(),
-        "separation": {where: separation(x[:, task.test], task.senses[task.test]).tolist()
-                       for where, x in states.items()},
-        "mean": {side: hits.astype(int).tolist() for side, hits in means.items()},
-        "attention": _dissected(task, model, params, sizes, read["word"], depth, seed) if sizes.dissect else {},
+        "validation": {where: read.validation for where, read in probes.items()},
+        "right": {where: read.right.astype(int) for where, read in probes.items()},
+        "shuffled": np.array(shuffled).astype(int),
+        "separation": {where: separation(x[:, task.test], senses) for where, x in states.items()},
+        "mean": {side: hits.astype(int) for side, hits in means.items()},
+        "attention": _dissect(task, model, params, sizes, probes["word"], depth, seed) if sizes.dissect else {},
         "depth": depth,
-    }  # fmt: skip
+    }
 
 
-def _dissected(
-    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, read: SenseProbes, depth: int, seed: int
+def _dissect(
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, probes: SenseProbes, depth: int, seed: int
 ) -> dict[str, Any]:
     """Attention at the word in sentences of its two most frequent senses, along the direction of a probe's decision."""
-    task, probe = _two_first(task, read.probes[depth])
+    task, probe = _two_first(task, probes.probes[depth])
     direction = sense_direction(probe)
     rows = {"donors": _some(task, task.fit, sizes.donors), "test": _some(task, task.test, sizes.decided)}
-    parts = {name: attention_at_word(model, params, task.tokens.select(those), direction, depth)
-             for name, those in rows.items()}  # fmt: skip
-    effects = {name: direct_effects(parts[name], task.senses[those], direction, depth) for name, those in rows.items()}
-    found: dict[str, Any] = {
+    parts = {
+        name: attention_at_word(model, params, task.tokens.select(chosen), direction, depth)
+        for name, chosen in rows.items()
+    }
+    measured: dict[str, Any] = {
         "mixture": mixture_scores(parts["test"], depth),
         "first layer": mixture_scores(parts["test"], 1),
-        "effects": effects,
+        "effects": {
+            name: direct_effects(parts[name], task.senses[chosen], direction, depth) for name, chosen in rows.items()
+        },
     }
     if sizes.patch:
-        found["patching"] = patch_words(model, params, task, parts, rows, probe, depth, seed)
-        found["ablation"] = ablate_heads(model, params, task, _some(task, task.test, sizes.ablated), probe, depth)
-    return found
+        measured["patching"] = patch_words(model, params, task, parts, rows, probe, depth, seed)
+        ablated = _some(task, task.test, sizes.ablated)
+        measured["ablation"] = ablate_heads(model, params, task, ablated, probe, depth)
+    return measured
 
 
 def _two_first(task: SenseTask, probe: Any) -> tuple[SenseTask, Any]:

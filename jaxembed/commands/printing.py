@@ -1,0 +1,131 @@
+"""What commands print and write: lines, tables, progress, the file that was asked for; and what they refuse first."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..base import Progress
+from ..keep import write_json, write_text
+from ..tables import Table
+
+EVERY = 30.0
+"""Seconds between two lines of progress where nobody watches a terminal."""
+
+
+def say(console: Any, line: str) -> None:
+    """A plain line: names of files and tokens are no markup."""
+    console.print(line, markup=False, highlight=False)
+
+
+def show(console: Any, parts: Sequence[Table | str]) -> None:
+    """Print tables and lines in their order; a line that begins with "## " is a heading."""
+    for part in parts:
+        if isinstance(part, Table):
+            console.print(part.rich())
+        else:
+            say(console, f"\n{part[3:]}" if part.startswith("## ") else part)
+
+
+def report(console: Any, title: str, parts: Sequence[Table | str], out: Path | None, record: Callable[[], Any]) -> None:
+    """Print tables and lines in their order, and write them where a file was asked for.
+
+    Args:
+        console: to print on.
+        title: heads the markdown file.
+        parts: tables and lines; a line that begins with "## " is a heading.
+        out: file for all parts (.md) or for the record (.json); None writes nothing.
+        record: gives the numbers.
+    """
+    show(console, parts)
+    if out is None:
+        return
+    if out.suffix == ".json":
+        write_json(out.expanduser(), record())
+    else:
+        texts = [f"{part.title}\n\n{part.markdown()}" if isinstance(part, Table) else f"{part}\n" for part in parts]
+        write_text(out.expanduser(), "\n".join([f"# {title}\n", *texts]))
+    say(console, f"written to {out}")
+
+
+@contextmanager
+def shown_progress(console: Any, *, remaining: bool = False) -> Iterator[Progress]:
+    """A bar with a line of text on a terminal; in a log, a line now and then.
+
+    Args:
+        console: to print on.
+        remaining: whether the bar shows the time that is left, which needs shares that only grow.
+    """
+    if not console.is_terminal:
+        yield _log(console)
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    with Progress(*columns, *([TimeRemainingColumn()] if remaining else []), console=console, transient=True) as bar:
+        shown = bar.add_task("reading", total=None)
+
+        def progress(text: str, share: float | None = None, /) -> None:
+            bar.update(shown, description=text, completed=share, total=None if share is None else 1.0)
+
+        yield progress
+
+
+def _log(console: Any) -> Progress:
+    last = time.monotonic()
+
+    def progress(text: str, share: float | None = None, /) -> None:
+        nonlocal last
+        if time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            say(console, text if share is None else f"{text}: {share:.0%}")
+
+    return progress
+
+
+def check_least(command: Any, **least: int) -> None:
+    """Refuse flags below their least value; None is never refused.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    for name, bound in least.items():
+        value = getattr(command, name)
+        if value is not None and value < bound:
+            raise ValueError(f"--{name.replace('_', '-')}: need at least {bound}, got {value}")
+
+
+def check_positive(command: Any, *names: str) -> None:
+    """Refuse flags that are not above 0; None is never refused.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    for name in names:
+        value = getattr(command, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"--{name.replace('_', '-')}: need more than 0, got {value:g}")
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file of tables that `report` could not write."""
+    if out is not None:
+        if out.suffix not in (".md", ".json"):
+            raise ValueError(f"--out: '{out}' must end in .md or .json")
+        check_file("out", out)
+
+
+def check_file(flag: str, path: Path, *, overwrite: bool = True) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        raise ValueError(f"--{flag}: '{path}' is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise ValueError(f"--{flag}: '{path}' exists; choose another name or --overwrite")
+    if not path.parent.is_dir():
+        raise ValueError(f"--{flag}: there is no folder '{path.parent}'; make it first")

@@ -17,7 +17,7 @@ from .base import Loss, State, Trajectory, all_finite
 
 @partial(register_dataclass, data_fields=["params", "opt_state", "step", "key"], meta_fields=[])
 @dataclass(frozen=True)
-class Progress:
+class TrainingState:
     """Everything that continues a run exactly: parameters, optimiser state, step and data key."""
 
     params: Any
@@ -26,38 +26,38 @@ class Progress:
     key: Key[Array, "..."] | UInt32[Array, "..."] | None
 
 
-def start(params0: State, optimizer: optax.GradientTransformation, key: PRNGKeyArray | None = None) -> Progress:
+def start(params0: State, optimizer: optax.GradientTransformation, key: PRNGKeyArray | None = None) -> TrainingState:
     """The state before the first step. Give a data `key` for losses that take one (minibatches)."""
-    return Progress(params0, optimizer.init(params0), jnp.zeros((), jnp.int32), key)
+    return TrainingState(params0, optimizer.init(params0), jnp.zeros((), jnp.int32), key)
 
 
 def advance(
     loss: Loss,
     optimizer: optax.GradientTransformation,
-    progress: Progress,
+    state: TrainingState,
     gaps: Int[ArrayLike, " time"],
     *,
     dt: Float[ArrayLike, ""] | float | None = None,
     save: Callable[[State], Any] = lambda params: params,
-) -> tuple[Progress, Trajectory]:
+) -> tuple[TrainingState, Trajectory]:
     """Take `gaps[i]` steps, save, and so on, in one compiled scan; continues a run bit for bit.
 
     Args:
-        loss: `loss(params)`, or `loss(params, key)` where `progress` carries a key.
+        loss: `loss(params)`, or `loss(params, key)` where `state` carries a key.
         optimizer: any optax optimiser.
-        progress: from `start` or an earlier `advance`.
+        state: from `start` or an earlier `advance`.
         gaps: `[time]`, steps before each save; they may differ.
         dt: flow time of one step (see `train`).
         save: reduces the parameters to what is kept.
 
     Returns:
-        The new progress, and the Trajectory saved on the way with `info["mean_loss"]` `[time]`: the mean of the loss
+        The new state, and the Trajectory saved on the way with `info["mean_loss"]` `[time]`: the mean of the loss
         over the steps since the previous save (undefined, NaN, where there was none).
     """
-    dtype = jnp.result_type(*(jnp.result_type(leaf) for leaf in jax.tree.leaves(progress.params)))
+    dtype = jnp.result_type(*(jnp.result_type(leaf) for leaf in jax.tree.leaves(state.params)))
     clock = jnp.asarray(1.0 if dt is None else dt, dtype)
 
-    def one(_: Array, carry: tuple[Progress, Array, Array]) -> tuple[Progress, Array, Array]:
+    def one(_: Array, carry: tuple[TrainingState, Array, Array]) -> tuple[TrainingState, Array, Array]:
         now, total, lost = carry
         value, now = _step(loss, optimizer, now)
         # Kahan's sum: in float32 a plain running total stops growing after 2^24 steps.
@@ -65,16 +65,16 @@ def advance(
         new_total = total + corrected
         return now, new_total, (new_total - total) - corrected
 
-    def until_save(now: Progress, gap: Array) -> tuple[Progress, tuple[Any, ...]]:
+    def until_save(now: TrainingState, gap: Array) -> tuple[TrainingState, tuple[Any, ...]]:
         zero = jnp.zeros((), dtype)
         now, total, _ = jax.lax.fori_loop(0, gap, one, (now, zero, zero))
         mean = total / gap.astype(dtype)
         return now, (now.step.astype(dtype) * clock, save(now.params), mean, all_finite(now.params))
 
-    progress, (ts, ys, mean_loss, finite) = jax.lax.scan(until_save, progress, jnp.asarray(gaps, jnp.int32))
+    state, (ts, ys, mean_loss, finite) = jax.lax.scan(until_save, state, jnp.asarray(gaps, jnp.int32))
     broken = jnp.min(jnp.where(finite, jnp.inf, ts))
     info = {"mean_loss": mean_loss, "nonfinite_time": broken}
-    return progress, Trajectory(ts, ys, info, "step" if dt is None else "flow")
+    return state, Trajectory(ts, ys, info, "step" if dt is None else "flow")
 
 
 def train(
@@ -138,7 +138,7 @@ def _save_steps(steps_per_save: int | None, num_saves: int | None, save_steps: A
     return steps if steps[0] == 0 else np.concatenate([[0], steps])
 
 
-def _step(loss: Loss, optimizer: optax.GradientTransformation, now: Progress) -> tuple[Array, Progress]:
+def _step(loss: Loss, optimizer: optax.GradientTransformation, now: TrainingState) -> tuple[Array, TrainingState]:
     extra = () if now.key is None else (jax.random.fold_in(now.key, now.step),)
     value, gradient = jax.value_and_grad(loss)(now.params, *extra)
     # Optax mixes dtypes on purpose; the parameters keep theirs.
@@ -146,4 +146,4 @@ def _step(loss: Loss, optimizer: optax.GradientTransformation, now: Progress) ->
         updates, opt_state = optimizer.update(gradient, now.opt_state, now.params)
     params = jax.tree.map(lambda p, u: p + u.astype(p.dtype), now.params, updates)
     opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), opt_state, now.opt_state)
-    return value, Progress(params, opt_state, now.step + 1, now.key)
+    return value, TrainingState(params, opt_state, now.step + 1, now.key)

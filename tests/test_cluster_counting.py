@@ -80,16 +80,16 @@ def test_a_killed_worker_changes_no_integer(folder, tmp_path, monkeypatch):
     with cluster(workers=2) as client:
         before = client.run(os.getpid)
 
-        def kill_one(done, total):
-            seen.append((done, total))
-            if done >= 3 and not killed:  # it has counted parts, and has others to count or to add
+        def kill_one(text, share):
+            seen.append((text, share))
+            if 40 * share >= 3 and not killed:  # it has counted parts, and has others to count or to add
                 killed.append(next(iter(before.values())))
                 os.kill(killed[0], signal.SIGKILL)
 
         pairs = count_on_cluster(folder, client, window=2, parts=40, progress=kill_one)
         assert pairs.equals(count_corpus(corpus, window=2)) and pairs.tokenizer == corpus.tokenizer_hash
         assert killed and killed[0] not in client.run(os.getpid).values(), "the worker must really have died"
-        assert seen[0] == (0, 40) and seen[-1] == (40, 40)
+        assert seen[0] == ("0 of 40 parts", 0) and seen[-1] == ("40 of 40 parts", 1)
         with cluster(scheduler=client.scheduler.address) as second:
             assert count_on_cluster(folder, second).equals(count_corpus(corpus))
 

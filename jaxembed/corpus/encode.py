@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..base import Progress, silent
 from ..keep import whole_folder
 from .documents import Damage, Document
 from .encoded import ENDS, FACTS, FILES, FORMAT, IDS, SUBSETS, EncodedCorpus, finished_hash, id_type, open_corpus
@@ -21,24 +23,17 @@ BATCH = 2**20
 Piece = tuple[Document, str, bool]
 """A document, a part of its text, and whether it is the last part."""
 
-Progress = Callable[[int, int], None]
-"""Called with the documents and the tokens so far."""
-
-
-def silent(documents: int, tokens: int) -> None:
-    """Show nothing."""
-
 
 def encode(
     documents: Iterable[Document],
     tokenizer: Tokenizer,
     out: str | PathLike[str] | None = None,
-    progress: Progress = silent,
     *,
     overwrite: bool = False,
     limit_tokens: int | None = None,
     damage: Damage | None = None,
     facts: dict[str, Any] | None = None,
+    progress: Progress = silent,
 ) -> EncodedCorpus:
     """Encode documents one after the other; the folder appears when it is whole.
 
@@ -46,11 +41,11 @@ def encode(
         documents: from `documents`, or anything else.
         tokenizer: of the corpus; its end token ends each document.
         out: folder to write; None keeps the corpus in memory.
-        progress: called after each batch.
         overwrite: replace a corpus in that folder.
         limit_tokens: stop after the document that reaches so many.
         damage: what the reader skipped; goes into the facts.
         facts: more of them.
+        progress: takes documents and tokens so far, and their rates, after each batch.
 
     Raises:
         ValueError: if there is no document, or the folder holds anything and may not be replaced.
@@ -99,16 +94,22 @@ class _Writer:
         self.subsets: dict[str, int] = {}
         self.content = hashlib.sha256()
         self.tokens = self.unknown = self.cuts = self.characters = 0
-        self.limited = False
+        self.limited, self.began = False, time.monotonic()
 
     def take(self, documents: Iterable[Document], progress: Progress, limit: int | None) -> None:
         for batch in _batches(documents):
             self._add(batch, limit)
-            progress(len(self.ends), self.tokens)
+            progress(self._line())
             if self.limited:
                 return
         if not self.ends:
             raise ValueError("paths: no document could be read; check the files and what was skipped")
+
+    def _line(self) -> str:
+        seconds = max(time.monotonic() - self.began, 1e-3)
+        sizes = {"documents": len(self.ends), "tokens": self.tokens}
+        so_far = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+        return f"{so_far}; {', '.join(f'{size / seconds:,.0f} {name}/s' for name, size in sizes.items())}"
 
     def _add(self, batch: list[Piece], limit: int | None) -> None:
         for (document, _, last), ids in zip(batch, self.tokenizer.encode([text for _, text, _ in batch]), strict=True):

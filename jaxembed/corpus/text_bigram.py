@@ -106,7 +106,9 @@ class TextBigram:
         """The words."""
         return self._encoded.vocabulary.words
 
-    def drawn_signature(self, sig: Any, tokens: Int[np.ndarray, " token"]) -> tuple[str, Float[np.ndarray, "token target"]]:
+    def drawn_signature(
+        self, sig: Any, tokens: Int[np.ndarray, " token"]
+    ) -> tuple[str, Float[np.ndarray, "token target"]]:
         """Next-word distributions less the frequencies, which training reaches first."""
         return "next-token signature (centred)", np.asarray(sig.label[tokens] - sig.target[None])
 

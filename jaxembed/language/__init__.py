@@ -7,7 +7,7 @@ from .checkpoints import saved_steps as saved_steps
 from .checkpoints import verify as verify
 from .held_out import held_out_loss as held_out_loss
 from .memory import memory_estimate as memory_estimate
-from .meter import Progress as Progress
+from .meter import Pace as Pace
 from .meter import peak_flops as peak_flops
 from .placement import data_mesh as data_mesh
 from .pretrain import Pretrained as Pretrained

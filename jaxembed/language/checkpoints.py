@@ -64,7 +64,7 @@ class RunFolder:
     """A run's folder, of which every part is written whole or not at all, so that a kill at any instant harms nothing.
 
     `run.json` says what the run is, `checkpoints/STEP` holds its parameters at the saved steps (orbax), `kept/STEP.npz`
-    what `keep` made of them, `manifest.json` hashes and held-out losses, and `recovery/STEP` the newest whole state.
+    what `save` made of them, `manifest.json` hashes and held-out losses, and `recovery/STEP` the newest whole state.
     """
 
     def __init__(self, out: Path, identity: dict[str, Any], *, resume: bool = False, overwrite: bool = False) -> None:
@@ -103,7 +103,7 @@ class RunFolder:
         """What was kept at the steps saved so far, with the held-out loss.
 
         Args:
-            tree: of what `keep` returns, of any leaves.
+            tree: of what `save` returns, of any leaves.
 
         Raises:
             ValueError: where something else was kept.
@@ -113,7 +113,7 @@ class RunFolder:
             leaves = [leaf for _, leaf in sorted(read_arrays(self.out / KEPT / f"{step}.npz").items())]
             if len(leaves) != jax.tree.structure(tree).num_leaves:
                 raise ValueError(
-                    f"keep: {self.out} kept something else at step {step}; pass the same keep or overwrite"
+                    f"save: {self.out} kept something else at step {step}; pass the same save or overwrite"
                 )
             held_loss = float("nan") if entry["held_loss"] is None else entry["held_loss"]
             found[int(step)] = jax.tree.unflatten(jax.tree.structure(tree), leaves), held_loss

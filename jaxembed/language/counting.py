@@ -3,32 +3,28 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..base import Progress, silent
 from ..corpus import EncodedCorpus, open_corpus
 from ..machine import optional, quiet
 from ..statistics import TokenPairs, count_neighbours
 from ..statistics.token_pairs import BUDGET
 
-Progress = Callable[[int, int], None]
 PARTS_PER_WORKER = 4
 """So that a worker that is lost takes little with it, and slow ones hold nobody up."""
 TOKENS_PER_PART = 2**20
 """Parts are no smaller than this where there are enough for every worker: adding their counts takes time too."""
 PATIENCE = 4.0
 """Seconds in which a scheduler must answer."""
-
-
-def silent(done: int, total: int) -> None:
-    """Report nothing."""
 
 
 def count_corpus(
@@ -46,7 +42,7 @@ def count_corpus(
         window: largest distance.
         workers: threads.
         budget: bytes besides the counts.
-        progress: called with (steps done, steps in all).
+        progress: takes the share done.
     """
     options = {"window": window, "workers": workers, "budget": budget, "progress": progress}
     return _signed(count_neighbours(corpus.ids, corpus.ends, corpus.vocab, **options), corpus)
@@ -72,7 +68,7 @@ def count_on_cluster(
         window: largest distance.
         parts: how many runs of documents; None takes four for every thread of the cluster, of a million tokens or more.
         budget: bytes that each thread of a worker may take besides its counts.
-        progress: called with (parts counted, parts in all).
+        progress: takes the parts counted so far.
 
     Raises:
         ValueError: for a folder that is no corpus here or on some worker, or a part that takes workers down with it.
@@ -86,9 +82,8 @@ def count_on_cluster(
         counted = [client.submit(_count_run, path, corpus.hash, run, window, budget) for run in runs]
         total, finished = _added(client, counted), distributed.as_completed(counted)
         del counted  # so that workers may forget a part once it is added
-        progress(0, len(runs))
-        for done, _ in enumerate(finished, start=1):
-            progress(done, len(runs))
+        for done, _ in enumerate(chain([None], finished)):
+            progress(f"{done} of {len(runs)} parts", done / len(runs))
         return _signed(total.result(), corpus)
     except distributed.KilledWorker:
         raise ValueError(

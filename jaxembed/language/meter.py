@@ -15,8 +15,8 @@ SIDE, REPEATS = 8192, 3
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What a run tells on its way.
+class Pace:
+    """How far a run is, and how fast it goes.
 
     Attributes:
         step: updates made.
@@ -32,6 +32,10 @@ class Progress:
     loss: float
     tokens_per_second: float
     utilisation: float
+
+    def __str__(self) -> str:
+        speed = f", {self.tokens_per_second:,.0f} tokens/s, MFU {self.utilisation:.1%}"
+        return f"loss {self.loss:.4f}{speed if self.tokens_per_second > 0 else ''}"
 
 
 class Meter:

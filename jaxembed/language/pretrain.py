@@ -12,13 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from ..base import Trajectory
+from ..base import Progress, Trajectory, silent
 from ..corpus.encoded import EncodedCorpus
 from ..losses.language import LanguageModel, head_of
 from ..models import Decoder
 from .checkpoints import RunFolder, parameter_hash
 from .memory import check_memory, memory_estimate
-from .meter import Progress
 from .order import Order
 from .placement import Placement
 from .run import Reporter, Run, Saves, on_host
@@ -34,7 +33,7 @@ class Pretrained:
     """What a run leaves.
 
     Attributes:
-        trajectory: what `keep` made of the parameters at every saved step, on the run's clock.
+        trajectory: what `save` made of the parameters at every saved step, on the run's clock.
         params: at the end.
         losses: `[time]`, of every update before it was made, nats per token, float64.
         held_losses: `[time]`, on held-out text at every saved step; NaN where none was given.
@@ -55,16 +54,16 @@ def pretrain(
     *,
     held: EncodedCorpus | None = None,
     params: Any = None,
-    keep: Callable[[Any], Any] = lambda params: params,
+    save: Callable[[Any], Any] = lambda params: params,
     out: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     remember_every: int = 200,
     mesh: Mesh | None = None,
     shard: Literal["data", "full"] = "data",
-    on_step: Callable[[Progress], None] | None = None,
     peak: float | None = None,
     memory_limit: float | None = None,
+    progress: Progress = silent,
 ) -> Pretrained:
     """Train a language model on the next tokens of a corpus's packed documents.
 
@@ -74,7 +73,7 @@ def pretrain(
         settings: steps, batches, rule, seeds.
         held: encoded corpus for the held-out loss at every saved step.
         params: initial parameters, which are left as they are; None draws them in float32 from `init_seed`.
-        keep: reduces the parameters to what is kept at every saved step.
+        save: reduces the parameters to what is kept at every saved step.
         out: folder of the run; None keeps everything in memory.
         resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped
             (on a GPU with `XLA_FLAGS=--xla_gpu_deterministic_ops=true`). Refused with other devices or another JAX.
@@ -82,9 +81,9 @@ def pretrain(
         remember_every: updates between two states written down for `resume`; a kill costs at most the updates since.
         mesh: devices of one axis "data" (see `data_mesh`); None is the default device alone.
         shard: see `Placement`.
-        on_step: told the progress every few updates.
         memory_limit: bytes that the run may take on each device (see `memory_estimate`); None asks the device.
-        peak: floating-point operations per second of all devices; None measures one where there is an `on_step`.
+        peak: floating-point operations per second of all devices; None measures one where `progress` is watched.
+        progress: takes the loss and the speed every few updates.
 
     Raises:
         ValueError: for settings, corpus, memory and devices that do not fit, or a loss that is no longer finite.
@@ -102,9 +101,9 @@ def pretrain(
         found = start(fresh, settings.update), np.zeros(0)
     elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
         found = placement.put(found[0]), found[1]
-    run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(keep, held, folder)
+    run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(save, held, folder)
     saves.recall(run)
-    _train(run, saves, Reporter(run, shapes["embed"].shape[0], on_step, peak), remember_every)
+    _train(run, saves, Reporter(run, shapes["embed"].shape[0], progress, peak), remember_every)
     return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)
 
 

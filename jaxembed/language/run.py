@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..base import Trajectory
+from ..base import Progress, Trajectory, silent
 from ..corpus.encoded import EncodedCorpus
 from ..losses.language import LanguageModel
 from .checkpoints import RunFolder, parameter_hash
 from .held_out import held_out_loss
-from .meter import Meter, Progress, peak_of_all
+from .meter import Meter, Pace, peak_of_all
 from .order import Order, cut
 from .placement import Placement
 from .settings import Pretraining
@@ -93,21 +93,21 @@ class Run:
 class Saves:
     """What is kept at the saved steps: on the host, and in the run's folder where there is one."""
 
-    def __init__(self, keep: Callable[[Any], Any], held: EncodedCorpus | None, folder: RunFolder | None) -> None:
-        self.keep, self.held, self.folder = keep, held, folder
+    def __init__(self, save: Callable[[Any], Any], held: EncodedCorpus | None, folder: RunFolder | None) -> None:
+        self.reduce, self.held, self.folder = save, held, folder
         self.found: dict[int, tuple[Any, float]] = {}
 
     def recall(self, run: Run) -> None:
         """Take over what the folder holds of the run so far."""
         if self.folder is not None and run.step > 0:
-            kept = self.folder.saved(self.keep(run.params))
+            kept = self.folder.saved(self.reduce(run.params))
             self.found = {step: entry for step, entry in kept.items() if step <= run.step}
 
     def take(self, run: Run) -> None:
         """Keep what is to be kept of this step."""
         if run.step in self.found:
             return
-        kept, held_loss = on_host(self.keep(run.params)), self._held_loss(run)
+        kept, held_loss = on_host(self.reduce(run.params)), self._held_loss(run)
         self.found[run.step] = kept, held_loss
         if self.folder is not None:
             self.folder.save(run.step, run.params, kept, held_loss, parameter_hash(on_host(run.params)))
@@ -150,12 +150,12 @@ def on_host(tree: Any) -> Any:
 
 
 class Reporter:
-    """Tells `on_step` how far a run is."""
+    """Says how far a run is."""
 
-    def __init__(self, run: Run, vocab: int, on_step: Callable[[Progress], None] | None, peak: float | None) -> None:
-        self.on_step = on_step
+    def __init__(self, run: Run, vocab: int, progress: Progress, peak: float | None) -> None:
+        self.progress = progress
         count = getattr(run.model, "flops_per_token", None)
-        if on_step is None or count is None:
+        if progress is silent or count is None:
             self.share = float("nan")
             return
         peak = peak_of_all(run.placement, run.settings.compute_dtype) if peak is None else peak
@@ -163,6 +163,6 @@ class Reporter:
 
     def __call__(self, run: Run, losses: Float[np.ndarray, " time"]) -> None:
         """Report the updates whose losses were just fetched."""
-        if self.on_step is not None:
-            speed = run.meter.lap()
-            self.on_step(Progress(run.step, run.settings.steps, float(losses.mean()), speed, speed * self.share))
+        speed, steps = run.meter.lap(), run.settings.steps
+        pace = Pace(run.step, steps, float(losses.mean()), speed, speed * self.share)
+        self.progress(f"{run.step} of {steps} updates, {pace}", run.step / steps)

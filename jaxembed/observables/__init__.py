@@ -12,11 +12,11 @@ from .analogies import answer_analogies as answer_analogies
 from .arrival import Arrival as Arrival
 from .arrival import arrival as arrival
 from .arrival import before as before
-from .at_scale.alignment import Alignment as Alignment
-from .at_scale.alignment import alignment as alignment
-from .at_scale.blockwise import PairMoments as PairMoments
-from .at_scale.blockwise import blockwise_r_cos as blockwise_r_cos
-from .at_scale.blockwise import pair_moments as pair_moments
+from .at_scale import Alignment as Alignment
+from .at_scale import alignment as alignment
+from .at_scale import PairMoments as PairMoments
+from .at_scale import blockwise_r_cos as blockwise_r_cos
+from .at_scale import pair_moments as pair_moments
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
 from .cosine import centred as centred

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int, Integer
 
+from ..base import Progress
+
 Ids = Integer[np.ndarray, " position"]
-Progress = Callable[[int, int], None]
 
 KEY = np.dtype(np.uint32)
 
@@ -84,11 +85,11 @@ def count_table(
         tokens, firsts = job.count_tokens(workers)
         capacity = int(budget / workers / KEY.itemsize)
         waves = _waves(row_blocks(firsts, capacity, vocab, workers), workers)
-        progress(1, 1 + len(waves))
+        progress("counting neighbours", 1 / (1 + len(waves)))
         table = Table(np.zeros(vocab + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), tokens)
         for done, wave in enumerate(waves, start=2):
             table = job.with_rows(table, wave, capacity)
-            progress(done, 1 + len(waves))
+            progress("counting neighbours", done / (1 + len(waves)))
     return table
 
 

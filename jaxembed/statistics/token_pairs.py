@@ -1,6 +1,6 @@
 """How often two tokens stand near each other: sparse, additive, mergeable counts of neighbours within documents."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int, Integer
 from scipy.sparse import csr_array
 
+from ..base import Progress, silent
 from ..keep import read_arrays, write_arrays
 from ..machine import GIB
 from ._pair_sort import Spans, Table, count_table
@@ -122,7 +123,7 @@ def count_neighbours(
     workers: int = 1,
     documents: Integer[np.ndarray, "..."] | None = None,
     budget: float | int = BUDGET,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> TokenPairs:
     """Count how often every token stands at a distance of 1 .. `window` after every other; documents are never crossed.
 
@@ -137,7 +138,7 @@ def count_neighbours(
         workers: threads.
         documents: numbers of the documents to count; None counts all.
         budget: bytes of memory besides the result; less means more passes over the ids.
-        progress: called with (steps done, steps in all).
+        progress: takes the share done.
 
     Returns:
         The counts; their matrix has sorted rows and 12 bytes for every distinct pair.

@@ -9,11 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ..base import Progress
 from ..keep import difference, read_arrays, write_arrays
-
-Told = Callable[[int, int], None]
-PARTS = 1000
-"""What progress counts in: parts of a pass."""
 
 
 @runtime_checkable
@@ -27,7 +24,7 @@ class Steps(Protocol):
     def epoch(self, tables: dict[str, Any], epoch: int, tell: Callable[[float], None], /) -> dict[str, Any]: ...
 
 
-def run_passes(steps: Steps, identity: dict[str, str], keep: Path | None, progress: Told) -> dict[str, np.ndarray]:
+def run_passes(steps: Steps, identity: dict[str, str], keep: Path | None, progress: Progress) -> dict[str, np.ndarray]:
     """All passes; those that `keep` holds already are not made again.
 
     Raises:
@@ -35,9 +32,8 @@ def run_passes(steps: Steps, identity: dict[str, str], keep: Path | None, progre
     """
     done, tables = (0, steps.start()) if keep is None or not keep.exists() else _read(keep, identity)
     for epoch in range(done, steps.total):
-        tables = steps.epoch(
-            tables, epoch, lambda part, e=epoch: progress(int((e + part) * PARTS), steps.total * PARTS)
-        )
+        text = f"pass {epoch + 1} of {steps.total}"
+        tables = steps.epoch(tables, epoch, lambda part, e=epoch, t=text: progress(t, (e + part) / steps.total))
         if not all(np.isfinite(table).all() for table in tables.values()):
             raise ValueError(f"rate: numbers are no longer finite after pass {epoch + 1}; take a smaller rate or batch")
         if keep is not None:

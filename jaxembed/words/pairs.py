@@ -1,6 +1,5 @@
 """How often two words meet, under a stated convention: the one table that every word model here learns from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -9,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.sparse import csr_array
 
+from ..base import Progress, silent
 from ..statistics import count_neighbours
 from .text import WordText
 
-Progress = Callable[[int, int], None]
 Weighting = Literal["flat", "dynamic", "harmonic"]
 
 
@@ -101,7 +100,7 @@ def cooccurrence(
     convention: Convention = Convention(),
     *,
     workers: int = 1,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Cooccurrence:
     """Count how often words meet within documents.
 
@@ -112,7 +111,7 @@ def cooccurrence(
         text: the words.
         convention: what a meeting is.
         workers: threads that count.
-        progress: called with (distances done, distances in all).
+        progress: takes the distances counted so far.
 
     Raises:
         ValueError: where no two words meet.
@@ -144,14 +143,14 @@ def _ordered(text: WordText, convention: Convention, workers: int, progress: Pro
     far = reach(text, convention.window)
     if convention.weighting == "flat":
         counts = count_neighbours(text.ids, text.ends, text.vocab, window=far, workers=workers)
-        progress(far, far)
+        progress(f"distance {far} of {far}", 1.0)
         return counts.counts.astype(np.float64)
     total: Any = None
     for distance, weight in enumerate(convention.weights()[:far], start=1):
         ids, ends = every(text, distance)
         found = count_neighbours(ids, ends, text.vocab, workers=workers).counts * float(weight)
         total = found if total is None else total + found
-        progress(distance, far)
+        progress(f"distance {distance} of {far}", distance / far)
     return total
 
 

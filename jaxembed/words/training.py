@@ -12,10 +12,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
-from ..base import Trajectory
+from ..base import Progress, Trajectory, silent
 from ..keep import digest
 from ..machine import GIB, device_memory
-from ..train import Progress, advance, start
+from ..train import TrainingState, advance, start
 from ._glove_steps import GloveSteps
 from ._passes import run_passes
 from ._quadratic_steps import QuadraticSteps
@@ -29,7 +29,6 @@ from .text import WordText
 from .vectors import WordVectors
 
 WordModel = SkipGram | Quadratic | Glove
-Told = Callable[[int, int], None]
 
 NUMBER = 4
 """Bytes of a float32."""
@@ -46,7 +45,7 @@ def train_full(
     start_at: Mapping[str, Array | np.ndarray] | None = None,
     save: Callable[[dict[str, Array]], Any] = lambda params: params,
     dtype: Literal["float32", "float64"] = "float32",
-    progress: Told = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Trajectory:
     """Gradient descent on the exact gradient of a word model's loss over all pairs; memory grows as V^2.
 
@@ -61,7 +60,7 @@ def train_full(
         start_at: parameters to begin at instead of `model.init(key, V)`.
         save: reduces the parameters to what is kept.
         dtype: of the training, whatever JAX's default is.
-        progress: called with (updates made, updates in all) at every save.
+        progress: takes the updates made at every save.
 
     Returns:
         Trajectory of `embed` (and `unembed`, and GloVe's biases); `info["mean_loss"]` as in `train`.
@@ -92,13 +91,13 @@ def train_full(
     for gap, done in zip(gaps, np.cumsum(gaps), strict=True):
         now, part = compiled(loss, now, np.array([gap], np.int32))
         parts.append(replace(part, ys=jax.device_get(part.ys)))
-        progress(int(done), int(gaps.sum()))
+        progress(f"{done:,} of {gaps.sum():,} updates", float(done / max(gaps.sum(), 1)))
     return _joined(parts)
 
 
 def _until_save(
-    loss: Any, now: Progress, gap: Array, *, optimizer: optax.GradientTransformation, dt: float | None, save: Any
-) -> tuple[Progress, Trajectory]:
+    loss: Any, now: TrainingState, gap: Array, *, optimizer: optax.GradientTransformation, dt: float | None, save: Any
+) -> tuple[TrainingState, Trajectory]:
     return advance(loss, optimizer, now, gap, dt=dt, save=save)
 
 
@@ -132,7 +131,7 @@ def train_sampled(
     *,
     key: PRNGKeyArray,
     keep: str | Path | None = None,
-    progress: Told = lambda done, total: None,
+    progress: Progress = silent,
 ) -> WordVectors:
     """Train a word model by samples, in float32: vocabularies of many thousand words in minutes.
 
@@ -146,7 +145,7 @@ def train_sampled(
         recipe: passes and learning rate; None is the model's own (`SKIP_GRAM`, `QUADRATIC`, `GLOVE`).
         key: decides everything that is random; the same key gives the same bits.
         keep: an npz file to write after every pass and to go on from; the result is the same bit for bit.
-        progress: called with (done, in all), in thousandths of a pass.
+        progress: takes the pass, and the share done.
 
     Returns:
         One vector per word: `embed`; for `Glove` the sum of both tables, as published.

@@ -97,8 +97,8 @@ def test_damage_and_other_facts_are_kept(tmp_path):
 def test_progress_is_called_with_what_is_there(monkeypatch):
     monkeypatch.setattr(encoding, "BATCH", 10)
     seen = []
-    encode(DOCUMENTS, TOKENIZER, None, lambda documents, tokens: seen.append((documents, tokens)))
-    assert seen[-1] == (3, 17) and seen == sorted(seen)
+    encode(DOCUMENTS, TOKENIZER, progress=lambda text: seen.append(text.split("; ")[0]))
+    assert seen[-1] == "3 documents, 17 tokens" and seen == sorted(seen)
 
 
 def test_a_folder_with_content_is_refused_and_only_a_corpus_replaced(tmp_path, corpus):

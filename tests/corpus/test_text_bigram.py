@@ -77,7 +77,7 @@ def test_most_frequent_tokens_are_the_first_ids(path):
 
 def test_shuffling_keeps_word_frequencies_and_loses_the_neighbours():
     task = TextBigram(vocab_size=50)
-    text, null = (signatures(count(data)) for data in (task.dataset(), task.shuffled_text_dataset(0)))
+    text, null = (signatures(count(data)) for data in (task.dataset(), task.control(0)))
 
     def distance_from_independence(sig):
         return float(np.nansum(np.abs(sig.m1 - sig.token[:, None] * sig.target[None, :])))
@@ -89,7 +89,7 @@ def test_shuffling_keeps_word_frequencies_and_loses_the_neighbours():
 
 def test_shuffling_follows_its_seed(path):
     task = TextBigram(path, 4)
-    first, same, other = (task.shuffled_text_dataset(seed) for seed in (0, 0, 1))
+    first, same, other = (task.control(seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first.weights, same.weights)
     assert first.weights.tolist() != other.weights.tolist()
 

@@ -31,7 +31,7 @@ for way in ("full",) if hosts else ("alone", "data", "full"):
         corpus,
         settings,
         held=corpus.select([0]),
-        keep=lambda params: {"embed": params["embed"]},
+        save=lambda params: {"embed": params["embed"]},
         mesh=None if way == "alone" else data_mesh(),
         shard="full" if way == "full" else "data",
         out=Path(out) / way,

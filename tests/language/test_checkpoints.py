@@ -19,11 +19,11 @@ class Stop(Exception):
 
 
 def stop_at(step):
-    def on_step(progress):
-        if progress.step >= step:
+    def progress(text, share):
+        if round(share * SETTINGS.steps) >= step:
             raise Stop
 
-    return on_step
+    return progress
 
 
 def the_embed(params):
@@ -31,7 +31,7 @@ def the_embed(params):
 
 
 def train(model, corpus, out=None, **options):
-    return pretrain(model, corpus, SETTINGS, held=corpus.select([0]), keep=the_embed, out=out, peak=1.0, **options)
+    return pretrain(model, corpus, SETTINGS, held=corpus.select([0]), save=the_embed, out=out, peak=1.0, **options)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_a_folder_changes_no_bit_and_holds_what_was_saved(whole, model, corpus):
 def test_a_stopped_run_ends_in_the_same_bits(whole, model, corpus, tmp_path, stopped_at):
     out = tmp_path / "run"
     with pytest.raises(Stop):
-        train(model, corpus, out, remember_every=5, on_step=stop_at(stopped_at))
+        train(model, corpus, out, remember_every=5, progress=stop_at(stopped_at))
     assert_same(train(model, corpus, out, resume=True, remember_every=5), whole[0])
     assert verify(out) == dict.fromkeys(SETTINGS.saves, True)
     assert len(list((out / "recovery").iterdir())) == 1
@@ -73,7 +73,7 @@ def test_a_stopped_run_ends_in_the_same_bits(whole, model, corpus, tmp_path, sto
 def test_a_finished_run_is_read_back_without_an_update(whole, model, corpus):
     run, out = whole
     told = []
-    assert_same(train(model, corpus, out, resume=True, on_step=told.append), run)
+    assert_same(train(model, corpus, out, resume=True, progress=lambda *given: told.append(given)), run)
     assert told == []
 
 
@@ -98,7 +98,7 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
     out = whole[1]
 
     def resume(model=model, corpus=corpus, settings=SETTINGS, **options):
-        pretrain(model, corpus, settings, held=corpus.select([0]), keep=the_embed, out=out, resume=True, **options)
+        pretrain(model, corpus, settings, held=corpus.select([0]), save=the_embed, out=out, resume=True, **options)
 
     with pytest.raises(ValueError, match=r"settings.learning_rate: was 0.01 in .*run and is 0.02 now; resume with"):
         resume(settings=replace(SETTINGS, learning_rate=0.02))
@@ -110,7 +110,7 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
         resume(mesh=data_mesh(1), shard="full")
     with pytest.raises(ValueError, match="start: was drawn"):
         resume(params=read_params(out, 12))
-    with pytest.raises(ValueError, match=r"keep: .* kept something else at step 0"):
+    with pytest.raises(ValueError, match=r"save: .* kept something else at step 0"):
         pretrain(model, corpus, SETTINGS, held=corpus.select([0]), out=out, resume=True)
 
 

@@ -59,7 +59,7 @@ corpus = corpus_of(np.arange(50_000) % 8192, np.array([50_000]), 8192)
 small, model = qwen2(16, 1, 1, 1, 32), qwen2(256, 6, 4, 2, 1024)
 pretrain(small, corpus, Pretraining(steps=2, batch=1, length=8))
 before, settings = taken(), Pretraining(steps=3, batch=8, length=256)
-pretrain(model, corpus, settings, keep=lambda params: {})
+pretrain(model, corpus, settings, save=lambda params: {})
 print(memory_estimate(model, settings, 8192) / (taken() - before))
 """
 

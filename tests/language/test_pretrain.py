@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jaxembed.corpus import corpus_of
-from jaxembed.language import Pretraining, held_out_loss, memory_estimate, pretrain
+from jaxembed.language import Pace, Pretraining, held_out_loss, memory_estimate, pretrain
+from jaxembed.language import run as running
 from jaxembed.language.order import Order, cut
 from jaxembed.losses.language import mean_loss
 
@@ -22,7 +23,7 @@ def the_embed(params):
 
 @pytest.fixture(scope="module")
 def run(model, corpus):
-    return pretrain(model, corpus, SHORT, held=corpus.select([0]), keep=the_embed)
+    return pretrain(model, corpus, SHORT, held=corpus.select([0]), save=the_embed)
 
 
 def largest(one, other):
@@ -48,7 +49,7 @@ def test_it_learns_and_keeps_what_was_asked_for(run, model):
 def test_parameters_and_start_are_float32_and_the_same_whatever_the_default(run, model, corpus):
     assert {leaf.dtype for leaf in jax.tree.leaves(run.params)} == {np.dtype(np.float32)}
     with jax.enable_x64(not jax.config.jax_enable_x64):
-        other = pretrain(model, corpus, SHORT, keep=the_embed)
+        other = pretrain(model, corpus, SHORT, save=the_embed)
     np.testing.assert_array_equal(run.trajectory.ys["embed"][0], other.trajectory.ys["embed"][0])
     np.testing.assert_allclose(run.losses, other.losses, rtol=1e-5)
 
@@ -56,10 +57,10 @@ def test_parameters_and_start_are_float32_and_the_same_whatever_the_default(run,
 def test_the_same_settings_give_the_same_bits_and_each_seed_its_own(run, model, corpus):
     again = pretrain(model, corpus, SHORT)
     assert largest(run.params, again.params) == 0
-    other_data = pretrain(model, corpus, replace(SHORT, data_seed=1), keep=the_embed)
+    other_data = pretrain(model, corpus, replace(SHORT, data_seed=1), save=the_embed)
     np.testing.assert_array_equal(other_data.trajectory.ys["embed"][0], run.trajectory.ys["embed"][0])
     assert np.all(other_data.losses != run.losses)
-    other_start = pretrain(model, corpus, replace(SHORT, init_seed=1), keep=the_embed)
+    other_start = pretrain(model, corpus, replace(SHORT, init_seed=1), save=the_embed)
     assert largest(other_start.trajectory.ys["embed"][0], run.trajectory.ys["embed"][0]) > 0.01
 
 
@@ -104,10 +105,20 @@ def test_half_precision_computes_in_half_and_keeps_its_parameters_whole(run, mod
     assert 0 < np.max(np.abs(half.losses - run.losses)) < 0.02
 
 
-def test_progress_is_told_with_its_share_of_the_device(model, corpus):
-    told = []
-    pretrain(model, corpus, replace(SHORT, steps=25, save_steps=()), on_step=told.append, peak=1e9)
+@pytest.fixture
+def told(monkeypatch):
+    """The paces of which lines of progress are made."""
+    paces = []
+    monkeypatch.setattr(running, "Pace", lambda *given: paces.append(Pace(*given)) or paces[-1])
+    return paces
+
+
+def test_progress_is_told_with_its_share_of_the_device(model, corpus, told):
+    lines = []
+    settings = replace(SHORT, steps=25, save_steps=())
+    pretrain(model, corpus, settings, progress=lambda *given: lines.append(given), peak=1e9)
     assert [line.step for line in told] == [1, 10, 20, 25]
+    assert lines == [(f"{line.step} of 25 updates, {line}", line.step / 25) for line in told]
     assert np.isnan(told[0].tokens_per_second)
     per_token = model.flops_per_token(50, 16)
     for line in told[1:]:
@@ -115,10 +126,10 @@ def test_progress_is_told_with_its_share_of_the_device(model, corpus):
         assert line.steps == 25 and 0 < line.loss < 4
 
 
-def test_what_is_told_goes_by_the_rows_of_the_given_tables(run, model, corpus):
+def test_what_is_told_goes_by_the_rows_of_the_given_tables(run, model, corpus, told):
     wider = {name: np.pad(run.params[name], ((0, 30), (0, 0))) for name in ("embed", "unembed")}
-    params, told = run.params | wider, []
-    pretrain(model, corpus, SHORT, params=params, on_step=told.append, peak=1e9)
+    params = run.params | wider
+    pretrain(model, corpus, SHORT, params=params, progress=lambda text, share: None, peak=1e9)
     last = told[-1]
     np.testing.assert_allclose(last.utilisation, last.tokens_per_second * model.flops_per_token(80, 16) / 1e9)
     between = (memory_estimate(model, SHORT, 50) + memory_estimate(model, SHORT, 80)) / 2

@@ -159,8 +159,8 @@ def test_the_first_id_outside_is_named(library, workers):
 def test_progress_ends_when_all_is_done(library):
     ids, ends, vocab = corpus()
     seen = []
-    count_neighbours(ids, ends, vocab, budget=4000, progress=lambda done, total: seen.append((done, total)))
-    assert [done for done, _ in seen] == list(range(1, len(seen) + 1)) and seen[-1] == (len(seen), len(seen))
+    count_neighbours(ids, ends, vocab, budget=4000, progress=lambda text, share=None, /: seen.append(share))
+    assert seen == [done / len(seen) for done in range(1, len(seen) + 1)]
     assert len(seen) > 3
 
 

@@ -58,15 +58,15 @@ def test_a_stride_keeps_every_word_and_never_crosses():
 
 def test_progress_is_told_of_every_distance():
     told = []
-    cooccurrence(SMALL, Convention(3), progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    cooccurrence(SMALL, Convention(3), progress=lambda *given: told.append(given))
+    assert told == [(f"distance {done} of 3", done / 3) for done in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("weighting", ["flat", "dynamic", "harmonic"])
 def test_a_window_beyond_the_longest_document_costs_no_more(weighting):
     told, convention, short = [], Convention(50, weighting), text(7, (5, 1, 0, 8), seed=0)
-    found = cooccurrence(short, convention, progress=lambda done, total: told.append(total))
-    assert told[-1] == 7 and np.allclose(found.matrix.toarray(), slow(short, convention), rtol=1e-12)
+    found = cooccurrence(short, convention, progress=lambda text, share: told.append(text))
+    assert told[-1] == "distance 7 of 7" and np.allclose(found.matrix.toarray(), slow(short, convention), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("name", "value"), [("weighting", "linear"), ("subsample", float("nan"))])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from ...base import Progress, silent
 from ._bands import BINS, Band, cosine_bins, similarity_bands
 from ._identities import Similarity, similarity
 from ._permutations import mantel_sd, neighbour_null, overlap, p_value, r_cos_null, shuffles
@@ -92,7 +93,7 @@ def alignment(
     permutations: int = 199,
     seed: int = 0,
     top: int = 10,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = silent,
 ) -> Alignment:
     """Agreement of embeddings and signatures over every pair of tokens, in one pass over blocks of pairs.
 
@@ -103,7 +104,7 @@ def alignment(
         permutations: relabellings of the tokens behind the null; 199 resolve p = 0.005.
         seed: of relabellings and resampling.
         top: neighbours compared per token.
-        progress: called with a stage and the share of it that is done.
+        progress: takes what is computed, and the share of it that is done.
 
     Raises:
         ValueError: where a row is not finite, the numbers of tokens differ, fewer than 4 tokens have a direction,

@@ -13,8 +13,8 @@ from .arrival import Arrival as Arrival
 from .arrival import arrival as arrival
 from .arrival import before as before
 from .at_scale import Alignment as Alignment
-from .at_scale import alignment as alignment
 from .at_scale import PairMoments as PairMoments
+from .at_scale import alignment as alignment
 from .at_scale import blockwise_r_cos as blockwise_r_cos
 from .at_scale import pair_moments as pair_moments
 from .correlation import pearson as pearson

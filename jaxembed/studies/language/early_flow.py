@@ -279,7 +279,7 @@ def _trained(
         optimizer=rule,
         save_steps=steps,
     )
-    run = pretrain(setting.model, corpus, settings, params=params, keep=lambda p: {name: p[name] for name in SIDES})
+    run = pretrain(setting.model, corpus, settings, params=params, save=lambda p: {name: p[name] for name in SIDES})
     return run.trajectory, np.asarray([run.losses[max(0, step - 10) : step].mean() for step in steps[1:]])
 
 

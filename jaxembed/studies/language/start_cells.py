@@ -142,7 +142,7 @@ class Bench:
         )
         text, _ = self.part(cell.share)
         run = pretrain(
-            setting.model, text, settings, held=self.held, params=self.params(cell), keep=lambda params: params["norm"]
+            setting.model, text, settings, held=self.held, params=self.params(cell), save=lambda params: params["norm"]
         )
         return np.asarray(run.held_losses, np.float64)
 

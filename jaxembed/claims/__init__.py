@@ -14,7 +14,6 @@ from typing import Any
 from . import (
     alignment,
     analogy_emergence,
-    attention_only,
     hidden_states,
     horizon,
     hypotheses,
@@ -30,7 +29,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    attention_only,
     horizon,
     alignment,
     signature_start,

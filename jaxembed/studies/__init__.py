@@ -29,6 +29,8 @@ REGISTRY: tuple[str, ...] = (
     "words.attributes",
     "words.word_pairs",
     "language.natural_topics",
+    "words.analogy_emergence",
+    "small.attention_only",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -30,6 +30,7 @@ from ...tasks.composite import Composite
 from ...train import single_precision, train
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
+from ._rows import control, exact
 
 TASKS = {"addition": Addition, "label-neutral": LabelNeutral, "modular": Modular, "memory": Memory}
 MODELS = ("linear", "feedforward")
@@ -184,20 +185,17 @@ def _machinery(result: CompositeTable) -> list[Evidence]:
     addition = [result.entry("addition", model) for model in MODELS]
     ahead = np.min([entry.values["order"] - entry.null["order"] for entry in addition], axis=0)
     names = ("accuracy", "order", "label r_cos", "context r_cos")
-    right = [
-        {kind for kind in ("label", "context") if not entry.defined(f"{kind} r_cos")} == UNINFORMATIVE[entry.task]
+    wrong = [
+        {kind for kind in ("label", "context") if not entry.defined(f"{kind} r_cos")} != UNINFORMATIVE[entry.task]
         for entry in result.entries
     ]
-    complete = [np.isfinite(e.null[name]).all() for e in result.entries for name in names if e.defined(name)]
-    control = Bound("machinery", least=0.0, source="a control that must fail", strict=True)
-    whole = Bound("machinery", least=1.0, source="by construction")
+    empty = [not np.isfinite(e.null[name]).all() for e in result.entries for name in names if e.defined(name)]
+    count: dict[str, Any] = {"published": "", "no_null": "a count"}
     return [
-        Evidence("composite-shuffled", "addition: order above that of shuffled labels, the smaller of both models",
-                 ahead, control, no_null="it compares with the control", every=True),
-        Evidence("composite-undefined", "R_cos is undefined exactly where the anchors' signatures are equal (share)",
-                 np.array([np.mean(right)]), whole, no_null="a count"),
-        Evidence("composite-complete", "defined numbers whose null is a number too (share)",
-                 np.array([np.mean(complete)]), whole, no_null="a count"),
+        control("composite-shuffled", "addition: order minus that of shuffled labels, smaller of both models", ahead),
+        exact("composite-undefined", "entries with R_cos undefined otherwise than where signatures are equal (share)",
+              np.mean(wrong), 0.0, **count),
+        exact("composite-complete", "defined numbers with an undefined null (share)", np.mean(empty), 0.0, **count),
     ]  # fmt: skip
 
 

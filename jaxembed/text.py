@@ -32,7 +32,7 @@ def number(value: Any, spec: Spec = ".3g") -> str:
         return UNDEFINED
     if np.isinf(value):
         return "infinite" if value > 0 else "-infinite"
-    text = format(value, spec if isinstance(spec, str) else spec(value))
+    text = format(value + 0.0, spec if isinstance(spec, str) else spec(value))
     return text if text.strip("-0.%") else text.removeprefix("-")  # what reads as zero has no sign
 
 

@@ -1,8 +1,8 @@
 """Analogies as they emerge: trained word vectors and the modes of the pair counts on one clock; a figure and a film.
 
 `JAXEMBED_DATA=FOLDER python benchmarks/figures/analogy_emergence.py` trains 5,000 words of twelve domains of The Pile
-from five starts (some 25 minutes on one core, a gigabyte below `--keep`; a killed run goes on), writes figure, film and
-tables, prints the checks and exits non-zero where a figure falls short. `--size tiny` (made words): ten seconds.
+from five starts (some 25 minutes on one core, a gigabyte below `--keep`; a killed run goes on), prints the evidence and
+writes figure, film and tables. `--size tiny` (made words): ten seconds.
 """
 
 import sys
@@ -11,64 +11,47 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import KEEP, arguments, finish, show
-from matplotlib.animation import FuncAnimation, PillowWriter
+from common import COLOURS, band, main
+from matplotlib import colormaps
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.words.analogy_emergence import HEADER, Emergence, analogy_emergence
+from jaxembed.studies.words.analogy_emergence import STUDY, Emergence
 
-PALETTE = plt.get_cmap("tab10").colors
-SIMILARITY = ("similarity file", "trained", "modes alone", "shuffled text")
+PALETTE = colormaps["tab10"].colors  # pyright: ignore[reportAttributeAccessIssue]
 FRAMES = 60
+SECOND = 1000
+"""Milliseconds."""
 
 
-def main() -> None:
-    seeds = {"type": int, "default": 5, "help": "starts to train from"}
-    args = arguments(__doc__.splitlines()[0], keep=KEEP, seeds=seeds)
-    result = analogy_emergence(args.size, args.seeds, args.keep, lambda line: print(line, flush=True))
-    show(f"families: {result.described}", HEADER, result.rows(), 200)
-    show("similarity at the end (Spearman)", SIMILARITY, result.similarity_rows())
-    markdown(args.out / "analogy_emergence.md", HEADER, result.rows())
-    markdown(args.out / "analogy_emergence_similarity.md", SIMILARITY, result.similarity_rows())
-    draw(result, args.out / "analogy_emergence.png")
-    film(result, args.out / "analogy_emergence.gif")
-    finish("analogies as they emerge", result.checks())
-
-
-def draw(result: Emergence, path: Path) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(14, 10), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.09, 1, 0.91))
+def draw(result: Emergence, figure: Figure) -> None:
+    figure.set_size_inches(14, 10)
+    axes = figure.subplots(2, 2)
     modes_panel(axes[0, 0], result)
     accuracy_panel(axes[0, 1], result)
     moments_panel(axes[1, 0], result)
     rest_panel(axes[1, 1], result)
-    caption = (
-        f"{result.described}; width {result.setting.width}, init scale {result.setting.init_scale:g}, gradient descent "
-        f"on all pairs in float32, {result.seeds} init seeds (bands: smallest to largest); theory in float64 from pair "
-        "counts and start;\nmoments of the modes alone are counted from the first mode's half-rise: before it the rest "
-        "of the start decides, which they leave out.\n"
-    )
-    save(figure, path, caption)
 
 
-def modes_panel(axes: plt.Axes, result: Emergence) -> None:
+def modes_panel(axes: Axes, result: Emergence) -> None:
     for k in range(result.setting.timed):
         colour = PALETTE[k % len(PALETTE)]
         height = result.strengths[k]
-        band(axes, result.times, result.seen["power"][:, :, k] / height, f"mode {k + 1}", colour)
-        axes.plot(result.times, result.told["power"][0, :, k] / height, "--", color="black", linewidth=0.7)
+        band(axes, result.times, result.trained["power"][:, :, k] / height, f"mode {k + 1}", colour)
+        axes.plot(result.times, result.predicted["power"][0, :, k] / height, "--", color="black", linewidth=0.7)
     axes.set(xlabel="flow time", ylabel="share of its final power", title="modes rise one by one (dashes: closed form)")
-    axes.set_xlim(0, 1.3 * result.told["half_rises"][:, : result.setting.timed].max())
+    axes.set_xlim(0, 1.3 * result.predicted["half_rises"][:, : result.setting.timed].max())
     axes.legend(fontsize=7, ncol=2)
     axes.grid(alpha=0.3)
 
 
-def accuracy_panel(axes: plt.Axes, result: Emergence) -> None:
+def accuracy_panel(axes: Axes, result: Emergence) -> None:
     for f, name in enumerate(result.names):
         if not result.solvable[f]:
             continue
         colour = PALETTE[f % len(PALETTE)]
-        band(axes, result.times, result.seen["accuracy"][:, :, f], name, colour)
+        band(axes, result.times, result.trained["accuracy"][:, :, f], name, colour)
         axes.plot(*alone(result, "accuracy", f), "--", color=colour, linewidth=1)
     axes.set(xlabel="flow time", ylabel="analogies right")
     axes.set_title("families become solvable (dashes: modes alone)")
@@ -78,13 +61,13 @@ def accuracy_panel(axes: plt.Axes, result: Emergence) -> None:
 
 def alone(result: Emergence, name: str, which: int) -> tuple[np.ndarray, np.ndarray]:
     """Times and values of the modes alone, from the half-rise of the first: before it they leave out what decides."""
-    return result.times[result.begun :], result.told[name][:, result.begun :, which].mean(axis=0)
+    return result.times[result.begun :], result.predicted[name][:, result.begun :, which].mean(axis=0)
 
 
-def moments_panel(axes: plt.Axes, result: Emergence) -> None:
+def moments_panel(axes: Axes, result: Emergence) -> None:
     observed = result.observed.mean(axis=0)
-    told = (("half-rise of the family's mode", result.arrival, "o"), ("modes alone reach half", result.alone, "s"))
-    for (label, times, marker), colour in zip(told, COLOURS, strict=False):
+    ways = (("half-rise of the family's mode", result.arrival, "o"), ("modes alone reach half", result.alone, "s"))
+    for (label, times, marker), colour in zip(ways, COLOURS, strict=False):
         axes.plot(times.mean(axis=0)[result.solvable], observed[result.solvable], marker, color=colour, label=label)
     null = result.mixed_arrival.mean(axis=0)[result.solvable]
     axes.plot(null, observed[result.solvable], "x", color="grey", label="null: modes in random order")
@@ -99,26 +82,27 @@ def moments_panel(axes: plt.Axes, result: Emergence) -> None:
     axes.grid(alpha=0.3)
 
 
-def rest_panel(axes: plt.Axes, result: Emergence) -> None:
+def rest_panel(axes: Axes, result: Emergence) -> None:
     for i, name in enumerate(result.files):
-        band(axes, result.times, result.seen["rho"][:, :, i], f"{name}: rank correlation", COLOURS[i])
+        band(axes, result.times, result.trained["rho"][:, :, i], f"{name}: rank correlation", COLOURS[i])
         axes.plot(*alone(result, "rho", i), "--", color=COLOURS[i], linewidth=1)
     axes.plot(result.times, result.control["rho"][:, 0], color="grey", label=f"{result.files[0]}, shuffled text")
     for key, label, colour in (("offsets", "offset consistency", COLOURS[2]), ("offsets_null", "its null", COLOURS[4])):
-        kept = result.seen[key][:, :, result.solvable].mean(axis=2)
+        kept = result.trained[key][:, :, result.solvable].mean(axis=2)
         band(axes, result.times, kept, f"{label}, mean of families", colour, ":" if "null" in key else "-")
     axes.set(xlabel="flow time", title="similarity and offsets (dashes: modes alone)")
     axes.legend(fontsize=7)
     axes.grid(alpha=0.3)
 
 
-def film(result: Emergence, path: Path) -> None:
+def film(result: Emergence, figure: Figure) -> FuncAnimation:
     """Word pairs of one family moving in a fixed plane, beside modes that have arrived and the family's accuracy."""
-    figure, (words, clock) = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
-    places, half = result.seen["shown"][0], len(result.pairs)
+    figure.set_size_inches(11, 5)
+    words, clock = figure.subplots(1, 2)
+    places, half = result.trained["shown"][0], len(result.pairs)
     frames = np.unique(np.linspace(0, len(result.times) - 1, FRAMES).round().astype(int))
     f, wide = result.names.index(result.setting.shown), 1.15 * np.abs(places).max(axis=(0, 1))
-    accuracy, up = result.seen["accuracy"][0, :, f], result.seen["power"][0] >= result.strengths[None] / 2
+    accuracy, up = result.trained["accuracy"][0, :, f], result.trained["power"][0] >= result.strengths[None] / 2
 
     def update(i: int) -> None:
         words.clear()
@@ -139,12 +123,9 @@ def film(result: Emergence, path: Path) -> None:
         clock.set(xlabel="flow time", ylim=(0, 1.03), title=f"time {result.times[i]:.3f}")
         clock.legend(fontsize=8, loc="upper left")
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    film = FuncAnimation(figure, update, frames=np.append(frames, np.repeat(frames[-1], 12)).tolist())
-    film.save(path, writer=PillowWriter(fps=8), dpi=75)
-    plt.close(figure)
-    print(f"film: {path}")
+    still = np.append(frames, np.repeat(frames[-1], 12))
+    return FuncAnimation(figure, update, frames=still.tolist(), interval=SECOND / 8)
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw, film=film)

@@ -13,7 +13,6 @@ from typing import Any
 
 from . import (
     alignment,
-    analogy_emergence,
     hidden_states,
     horizon,
     hypotheses,
@@ -37,7 +36,6 @@ _FILES = (
     hypotheses,
     hidden_states,
     task_vectors,
-    analogy_emergence,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

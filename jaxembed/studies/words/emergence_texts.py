@@ -1,15 +1,14 @@
 """What word vectors are trained on and asked while analogies emerge: a corpus, or made words with families."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
 from scipy.sparse import csr_array
 
+from ...keep import digest, kept_arrays
 from ...tasks import Attributes
 from ...words import Convention, Cooccurrence, cooccurrence
 from ...words.families import pairs_of
@@ -17,12 +16,10 @@ from ...words.questions import Questions, read_questions
 from ...words.similarity import SimilarityPairs, read_similarity
 from ...words.text import WordText
 from ..data import data_path, questions_file
-from ..measured import silent
-from .emergence_cells import kept_arrays
-from .word_texts import pile_domains
+from ..study import Run
+from .word_texts import pile_domains, text_digest
 
-NAMES = ("MEN", "WS-353")
-FILES = ("EN-MEN-TR-3k.txt", "EN-WS-353-ALL.txt")
+FILES = {"MEN": "EN-MEN-TR-3k.txt", "WS-353": "EN-WS-353-ALL.txt"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,78 +31,72 @@ class Language:
         shuffled: those of the text with its words in random order: frequencies without meetings.
         questions: analogies by family.
         similarity: pairs of words with scores, by the name of their file.
-        described: the text in words.
+        description: the text in words.
     """
 
     pairs: Cooccurrence
     shuffled: Cooccurrence
     questions: Questions
     similarity: dict[str, SimilarityPairs]
-    described: str
+    description: str
 
     @property
     def words(self) -> tuple[str, ...]:
         return self.pairs.words
 
     @cached_property
-    def asked(self) -> str:
+    def digest(self) -> str:
         """What tells these words, questions and word pairs with their scores from others."""
-        found = sha256(f"{self.words} {self.questions.sections}".encode())
-        for name, file in self.similarity.items():
-            found.update(f"{name} {file.pairs} {file.scores.tolist()}".encode())
-        return found.hexdigest()[:16]
+        files = [(name, file.pairs, file.scores.tolist()) for name, file in self.similarity.items()]
+        return digest(f"{self.words} {self.questions.sections} {files}")[:16]
 
     @cached_property
     def covered(self) -> dict[str, Int[np.ndarray, "example 4"]]:
         """By family the ids of the questions whose four words are known; a family without any has no row."""
-        ids = {word: i for i, word in enumerate(self.words)}
-        return {
-            name: np.array([[ids[w] for w in q] for q in asked if all(w in ids for w in q)], np.int32).reshape(-1, 4)
-            for name, asked in self.questions.sections.items()
-        }
+        return {name: self._ids(questions, 4) for name, questions in self.questions.sections.items()}
 
     @cached_property
     def word_pairs(self) -> dict[str, Int[np.ndarray, "example 2"]]:
         """By family the ids of its covered word pairs."""
+        return {name: self._ids(pairs, 2) for name, pairs in pairs_of(self.questions).items()}
+
+    def _ids(self, groups: Sequence[tuple[str, ...]], size: int) -> Int[np.ndarray, "example columns"]:
+        """Ids of the groups of words that are all known."""
         ids = {word: i for i, word in enumerate(self.words)}
-        return {
-            name: np.array([(ids[a], ids[b]) for a, b in pairs if a in ids and b in ids], np.int32).reshape(-1, 2)
-            for name, pairs in pairs_of(self.questions).items()
-        }
+        known = [[ids[word] for word in group] for group in groups if all(word in ids for word in group)]
+        return np.array(known, np.int32).reshape(-1, size)
 
 
-def corpus(vocab: int, window: int, keep: Path | None, progress: Callable[[str], None] = silent) -> Language:
+def corpus(vocab: int, window: int, run: Run) -> Language:
     """The twelve domains of The Pile, Google's analogies, MEN and WordSim-353.
 
     Raises:
         ValueError: where JAXEMBED_DATA names no folder that holds them.
     """
-    text = pile_domains(keep, progress).cut(None, vocab=vocab)
+    text = pile_domains(run.keep, run.progress).cut(None, vocab=vocab)
     convention = Convention(window)
-    progress(f"{len(text.ids):,} words of {text.vocab:,}: counting pairs")
+    run.progress(f"{len(text.ids):,} words of {text.vocab:,}: counting pairs")
     order = np.random.default_rng(0).permutation(len(text.ids))
     mixed = WordText(text.ids[order], text.ends, text.words, text.counts, text.facts)
     return Language(
-        _kept_pairs(text, convention, keep), _kept_pairs(mixed, convention, keep),
+        _kept_pairs(text, convention, run), _kept_pairs(mixed, convention, run),
         read_questions(questions_file(), form="google"),
-        {name: read_similarity(data_path("similarity", file)) for name, file in zip(NAMES, FILES, strict=True)},
+        {name: read_similarity(data_path("similarity", file)) for name, file in FILES.items()},
         f"twelve domains of The Pile, {len(text.ids):,} words of the {text.vocab:,} most frequent, {convention}",
     )  # fmt: skip
 
 
-def _kept_pairs(text: WordText, convention: Convention, keep: Path | None) -> Cooccurrence:
+def _kept_pairs(text: WordText, convention: Convention, run: Run) -> Cooccurrence:
     """Counts of pairs, made once."""
 
     def count() -> dict[str, np.ndarray]:
         matrix = cooccurrence(text, convention).matrix
         return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr}
 
-    told = sha256(text.ids.tobytes() + text.ends.tobytes()).hexdigest()
-    found = kept_arrays(keep, "pairs", f"{told}, {convention!r}", count)
+    found = kept_arrays(run.keep, "pairs", (text_digest(text), convention), count)
     parts = (found["data"], found["indices"], found["indptr"])
-    return Cooccurrence(
-        csr_array(parts, shape=(text.vocab, text.vocab)), text.words, text.counts.astype(np.float64), convention
-    )
+    matrix = csr_array(parts, shape=(text.vocab, text.vocab))
+    return Cooccurrence(matrix, text.words, text.counts.astype(np.float64), convention)
 
 
 def made_language(attributes: int, noise: float) -> Language:
@@ -121,14 +112,12 @@ def made_language(attributes: int, noise: float) -> Language:
     )
     words = task.names()
     families = {f"attribute {k + 1}": _flips(task, k) for k in range(attributes)}
-    shared = task.signs @ task.signs.T
     once = np.triu_indices(task.vocab, 1)
-    alike = SimilarityPairs(
-        "shared attributes", tuple((words[i], words[j]) for i, j in zip(*once, strict=True)), shared[once].astype(float)
-    )
+    alike = tuple((words[i], words[j]) for i, j in zip(*once, strict=True))
+    shared = SimilarityPairs("shared attributes", alike, (task.signs @ task.signs.T)[once].astype(float))
     return Language(
         _counted(joint, words), _counted(mixed, words), Questions("attributes", families, cased=True),
-        {"shared attributes": alike}, f"{task.vocab} made words of {attributes} attributes",
+        {"shared attributes": shared}, f"{task.vocab} made words of {attributes} attributes",
     )  # fmt: skip
 
 

@@ -255,7 +255,7 @@ def _made(setting: Setting) -> tuple[WordVectors, Questions, str]:
     values, vectors = np.linalg.eigh(target.dense())
     vectors, values = vectors[:, ::-1][:, : setting.width], values[::-1][: setting.width]
     found = factor_vectors(language.words, vectors.astype(np.float32), values.astype(np.float32))
-    return found, language.questions, f"{language.described}, their M* in {found.width} columns"
+    return found, language.questions, f"{language.description}, their M* in {found.width} columns"
 
 
 def _corpus(setting: Setting, keep: Path | None, progress: Callable[[str], None]) -> tuple[WordVectors, Questions, str]:

@@ -1,16 +1,17 @@
-"""Analogies along training: what is read against slow routes, and both studies at size tiny."""
+"""Analogies along training: what is read against slow routes, and the study at size tiny."""
+
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxembed.studies import Run
 from jaxembed.studies.words import analogy_emergence as emergence_module
-from jaxembed.studies.words.analogy_emergence import HEADER, analogy_emergence
-from jaxembed.studies.words.analogy_moment import HEADER as MOMENT_HEADER
-from jaxembed.studies.words.analogy_moment import analogy_moment
-from jaxembed.studies.words.emergence_cells import SETTINGS, kept_arrays, modes, stages
-from jaxembed.studies.words.emergence_measures import by_family, drawn, half_of_maximum, questions_of, strangers
+from jaxembed.studies.words.analogy_emergence import SETTINGS, STUDY
+from jaxembed.studies.words.emergence_measures import Families, drawn, half_of_maximum
 from jaxembed.studies.words.emergence_texts import corpus, made_language
+from jaxembed.studies.words.emergence_training import modes, segments
 from jaxembed.theory import word_pairs
 
 
@@ -37,7 +38,7 @@ def test_modes_are_those_of_the_whole_target(language):
 def test_steps_are_small_until_the_timed_modes_have_risen():
     setting = SETTINGS["tiny"]
     strengths = np.linspace(20.0, 3.0, setting.width)
-    fine, coarse = stages(setting, strengths)
+    fine, coarse = segments(setting, strengths)
     left = setting.init_scale**2 * (setting.width - np.arange(setting.width))
     rises = np.log(strengths / left) / strengths
     assert fine.dt == pytest.approx(setting.step / 20) and coarse.dt == pytest.approx(3 * fine.dt)
@@ -46,13 +47,13 @@ def test_steps_are_small_until_the_timed_modes_have_risen():
 
 
 def test_outcomes_are_parted_by_family(language):
-    names = tuple(language.covered)
-    asked = questions_of(language, names)
+    families = Families(language, 1)
     won = np.repeat([1.0, 0.0, 0.5], 8)
-    assert by_family(won, language, names).tolist() == [1.0, 0.0, 0.5] and len(asked) == 24
-    dealt = strangers(asked, language, names)
-    assert 0 < len(dealt) <= len(asked) and not np.any(dealt[:, :3] == dealt[:, 3:])
-    assert not {tuple(row) for row in dealt} <= {tuple(row) for row in asked}
+    assert families.names == tuple(language.covered)
+    assert families.means(won).tolist() == [1.0, 0.0, 0.5] and len(families.questions) == 24
+    dealt = families.dealt()
+    assert 0 < len(dealt) <= 24 and not np.any(dealt[:, :3] == dealt[:, 3:])
+    assert not {tuple(row) for row in dealt} <= {tuple(row) for row in families.questions}
 
 
 def test_half_of_the_maximum_is_where_it_is_first_reached():
@@ -69,38 +70,22 @@ def test_pairs_are_drawn_along_their_mean_offset():
     np.testing.assert_allclose(places[:, 3:] - places[:, :3], np.broadcast_to([2.0, 0.0], (2, 3, 2)), atol=1e-12)
 
 
-def test_arrays_are_computed_once(tmp_path):
-    calls = []
-
-    def compute():
-        calls.append(1)
-        return {"x": np.arange(3)}
-
-    first, again = (kept_arrays(tmp_path, "cell", "same", compute) for _ in range(2))
-    kept_arrays(tmp_path, "cell", "another", compute)
-    assert len(calls) == 2 and again["x"].tolist() == first["x"].tolist() == [0, 1, 2]
-
-
 def test_a_text_that_is_not_there_is_named(monkeypatch):
     monkeypatch.delenv("JAXEMBED_DATA", raising=False)
     with pytest.raises(ValueError, match="JAXEMBED_DATA"):
-        corpus(100, 5, None)
+        corpus(100, 5, Run(1))
 
 
 @pytest.mark.slow
 def test_emergence_at_size_tiny(tmp_path, monkeypatch):
-    result = analogy_emergence("tiny", 2, tmp_path)
-    assert {check.name: check.passed for check in result.checks()} == {c.name: True for c in result.checks()}
-    assert all(len(row) == len(HEADER) for row in result.rows()) and len(result.rows()) == 5
-    assert np.abs(result.ratios("half_rises") - 1).max() < 0.1 < np.abs(result.ratios("wrong") - 1).max()
+    result = STUDY.result("tiny", seeds=2, keep=tmp_path)
+    rows = {row.id: row for row in STUDY.evidence(result)}
+    assert all(row.holds() for row in rows.values())
+    assert set(rows) == set(STUDY.ids) - {"emergence-alone", "emergence-alone-moments"}
+    on_text = replace(result, setting=replace(result.setting, attributes=0))
+    assert {row.id for row in STUDY.evidence(on_text)} == set(STUDY.ids)
+    assert len(STUDY.tables(result)[0].rows) == 5
+    assert result.off("half_rises").max() < 0.1 < result.off("wrong").max()
     monkeypatch.setattr(emergence_module, "ladders", None)  # all is read from the folder
-    again = analogy_emergence("tiny", 2, tmp_path)
-    np.testing.assert_array_equal(again.seen["power"], result.seen["power"])
-
-
-@pytest.mark.slow
-def test_moment_at_size_tiny():
-    result = analogy_moment("tiny", 2)
-    assert all(check.passed for check in result.checks())
-    assert all(len(row) == len(MOMENT_HEADER) for row in result.rows())
-    assert [row[4] for row in result.rows() if row[1] == "shuffled pairs"] == ["undefined", "undefined"]
+    again = STUDY.result("tiny", seeds=2, keep=tmp_path)
+    np.testing.assert_array_equal(again.trained["power"], result.trained["power"])

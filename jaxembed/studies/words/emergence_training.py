@@ -1,11 +1,7 @@
 """The costly parts of the emergence study: modes in float64, training in float32, each kept on disk."""
 
-import hashlib
-import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.sparse.linalg import eigsh
 
-from ...keep import made_by
-from ...keep import write_bytes as write_whole
+from ...keep import digest, kept_arrays
 from ...theory import word_pairs
 from ...words import Cooccurrence, Quadratic, train_full
+from ..study import Run
 
 
 @dataclass(frozen=True)
-class Setting:
+class EmergenceSetting:
     """Model, clock and what is followed.
 
     Attributes:
@@ -28,7 +24,7 @@ class Setting:
         width: d.
         window: of the text.
         init_scale: standard deviation of the initial entries.
-        timed: modes whose half-rise is asked.
+        timed: modes whose half-rise is compared.
         step: learning rate in units of 1 / lam_1, until the timed modes have risen; then three times that.
         saves: while the timed modes rise, and after.
         window_end: end of training in units of the mean half-rise time of the slowest kept mode.
@@ -51,11 +47,13 @@ class Setting:
     attributes: int = 0
     noise: float = 0.0
 
+    @property
+    def model(self) -> Quadratic:
+        return Quadratic(self.width, init_scale=self.init_scale)
 
-SETTINGS = {
-    "tiny": Setting(width=12, timed=4, saves=(15, 10), least=4, shown="attribute 1", attributes=5, noise=0.15),
-    "normal": Setting(),
-}
+    def start(self, vocab: int, seed: int) -> dict[str, Array]:
+        """The start of a seed, float32: training's, and in float64 theory's."""
+        return self.model.init(jax.random.key(seed), vocab)
 
 
 def modes(pairs: Cooccurrence, width: int) -> word_pairs.Modes:
@@ -70,17 +68,12 @@ def modes(pairs: Cooccurrence, width: int) -> word_pairs.Modes:
 
 def kept_modes(pairs: Cooccurrence, width: int, keep: Path | None) -> word_pairs.Modes:
     """`modes`, computed once."""
-    found = kept_arrays(keep, "modes", f"{digest(pairs)}, {width}", lambda: modes(pairs, width)._asdict())
+    found = kept_arrays(keep, "modes", (pairs_digest(pairs), width), lambda: modes(pairs, width)._asdict())
     return word_pairs.Modes(jnp.asarray(found["vectors"]), jnp.asarray(found["strengths"]))
 
 
-def begin(setting: Setting, vocab: int, seed: int) -> dict[str, Array]:
-    """The start of a seed, float32: training's, and in float64 theory's."""
-    return Quadratic(setting.width, init_scale=setting.init_scale).init(jax.random.key(seed), vocab)
-
-
 @dataclass(frozen=True)
-class Stage:
+class Segment:
     """A piece of training with one learning rate.
 
     Attributes:
@@ -92,66 +85,40 @@ class Stage:
     steps: tuple[int, ...]
 
 
-def stages(setting: Setting, strengths: Float[np.ndarray, " width"]) -> tuple[Stage, Stage]:
-    """Small steps until the timed modes have risen, whose times are asked; then larger ones to the end."""
+def segments(setting: EmergenceSetting, strengths: Float[np.ndarray, " width"]) -> tuple[Segment, Segment]:
+    """Small steps until the timed modes have risen, whose times are compared; then larger ones to the end."""
     left = setting.init_scale**2 * (setting.width - np.arange(setting.width))
     rises = np.asarray(word_pairs.half_time(jnp.asarray(left), jnp.asarray(strengths)))
     middle, end = 1.25 * rises[: setting.timed].max(), setting.window_end * rises.max()
     fine = setting.step / float(strengths[0])
     first = np.ceil(np.linspace(0, middle / fine, setting.saves[0] + 1)).astype(int)
     rest = np.ceil(np.linspace(0, (end - middle) / (3 * fine), setting.saves[1] + 1)).astype(int)
-    return Stage(fine, tuple(first.tolist())), Stage(3 * fine, tuple(rest.tolist()))
+    return Segment(fine, tuple(first.tolist())), Segment(3 * fine, tuple(rest.tolist()))
 
 
 def trained(
-    setting: Setting,
-    pairs: Cooccurrence,
-    plan: tuple[Stage, ...],
-    seed: int,
-    keep: Path | None,
-    progress: Callable[[str], None],
+    setting: EmergenceSetting, pairs: Cooccurrence, parts: tuple[Segment, ...], seed: int, run: Run
 ) -> tuple[Float[np.ndarray, " time"], Float[np.ndarray, "time token width"]]:
     """Times and vectors of one run of gradient descent on the quadratic loss of all pairs, from a seed's start."""
 
-    def run() -> dict[str, np.ndarray]:
-        now, clock = begin(setting, pairs.vocab, seed), 0.0
-        ts, ys = [], []
-        for stage in plan:
-            model = Quadratic(setting.width, init_scale=setting.init_scale)
-            part = train_full(pairs, model, start_at=now, saves=stage.steps, dt=stage.dt,
-                              progress=lambda at, total: progress(f"seed {seed}: step {at} of {total}"))  # fmt: skip
-            embed = np.asarray(part.ys["embed"])
-            first = 1 if ts else 0  # a stage begins with what the one before ended with
-            ts.append(clock + stage.dt * np.array(stage.steps[first:], float))
-            ys.append(embed[first:])
-            now, clock = {"embed": jnp.asarray(embed[-1])}, float(ts[-1][-1])
+    def progress(text: str, share: float | None = None) -> None:
+        run.progress(f"seed {seed}: {text}", share)
+
+    def compute() -> dict[str, np.ndarray]:
+        now, ts, ys = setting.start(pairs.vocab, seed), [np.zeros(1)], []
+        for part in parts:
+            found = train_full(pairs, setting.model, start_at=now, saves=part.steps, dt=part.dt, progress=progress)
+            embed = np.asarray(found.ys["embed"])
+            ts.append(ts[-1][-1] + part.dt * np.array(part.steps[1:], float))
+            ys.append(embed[1:] if ys else embed)  # a segment begins with what the one before ended with
+            now = {"embed": jnp.asarray(embed[-1])}
         return {"times": np.concatenate(ts), "embed": np.concatenate(ys)}
 
-    identity = f"{digest(pairs)}, {setting.width}, {setting.init_scale}, {plan}, {seed}"
-    found = kept_arrays(keep, f"trained_{seed}", identity, run)
+    identity = (pairs_digest(pairs), setting.width, setting.init_scale, parts, seed)
+    found = kept_arrays(run.keep, f"trained_{seed}", identity, compute)
     return found["times"], found["embed"]
 
 
-def digest(pairs: Cooccurrence) -> str:
+def pairs_digest(pairs: Cooccurrence) -> str:
     """What tells one table of counts from another."""
-    found = hashlib.sha256(pairs.matrix.indices.tobytes())
-    found.update(pairs.matrix.data.tobytes())
-    return f"{pairs.vocab}-{found.hexdigest()[:16]}"
-
-
-def kept_arrays(
-    folder: Path | None, name: str, identity: str, compute: Callable[[], dict[str, np.ndarray]]
-) -> dict[str, np.ndarray]:
-    """What was computed earlier by this JAX on this device, or now."""
-    if folder is None:
-        return compute()
-    named = hashlib.sha256(f"{identity}, {made_by()}".encode()).hexdigest()[:16]
-    path = folder / f"{name}_{named}.npz"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        buffer = io.BytesIO()
-        arrays: dict[str, Any] = {key: np.asarray(value) for key, value in compute().items()}
-        np.savez(buffer, **arrays)
-        write_whole(path, buffer.getvalue())
-    with np.load(path) as found:
-        return {key: found[key] for key in found.files}
+    return f"{pairs.vocab}-{digest(pairs.matrix.indices, pairs.matrix.data)[:16]}"

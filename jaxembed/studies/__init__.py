@@ -31,6 +31,7 @@ REGISTRY: tuple[str, ...] = (
     "language.natural_topics",
     "words.analogy_emergence",
     "small.attention_only",
+    "words.analogy_moment",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

@@ -43,7 +43,7 @@ def study(name: str) -> Study[Any, Any]:
         ValueError: for an unknown name.
 
     >>> study("ladder").source
-    'nguyen2026probability'
+    'yao2025probability'
     """
     found = [place for place in REGISTRY if name in (place, place.rsplit(".", 1)[-1])]
     if not found:

@@ -130,7 +130,7 @@ def run(setting: AnalogyMomentSetting, run: Run) -> AnalogyMoment:
         task = Attributes(setting.strengths, probabilities)
         data, width = task.dataset(), len(setting.strengths)
         full = word_pairs.modes(word_pairs.target(signatures(count(data, order=1))), task.vocab)
-        leading = word_pairs.Modes(full.vectors[:, :width], full.strengths[:width])
+        leading = word_pairs.WordModes(full.vectors[:, :width], full.strengths[:width])
         questions = jnp.asarray(task.analogies())
         ladder[kind] = np.asarray(analogy_modes.ladder(leading, questions, jnp.arange(1, width + 1))).mean(axis=1)
         moments += _moments(setting, kind, data, full, leading, questions, run.seeds)
@@ -163,9 +163,9 @@ def evidence(result: AnalogyMoment) -> tuple[Evidence, ...]:
                  np.array([float(x[-1]) for x in result.ladder.values()]),
                  Bound("machinery", least=1.0, source="exact analogies"), null=np.array([result.chance]), ceiling="1",
                  varied="kinds of attributes", every=True),
-        Evidence("moment-predicted",
-                 "modes and start say when analogies become solvable (|ratio - 1| of the moment; null: the last mode's "
-                 "half-rise)", off, close, null=late - 1, ceiling="0", every=True),
+        Evidence("analogy-moment",
+                 "modes and start tell when made words solve analogies (|ratio - 1|; null: last half-rise)", off, close,
+                 "not published", null=late - 1, ceiling="0", every=True),
         Evidence("moment-shuffled", "largest accuracy of shuffled pairs", null,
                  Bound("machinery", most=0.5, source="a control that must fail", strict=True),
                  no_null="it is the control", ceiling=f"chance {result.chance:.2f}", every=True),
@@ -198,7 +198,7 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=caption,
-    ids=("moment-analogies", "moment-predicted", "moment-shuffled", "moment-last-mode", "moment-scale",
+    ids=("moment-analogies", "analogy-moment", "moment-shuffled", "moment-last-mode", "moment-scale",
          "moment-scale-last"),
     takes={"tiny": "15 s", "published": "1 min"},
     smaller={"tiny": "16 words of four attributes for 64 of six"},
@@ -211,8 +211,8 @@ def _moments(
     setting: AnalogyMomentSetting,
     kind: str,
     data: Dataset,
-    full: word_pairs.Modes,
-    leading: word_pairs.Modes,
+    full: word_pairs.WordModes,
+    leading: word_pairs.WordModes,
     questions: Array,
     seeds: int,
 ) -> list[Moments]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..machine import GIB, cores
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_out, check_positive, report, say, shown_progress
 
 if TYPE_CHECKING:
@@ -41,30 +41,26 @@ class AlignFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed align` with these arguments."""
-    from rich.console import Console
-
-    command = parse(AlignFlags, arguments, prog="jaxembed align")
-    check_out(command.out)
-    check_least(command, window=1, permutations=1, top=1)
-    check_positive(command, "budget")
+@command(AlignFlags)
+def run(flags: AlignFlags, console: Any) -> None:
+    check_out(flags.out)
+    check_least(flags, window=1, permutations=1, top=1)
+    check_positive(flags, "budget")
     from ..analysis.alignment import align_model
     from ..analysis.foreign import count_signatures
 
-    console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
-        tables, text, _ = open_both(command.model, command.corpus, command.subset, console)
-        options = {"window": command.window, "workers": cores(), "progress": progress}
-        sig = count_signatures(text, command.tokens, **options)
-        budget, draws = int(command.budget * GIB), {"permutations": command.permutations, "seed": command.seed}
-        result = align_model(tables, sig, budget=budget, top=command.top, progress=progress, **draws)
+        tables, text, _ = open_both(flags.model, flags.corpus, flags.subset, console)
+        options = {"window": flags.window, "workers": cores(), "progress": progress}
+        sig = count_signatures(text, flags.tokens, **options)
+        budget, draws = int(flags.budget * GIB), {"permutations": flags.permutations, "seed": flags.seed}
+        result = align_model(tables, sig, budget=budget, top=flags.top, progress=progress, **draws)
     fewest = int(sig.counts.min())
-    title = f"{result.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {command.window}"
-    facts = {"model": command.model, "corpus": text.hash, "window": command.window, "seed": command.seed}
+    title = f"{result.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {flags.window}"
+    facts = {"model": flags.model, "corpus": text.hash, "window": flags.window, "seed": flags.seed}
     parts = (*result.tables(title), result.note(), *result.trends())
-    heading = f"{command.model} against {command.corpus}"
-    report(console, heading, parts, command.out, lambda: {**facts, **result.record()})
+    heading = f"{flags.model} against {flags.corpus}"
+    report(console, heading, parts, flags.out, lambda: {**facts, **result.record()})
 
 
 def open_both(

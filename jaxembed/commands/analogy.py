@@ -9,7 +9,7 @@ import tyro
 
 from ..tables import Table
 from ..text import UNDEFINED, number
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_out, report, say
 
 if TYPE_CHECKING:
@@ -51,79 +51,74 @@ class AnalogyFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed analogy` with these arguments."""
-    from rich.console import Console
-
-    command = parse(AnalogyFlags, arguments, prog="jaxembed analogy")
-    _check(command)
+@command(AnalogyFlags)
+def run(flags: AnalogyFlags, console: Any) -> None:
+    _check(flags)
     from ..words import read_vectors
 
-    assert command.vectors is not None
-    console, vectors = Console(soft_wrap=True), read_vectors(command.vectors)
-    say(console, f"{command.vectors}: {len(vectors.words):,} words x {vectors.width}")
+    assert flags.vectors is not None
+    vectors = read_vectors(flags.vectors)
+    say(console, f"{flags.vectors}: {len(vectors.words):,} words x {vectors.width}")
     parts: list[Table | str] = []
-    record: dict[str, Any] = {"vectors": command.vectors, "words": command.words}
-    for table, notes, numbers in _scores(command, vectors):
+    record: dict[str, Any] = {"vectors": flags.vectors, "words": flags.words}
+    for table, notes, numbers in _scores(flags, vectors):
         parts += [table, *notes]
         record |= numbers
-    report(console, str(command.vectors), parts, command.out, lambda: record)
+    report(console, str(flags.vectors), parts, flags.out, lambda: record)
 
 
-def _check(command: AnalogyFlags) -> None:
-    check_out(command.out)
-    if command.vectors is None:
+def _check(flags: AnalogyFlags) -> None:
+    check_out(flags.out)
+    if flags.vectors is None:
         raise ValueError("--vectors: which word vectors? name a file in word2vec's format")
-    if len(command.words) not in (0, 3):
-        raise ValueError(
-            f"words: need three, A B C, got {len(command.words)}; king queen woman is king - queen + woman"
-        )
-    if not command.words and command.questions is None and not command.similarity:
+    if len(flags.words) not in (0, 3):
+        raise ValueError(f"words: need three, A B C, got {len(flags.words)}; king queen woman is king - queen + woman")
+    if not flags.words and flags.questions is None and not flags.similarity:
         raise ValueError("words: nothing is asked; give three words, --questions FILE or --similarity FILE")
-    check_least(command, top=1, count=1, resamples=1)
+    check_least(flags, top=1, count=1, resamples=1)
 
 
 Scored = tuple[Table, list[str], dict[str, Any]]
 """A table, the notes under it, and its numbers."""
 
 
-def _scores(command: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
+def _scores(flags: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
     """The nearest words, the questions and the pairs, as far as the flags name them."""
     from ..words import read_questions, read_similarity, score_analogies, score_similarity
 
-    on_error = "stop" if command.stop else "skip"
-    draws: dict[str, int] = {"resamples": command.resamples, "seed": command.seed}
-    if command.words:
-        yield _nearest(command, vectors)
-    if command.questions is not None:
-        questions = read_questions(command.questions, cased=command.cased, on_error=on_error)
-        options = {"exclude": not command.include, "top": command.top, "method": command.method}
+    on_error = "stop" if flags.stop else "skip"
+    draws: dict[str, int] = {"resamples": flags.resamples, "seed": flags.seed}
+    if flags.words:
+        yield _nearest(flags, vectors)
+    if flags.questions is not None:
+        questions = read_questions(flags.questions, cased=flags.cased, on_error=on_error)
+        options = {"exclude": not flags.include, "top": flags.top, "method": flags.method}
         yield _analogies(score_analogies(vectors, questions, **draws, **options), questions.note())
-    if command.similarity:
-        pairs = [read_similarity(path, on_error, cased=command.cased) for path in command.similarity]
+    if flags.similarity:
+        pairs = [read_similarity(path, on_error, cased=flags.cased) for path in flags.similarity]
         yield _similarity(
             [score_similarity(vectors, p, **draws) for p in pairs], [p.note() for p in pairs if p.damaged]
         )
 
 
-def _nearest(command: AnalogyFlags, vectors: "WordVectors") -> Scored:
+def _nearest(flags: AnalogyFlags, vectors: "WordVectors") -> Scored:
     from ..words import nearest
     from ..words._spelling import spelt
     from ..words.analogy import searched
 
-    among = searched(vectors, command.cased, command.top)
-    king, queen, woman = (word if command.cased else spelt(word, False) for word in command.words)
-    exclude = not command.include
-    words = nearest(among, queen, king, woman, command.method, command.count, exclude=exclude)
+    among = searched(vectors, flags.cased, flags.top)
+    king, queen, woman = (word if flags.cased else spelt(word, False) for word in flags.words)
+    exclude = not flags.include
+    words = nearest(among, queen, king, woman, flags.method, flags.count, exclude=exclude)
     title = f"{king} - {queen} + {woman}: {king} is to {queen} as ? is to {woman}"
     formula = {
         "3CosAdd": f"cos(?, {king} - {queen} + {woman})",
         "3CosMul": f"s(?, {king}) s(?, {woman}) / (s(?, {queen}) + 0.001), s = (1 + cos) / 2",
         "PairDirection": f"cos(? - {woman}, {king} - {queen})",
-    }[command.method]
+    }[flags.method]
     note = (
-        f"{command.method}: {formula}; unit vectors, the first {len(among.words):,} words, the three words "
-        f"{'left out' if exclude else 'allowed'}, {'cased' if command.cased else 'lower-cased'}"
+        f"{flags.method}: {formula}; unit vectors, the first {len(among.words):,} words, the three words "
+        f"{'left out' if exclude else 'allowed'}, {'cased' if flags.cased else 'lower-cased'}"
     )
     table = Table(title, NEAREST, [(word, number(score, ".3f")) for word, score in words])
     return table, [note], {"nearest": dict(words), "nearest_convention": note}

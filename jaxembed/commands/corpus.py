@@ -26,7 +26,7 @@ from ..corpus.encode import check_folder
 from ..corpus.formats import is_text
 from ..corpus.hub import PREFIX
 from ..machine import GIB
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_positive, say, show, shown_progress
 
 PACKED = 3.0
@@ -64,56 +64,53 @@ class CorpusFlags:
     """Replace the corpus in that folder."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed corpus` with these arguments."""
-    from rich.console import Console
-
-    command = parse(CorpusFlags, arguments, prog="jaxembed corpus")
-    _check(command)
-    console, damage, began = Console(soft_wrap=True), Damage(), time.perf_counter()
-    say(console, _expected(command))
-    options: dict[str, Any] = {"on_error": command.on_error, "text_field": command.text_field}
-    read = partial(documents, command.paths, subset=command.subset, **options)
+@command(CorpusFlags)
+def run(flags: CorpusFlags, console: Any) -> None:
+    _check(flags)
+    damage, began = Damage(), time.perf_counter()
+    say(console, _expected(flags))
+    options: dict[str, Any] = {"on_error": flags.on_error, "text_field": flags.text_field}
+    read = partial(documents, flags.paths, subset=flags.subset, **options)
     with shown_progress(console) as progress:
         progress("reading the tokenizer's part of the text")
-        tokenizer = _tokenizer(command, read)
-        facts = {"paths": command.paths, "subset": command.subset, "tokenizer": _described(command, tokenizer)}
-        options = {"overwrite": command.overwrite, "limit_tokens": command.limit_tokens, "damage": damage}
+        tokenizer = _tokenizer(flags, read)
+        facts = {"paths": flags.paths, "subset": flags.subset, "tokenizer": _described(flags, tokenizer)}
+        options = {"overwrite": flags.overwrite, "limit_tokens": flags.limit_tokens, "damage": damage}
         texts = read(damage=damage)
-        corpus = encode(texts, tokenizer, command.out, **options, facts=facts, progress=progress)
+        corpus = encode(texts, tokenizer, flags.out, **options, facts=facts, progress=progress)
     show(console, _lines(corpus, damage, facts["tokenizer"]))
-    say(console, f"written to {command.out}, {time.perf_counter() - began:.1f} s")
+    say(console, f"written to {flags.out}, {time.perf_counter() - began:.1f} s")
 
 
-def _check(command: CorpusFlags) -> None:
-    if not command.paths:
+def _check(flags: CorpusFlags) -> None:
+    if not flags.paths:
         raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
-    if command.tokenizer not in ("word", "bpe") and command.vocab_size is not None:
+    if flags.tokenizer not in ("word", "bpe") and flags.vocab_size is not None:
         raise ValueError("--vocab-size: the tokenizer of a file has its own size; leave it out, or train word or bpe")
-    check_positive(command, "train_megabytes")
-    check_least(command, limit_tokens=1)
-    check_folder(command.out.expanduser(), command.overwrite)
+    check_positive(flags, "train_megabytes")
+    check_least(flags, limit_tokens=1)
+    check_folder(flags.out.expanduser(), flags.overwrite)
 
 
-def _expected(command: CorpusFlags) -> str:
+def _expected(flags: CorpusFlags) -> str:
     """What will be read and what it takes, as far as the sizes of the files tell.
 
     Raises:
         ValueError: if the disk lacks the room.
     """
-    files = sources_of(command.paths)
+    files = sources_of(flags.paths)
     sizes = [file.stat().st_size * (PACKED if _packed(file) else 1.0) for file in files]
     size, longest = sum(sizes), max((s for s, file in zip(sizes, files, strict=True) if is_text(file)), default=0.0)
-    tokens = min(size / BYTES_A_TOKEN, command.limit_tokens or float("inf"))
-    wide = command.tokenizer not in ("word", "bpe") or (command.vocab_size or 0) > 2**16
+    tokens = min(size / BYTES_A_TOKEN, flags.limit_tokens or float("inf"))
+    wide = flags.tokenizer not in ("word", "bpe") or (flags.vocab_size or 0) > 2**16
     disk, memory = (4.0 if wide else 2.0) * tokens / GIB, MEMORY + DOCUMENT * longest / GIB
-    if command.tokenizer == "bpe":
-        memory += TRAINING * min(command.train_megabytes, size / 1e6 if files else float("inf"))
-    place = command.out.expanduser().absolute()
+    if flags.tokenizer == "bpe":
+        memory += TRAINING * min(flags.train_megabytes, size / 1e6 if files else float("inf"))
+    place = flags.out.expanduser().absolute()
     free = shutil.disk_usage(next(parent for parent in place.parents if parent.exists())).free / GIB
     if disk > free:
         raise ValueError(f"out: about {disk:.2g} GiB needed and {free:.2g} GiB free; choose another disk or less text")
-    streamed = sum(path.startswith(PREFIX) for path in command.paths)
+    streamed = sum(path.startswith(PREFIX) for path in flags.paths)
     also = f"; {streamed} streamed, of unknown size" if streamed else ""
     return (
         f"{len(files)} file{'' if len(files) == 1 else 's'}{also}: about {size / 1e6:,.1f} MB of text; at most about "
@@ -125,19 +122,19 @@ def _packed(file: Path) -> bool:
     return file.suffix.lower() in (".gz", ".zst", ".parquet", ".pq")
 
 
-def _tokenizer(command: CorpusFlags, read: Any) -> Tokenizer:
-    if command.tokenizer not in ("word", "bpe"):
-        return read_tokenizer(command.tokenizer)
-    size = 4096 if command.vocab_size is None else command.vocab_size
+def _tokenizer(flags: CorpusFlags, read: Any) -> Tokenizer:
+    if flags.tokenizer not in ("word", "bpe"):
+        return read_tokenizer(flags.tokenizer)
+    size = 4096 if flags.vocab_size is None else flags.vocab_size
     texts: Iterator[str] = (document.text for document in read())
-    if command.tokenizer == "word":
+    if flags.tokenizer == "word":
         return word_level(texts, size)
-    return byte_bpe(first_texts(texts, command.train_megabytes), size)
+    return byte_bpe(first_texts(texts, flags.train_megabytes), size)
 
 
-def _described(command: CorpusFlags, tokenizer: Tokenizer) -> str:
-    trained = {"word": "whole words", "bpe": f"byte-level BPE of the first {command.train_megabytes:g} MB"}
-    return f"{trained.get(command.tokenizer, command.tokenizer)}, {tokenizer.vocab} tokens"
+def _described(flags: CorpusFlags, tokenizer: Tokenizer) -> str:
+    trained = {"word": "whole words", "bpe": f"byte-level BPE of the first {flags.train_megabytes:g} MB"}
+    return f"{trained.get(flags.tokenizer, flags.tokenizer)}, {tokenizer.vocab} tokens"
 
 
 def _lines(corpus: EncodedCorpus, damage: Damage, tokenizer: str) -> list[str]:

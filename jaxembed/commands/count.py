@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -12,7 +12,7 @@ from ..language.counting import cluster, count_corpus, count_on_cluster
 from ..machine import GIB, cores
 from ..statistics import TokenPairs, counting_memory
 from ..statistics.token_pairs import BUDGET
-from .flags import parse
+from .flags import command
 from .printing import check_file, check_least, check_positive, say, shown_progress
 
 if TYPE_CHECKING:
@@ -41,58 +41,54 @@ class CountFlags:
     """Replace the file."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed count` with these arguments."""
-    from rich.console import Console
-
-    command = parse(CountFlags, arguments, prog="jaxembed count")
-    _check(command)
-    corpus, console = open_corpus(command.corpus), Console(soft_wrap=True)
-    say(console, _expected(command, corpus))
-    began = time.perf_counter()
+@command(CountFlags)
+def run(flags: CountFlags, console: Any) -> None:
+    _check(flags)
+    corpus, began = open_corpus(flags.corpus), time.perf_counter()
+    say(console, _expected(flags, corpus))
     with shown_progress(console) as progress:
-        pairs = _count(command, corpus, progress)
-    pairs.save(command.out)
-    say(console, _line(pairs, time.perf_counter() - began, command.out))
+        pairs = _count(flags, corpus, progress)
+    pairs.save(flags.out)
+    say(console, _line(pairs, time.perf_counter() - began, flags.out))
 
 
-def _check(command: CountFlags) -> None:
-    ways = [name for name in ("threads", "workers", "scheduler") if getattr(command, name) is not None]
+def _check(flags: CountFlags) -> None:
+    ways = [name for name in ("threads", "workers", "scheduler") if getattr(flags, name) is not None]
     if len(ways) > 1:
         raise ValueError(f"--{ways[1]}: cannot be given together with --{ways[0]}; choose one")
-    check_least(command, window=1, threads=1, workers=1)
-    check_positive(command, "budget")
-    check_file("out", command.out, overwrite=command.overwrite)
+    check_least(flags, window=1, threads=1, workers=1)
+    check_positive(flags, "budget")
+    check_file("out", flags.out, overwrite=flags.overwrite)
 
 
-def _expected(command: CountFlags, corpus: EncodedCorpus) -> str:
+def _expected(flags: CountFlags, corpus: EncodedCorpus) -> str:
     """What will be counted, where, and the memory it takes."""
-    held = 1 if command.workers is None and command.scheduler is None else 3  # workers add counts to each other
-    pairs, budget = corpus.tokens * command.window, command.budget * GIB
+    held = 1 if flags.workers is None and flags.scheduler is None else 3  # workers add counts to each other
+    pairs, budget = corpus.tokens * flags.window, flags.budget * GIB
     memory = counting_memory(pairs, corpus.vocab, budget=budget, held=held) / GIB
     places = {
-        "threads": f"with {_threads(command)} thread(s)",
-        "workers": f"with {command.workers} Dask process(es), each",
-        "scheduler": f"on the Dask cluster at {command.scheduler}, each worker",
+        "threads": f"with {_threads(flags)} thread(s)",
+        "workers": f"with {flags.workers} Dask process(es), each",
+        "scheduler": f"on the Dask cluster at {flags.scheduler}, each worker",
     }
-    where = next((name for name in ("workers", "scheduler") if getattr(command, name) is not None), "threads")
+    where = next((name for name in ("workers", "scheduler") if getattr(flags, name) is not None), "threads")
     return (
-        f"{corpus.tokens:,} tokens of {len(corpus):,} documents, vocabulary {corpus.vocab:,}, window {command.window}, "
+        f"{corpus.tokens:,} tokens of {len(corpus):,} documents, vocabulary {corpus.vocab:,}, window {flags.window}, "
         f"{places[where]} with at most {memory:.2g} GiB"
     )
 
 
-def _count(command: CountFlags, corpus: EncodedCorpus, progress: "Progress") -> TokenPairs:
-    budget = command.budget * GIB
-    if command.workers is None and command.scheduler is None:
-        threads = _threads(command)
-        return count_corpus(corpus, window=command.window, workers=threads, budget=budget, progress=progress)
-    with cluster(workers=command.workers, scheduler=command.scheduler) as client:
-        return count_on_cluster(command.corpus, client, window=command.window, budget=budget, progress=progress)
+def _count(flags: CountFlags, corpus: EncodedCorpus, progress: "Progress") -> TokenPairs:
+    budget = flags.budget * GIB
+    if flags.workers is None and flags.scheduler is None:
+        threads = _threads(flags)
+        return count_corpus(corpus, window=flags.window, workers=threads, budget=budget, progress=progress)
+    with cluster(workers=flags.workers, scheduler=flags.scheduler) as client:
+        return count_on_cluster(flags.corpus, client, window=flags.window, budget=budget, progress=progress)
 
 
-def _threads(command: CountFlags) -> int:
-    return command.threads or cores()
+def _threads(flags: CountFlags) -> int:
+    return flags.threads or cores()
 
 
 def _line(pairs: TokenPairs, seconds: float, out: Path) -> str:

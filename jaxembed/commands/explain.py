@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
@@ -11,7 +11,7 @@ from ..machine import GIB, cores
 from ..tables import Table
 from ..text import cosine_spec, number
 from .align import open_both
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_out, check_positive, report, shown_progress
 
 if TYPE_CHECKING:
@@ -51,31 +51,27 @@ class ExplainFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed explain` with these arguments."""
-    from rich.console import Console
-
-    command = parse(ExplainFlags, arguments, prog="jaxembed explain")
-    check_out(command.out)
-    check_least(command, window=1, contexts=1, top=1)
-    check_positive(command, "budget")
+@command(ExplainFlags)
+def run(flags: ExplainFlags, console: Any) -> None:
+    check_out(flags.out)
+    check_least(flags, window=1, contexts=1, top=1)
+    check_positive(flags, "budget")
     from ..analysis.explain import explain_token
     from ..analysis.foreign import count_signatures
 
-    console = Console(soft_wrap=True)
     with shown_progress(console) as progress:
-        tables, text, tokenizer = open_both(command.model, command.corpus, command.subset, console)
-        token = known_token(command.token, text, tokenizer)
-        options = {"window": command.window, "workers": cores(), "progress": progress}
-        sig = count_signatures(text, command.tokens, also=token, **options)
+        tables, text, tokenizer = open_both(flags.model, flags.corpus, flags.subset, console)
+        token = known_token(flags.token, text, tokenizer)
+        options = {"window": flags.window, "workers": cores(), "progress": progress}
+        sig = count_signatures(text, flags.tokens, also=token, **options)
         if token not in sig.tokens:
-            raise ValueError(f"token: {command.token!r} never has a neighbour on both sides; choose another")
+            raise ValueError(f"token: {flags.token!r} never has a neighbour on both sides; choose another")
         progress("neighbours and contexts")
-        budget = int(command.budget * GIB)
-        sides = explain_token(tables, text, sig, token, top=command.top, contexts=command.contexts, budget=budget)
+        budget = int(flags.budget * GIB)
+        sides = explain_token(tables, text, sig, token, top=flags.top, contexts=flags.contexts, budget=budget)
     parts = [part for kind, side in sides.items() for part in _parts(kind, side, tokenizer, len(sig.tokens))]
-    title = f"{command.token!r} in {command.model} and {command.corpus}"
-    report(console, title, parts, command.out, lambda: {kind: asdict(side) for kind, side in sides.items()})
+    title = f"{flags.token!r} in {flags.model} and {flags.corpus}"
+    report(console, title, parts, flags.out, lambda: {kind: asdict(side) for kind, side in sides.items()})
 
 
 def known_token(word: str, text: "EncodedCorpus", tokenizer: "Tokenizer") -> int:

@@ -2,11 +2,28 @@
 
 import io
 import re
+from collections.abc import Callable
 from contextlib import redirect_stderr
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import tyro
+
+F = TypeVar("F")
+
+
+def command(kind: type[F]) -> Callable[[Callable[[F, Any], None]], Callable[[list[str]], None]]:
+    """Make a function of flags and console one of words, as `jaxembed NAME` calls it; NAME is the module's."""
+
+    def of_words(do: Callable[[F, Any], None]) -> Callable[[list[str]], None]:
+        def run(arguments: list[str]) -> None:
+            from rich.console import Console
+
+            do(parse(kind, arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
+
+        return run
+
+    return of_words
 
 
 def known_word(word: str, known: list[str], kind: str) -> str:
@@ -22,7 +39,7 @@ def known_word(word: str, known: list[str], kind: str) -> str:
     raise ValueError(f"{kind}: unknown {word!r}; {meant}known: {', '.join(known)}")
 
 
-def parse(settings: type, arguments: list[str], **options: Any) -> Any:
+def parse(settings: Any, arguments: list[str], **options: Any) -> Any:
     """What tyro parses; its boxed message about a flag that does not fit becomes one line."""
     box = io.StringIO()
     try:

@@ -10,7 +10,7 @@ import tyro
 from ..machine import GIB
 from ..tables import Table
 from ..text import number
-from .flags import parse
+from .flags import command
 from .printing import check_file, check_least, check_out, check_positive, report, say, shown_progress
 
 if TYPE_CHECKING:
@@ -54,25 +54,21 @@ class LensFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed lens` with these arguments."""
-    from rich.console import Console
-
-    command = parse(LensFlags, arguments, prog="jaxembed lens")
-    _check(command)
+@command(LensFlags)
+def run(flags: LensFlags, console: Any) -> None:
+    _check(flags)
     from ..analysis.foreign import read_decoder
 
-    console = Console(soft_wrap=True)
-    model, params, tokenizer = read_decoder(command.model)
-    ids = known_ids(command.text, tokenizer)
+    model, params, tokenizer = read_decoder(flags.model)
+    ids = known_ids(flags.text, tokenizer)
     if len(ids) > model.max_positions:
         raise ValueError(f"text: {len(ids)} tokens, and the model reads at most {model.max_positions}; give less text")
-    say(console, f"{command.model}: {model.layers} layers; {len(ids)} tokens read")
+    say(console, f"{flags.model}: {model.layers} layers; {len(ids)} tokens read")
     with shown_progress(console) as progress:
-        lens = _lens(command, model, params, progress)
-    record = _record(command, model, params, ids, lens, tokenizer)
-    title = f"{command.text!r} through {command.model}, layer by layer ({record['lens']} lens)"
-    report(console, title, _tables(record, command.last), command.out, lambda: record)
+        lens = _lens(flags, model, params, progress)
+    record = _record(flags, model, params, ids, lens, tokenizer)
+    title = f"{flags.text!r} through {flags.model}, layer by layer ({record['lens']} lens)"
+    report(console, title, _tables(record, flags.last), flags.out, lambda: record)
 
 
 def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
@@ -98,19 +94,19 @@ def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
                      "write it in known words")  # fmt: skip
 
 
-def _check(command: LensFlags) -> None:
-    check_out(command.out)
-    check_least(command, top=1, steps=1, last=1)
-    check_positive(command, "budget")
-    if command.learned is not None and command.corpus is not None:
+def _check(flags: LensFlags) -> None:
+    check_out(flags.out)
+    check_least(flags, top=1, steps=1, last=1)
+    check_positive(flags, "budget")
+    if flags.learned is not None and flags.corpus is not None:
         raise ValueError("--learned, --corpus: choose one; a lens is read or learned anew")
-    if command.save is not None and command.corpus is None:
+    if flags.save is not None and flags.corpus is None:
         raise ValueError("--save: keeps a lens that is learned now; add --corpus TEXT")
-    if command.save is not None:
-        check_file("save", command.save)
+    if flags.save is not None:
+        check_file("save", flags.save)
 
 
-def _lens(command: LensFlags, model: "Decoder", params: dict[str, Any], progress: "Progress") -> "Lens | None":
+def _lens(flags: LensFlags, model: "Decoder", params: dict[str, Any], progress: "Progress") -> "Lens | None":
     """The lens of the flags; None is the plain one."""
     import jax
 
@@ -118,22 +114,22 @@ def _lens(command: LensFlags, model: "Decoder", params: dict[str, Any], progress
     from ..analysis.lens import LensFit, fit_lens, read_lens, write_lens
     from ..observables.next_token import rows_within
 
-    if command.learned is not None:
-        return read_lens(command.learned.expanduser(), params)
-    if command.corpus is None:
+    if flags.learned is not None:
+        return read_lens(flags.learned.expanduser(), params)
+    if flags.corpus is None:
         return None
-    text, _ = read_text(read_tables(command.model), command.corpus, progress=progress)
+    text, _ = read_text(read_tables(flags.model), flags.corpus, progress=progress)
     length, vocab = max(1, min(64, model.max_positions, text.tokens - 1)), params["embed"].shape[0]
-    batch = min(8, max(1, rows_within(int(command.budget * GIB), vocab, 4) // length))
-    settings = LensFit(command.steps, batch, length)
-    lens, _ = fit_lens(model, params, text, settings, key=jax.random.key(command.seed), progress=progress)
-    if command.save is not None:
-        write_lens(command.save.expanduser(), lens, params)
+    batch = min(8, max(1, rows_within(int(flags.budget * GIB), vocab, 4) // length))
+    settings = LensFit(flags.steps, batch, length)
+    lens, _ = fit_lens(model, params, text, settings, key=jax.random.key(flags.seed), progress=progress)
+    if flags.save is not None:
+        write_lens(flags.save.expanduser(), lens, params)
     return lens
 
 
 def _record(
-    command: LensFlags, model: "Decoder", params: dict[str, Any], ids: list[int], lens: "Lens | None",
+    flags: LensFlags, model: "Decoder", params: dict[str, Any], ids: list[int], lens: "Lens | None",
     tokenizer: "Tokenizer",
 ) -> dict[str, Any]:  # fmt: skip
     """All that is printed and written, as JSON data."""
@@ -141,10 +137,10 @@ def _record(
 
     from ..analysis.lens import lens_readings, lens_top
 
-    budget = int(command.budget * GIB)
+    budget = int(flags.budget * GIB)
     # What follows the last token is not known: its rank is read against a stand-in and never shown.
     readings = lens_readings(model, params, jnp.asarray([[*ids, ids[-1]]]), lens, budget=budget)
-    top = lens_top(model, params, jnp.asarray([ids]), min(command.top, tokenizer.vocab), lens, budget=budget)
+    top = lens_top(model, params, jnp.asarray([ids]), min(flags.top, tokenizer.vocab), lens, budget=budget)
     names = [tokenizer.token(id) for id in ids]
     followers = [*names[1:], None]
     layers = ["embedding", *(f"block {i + 1}" for i in range(model.layers))]
@@ -159,8 +155,8 @@ def _record(
         }
         for at in range(len(ids))
     ]
-    kind = "plain" if lens is None else str(command.learned or f"learned on {command.corpus}")
-    return {"model": command.model, "text": command.text, "lens": kind, "tokens": names, "positions": positions}
+    kind = "plain" if lens is None else str(flags.learned or f"learned on {flags.corpus}")
+    return {"model": flags.model, "text": flags.text, "lens": kind, "tokens": names, "positions": positions}
 
 
 def _words(top: Any, layer: int, at: int, tokenizer: "Tokenizer") -> list[list[Any]]:

@@ -9,7 +9,7 @@ import tyro
 from ..language.settings import Pretraining
 from ..machine import GIB
 from ..tables import Table
-from .flags import parse
+from .flags import command
 from .printing import say, show, shown_progress
 
 if TYPE_CHECKING:
@@ -86,29 +86,26 @@ class PretrainFlags:
     devices: Annotated[DeviceFlags, tyro.conf.arg(name="")] = field(default_factory=DeviceFlags)
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed pretrain` with these arguments."""
-    from rich.console import Console
-
-    command = parse(PretrainFlags, arguments, prog="jaxembed pretrain")
-    first = command.devices.process == 0
-    console = Console(soft_wrap=True, quiet=not first)
-    if command.verify:
-        _verify(command.out, console)
+@command(PretrainFlags)
+def run(flags: PretrainFlags, console: Any) -> None:
+    first = flags.devices.process == 0
+    console.quiet = not first
+    if flags.verify:
+        _verify(flags.out, console)
         return
-    mesh = _mesh(command.devices)
+    mesh = _mesh(flags.devices)
     from ..corpus import open_corpus
     from ..language import resumable
 
-    corpus, held = _split(open_corpus(command.corpus), command.held_out_tokens)
-    model, params = _model(command, corpus)
+    corpus, held = _split(open_corpus(flags.corpus), flags.held_out_tokens)
+    model, params = _model(flags, corpus)
     vocab = corpus.vocab if params is None else params["embed"].shape[0]
-    say(console, _expected(command, model, vocab, corpus, held))
-    if command.resume and not resumable(command.out):
-        say(console, f"nothing to resume in {command.out}; starting")
-    result = _trained(command, model, params, corpus, held, mesh, console)
-    _write(command, model, corpus, result, first)
-    show(console, _parts(command, result, held))
+    say(console, _expected(flags, model, vocab, corpus, held))
+    if flags.resume and not resumable(flags.out):
+        say(console, f"nothing to resume in {flags.out}; starting")
+    result = _trained(flags, model, params, corpus, held, mesh, console)
+    _write(flags, model, corpus, result, first)
+    show(console, _parts(flags, result, held))
 
 
 def _mesh(devices: DeviceFlags) -> Any:
@@ -138,24 +135,24 @@ def _split(corpus: "EncodedCorpus", held_out: int | None) -> "tuple[EncodedCorpu
         raise ValueError(f"{error}; --held-out-tokens 0 holds out none") from None
 
 
-def _model(command: PretrainFlags, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
+def _model(flags: PretrainFlags, corpus: "EncodedCorpus") -> "tuple[Decoder, Any]":
     """The decoder, and its parameters where they come from a folder."""
-    if command.init_from is None:
-        return decoder_of_flags(command.shape, command.settings.length), None
-    given = [f.name for f in fields(DecoderShape) if getattr(command.shape, f.name) is not None]
+    if flags.init_from is None:
+        return decoder_of_flags(flags.shape, flags.settings.length), None
+    given = [f.name for f in fields(DecoderShape) if getattr(flags.shape, f.name) is not None]
     if given:
         raise ValueError(f"--{given[0].replace('_', '-')}: the model of --init-from has its own; leave it out")
     from ..corpus import read_tokenizer
     from ..models.hugging_face import read_model
 
-    if (command.init_from / "tokenizer.json").exists():
-        theirs = read_tokenizer(command.init_from).hash
+    if (flags.init_from / "tokenizer.json").exists():
+        theirs = read_tokenizer(flags.init_from).hash
         if theirs != corpus.tokenizer_hash:
             raise ValueError(
-                f"--init-from: {command.init_from} has another tokenizer than the corpus; encode the corpus with "
-                f"--tokenizer {command.init_from}"
+                f"--init-from: {flags.init_from} has another tokenizer than the corpus; encode the corpus with "
+                f"--tokenizer {flags.init_from}"
             )
-    return read_model(command.init_from)
+    return read_model(flags.init_from)
 
 
 def decoder_of_flags(shape: DecoderShape, length: int) -> "Decoder":
@@ -180,23 +177,23 @@ def decoder_of_flags(shape: DecoderShape, length: int) -> "Decoder":
 
 
 def _expected(
-    command: PretrainFlags, model: "Decoder", vocab: int, corpus: "EncodedCorpus", held: "EncodedCorpus | None"
+    flags: PretrainFlags, model: "Decoder", vocab: int, corpus: "EncodedCorpus", held: "EncodedCorpus | None"
 ) -> str:
     from ..language import memory_estimate
 
-    settings, devices = command.settings, command.devices.devices or 1
-    need = memory_estimate(model, settings, vocab, devices=devices, shared_out=command.devices.shard == "full")
+    settings, devices = flags.settings, flags.devices.devices or 1
+    need = memory_estimate(model, settings, vocab, devices=devices, shared_out=flags.devices.shard == "full")
     predicted, held_out = settings.steps * settings.predicted, 0 if held is None else held.tokens
     shared = f" on each of {devices} devices" if devices > 1 else ""
     return (
         f"{model.parameter_count(vocab):,} parameters; {predicted:,} tokens to predict, "
         f"{predicted / corpus.tokens:.2g} epochs of {corpus.tokens:,}; held out {held_out:,}; about "
-        f"{need / GIB:.2g} GiB of arrays{shared}; writing to {command.out}"
+        f"{need / GIB:.2g} GiB of arrays{shared}; writing to {flags.out}"
     )
 
 
 def _trained(
-    command: PretrainFlags, model: "Decoder", params: Any, corpus: "EncodedCorpus", held: Any, mesh: Any, console: Any
+    flags: PretrainFlags, model: "Decoder", params: Any, corpus: "EncodedCorpus", held: Any, mesh: Any, console: Any
 ) -> "Pretrained":
     from ..language import pretrain
 
@@ -205,23 +202,21 @@ def _trained(
         return pretrain(
             model,
             corpus,
-            command.settings,
+            flags.settings,
             held=held,
             params=params,
             save=lambda params: {},  # the folder keeps whole sets of parameters
-            out=command.out,
-            resume=command.resume,
-            overwrite=command.overwrite,
-            remember_every=command.remember_every,
+            out=flags.out,
+            resume=flags.resume,
+            overwrite=flags.overwrite,
+            remember_every=flags.remember_every,
             mesh=mesh,
-            shard=command.devices.shard,
+            shard=flags.devices.shard,
             progress=progress,
         )
 
 
-def _write(
-    command: PretrainFlags, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool
-) -> None:
+def _write(flags: PretrainFlags, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool) -> None:
     from ..corpus.tokenizers import FILE
     from ..keep import write_arrays
     from ..language import on_host
@@ -230,21 +225,21 @@ def _write(
     params = on_host(result.params)  # all processes take part
     if first:
         ends = {"bos_token_id": corpus.end_token, "eos_token_id": corpus.end_token}
-        place, tokenizer = command.out / MODEL, command.corpus / FILE
+        place, tokenizer = flags.out / MODEL, flags.corpus / FILE
         write_model(place, model, params, tokenizer_file=tokenizer, config=ends, overwrite=True)
-        curve = {"losses": result.losses, "save_steps": command.settings.saves, "held_losses": result.held_losses}
-        write_arrays(command.out / CURVE, curve)
+        curve = {"losses": result.losses, "save_steps": flags.settings.saves, "held_losses": result.held_losses}
+        write_arrays(flags.out / CURVE, curve)
 
 
-def _parts(command: PretrainFlags, result: "Pretrained", held: Any) -> list[Table | str]:
-    losses = zip(command.settings.saves, result.held_losses, strict=True) if held is not None else ()
+def _parts(flags: PretrainFlags, result: "Pretrained", held: Any) -> list[Table | str]:
+    losses = zip(flags.settings.saves, result.held_losses, strict=True) if held is not None else ()
     table = Table("nats per token", ("step", "held-out loss"), [(f"{step:,}", f"{loss:.4f}") for step, loss in losses])
     last = result.losses[-min(len(result.losses), 20) :].mean()
     speed = f"; {result.tokens_per_second:,.0f} tokens/s" if result.tokens_per_second > 0 else ""
     return [
         *([table] if held is not None else []),
         f"training loss {last:.4f} over the last updates{speed}",
-        f"model: {command.out / MODEL}; saved steps: {command.out / 'checkpoints'}",
+        f"model: {flags.out / MODEL}; saved steps: {flags.out / 'checkpoints'}",
     ]
 
 

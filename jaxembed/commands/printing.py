@@ -1,7 +1,7 @@
 """What commands print and write: lines, tables, progress, the file that was asked for; and what they refuse first."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def say(console: Any, line: str) -> None:
     console.print(line, markup=False, highlight=False)
 
 
-def show(console: Any, parts: Sequence[Table | str]) -> None:
+def show(console: Any, parts: Iterable[Table | str]) -> None:
     """Print tables and lines in their order; a line that begins with "## " is a heading."""
     for part in parts:
         if isinstance(part, Table):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from ..tables import Table
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_out, report, shown_progress
 
 if TYPE_CHECKING:
@@ -45,40 +45,36 @@ class SensesFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed senses` with these arguments."""
-    from rich.console import Console
-
-    command = parse(SensesFlags, arguments, prog="jaxembed senses")
-    check_out(command.out)
-    check_least(command, length=8, train=16, test=8)
+@command(SensesFlags)
+def run(flags: SensesFlags, console: Any) -> None:
+    check_out(flags.out)
+    check_least(flags, length=8, train=16, test=8)
     from ..analysis.senses.model import senses_of_model
 
-    console = Console(soft_wrap=True)
-    options = {name: getattr(command, name) for name in ("length", "train", "test", "attention", "on_error", "seed")}
+    options = {name: getattr(flags, name) for name in ("length", "train", "test", "attention", "on_error", "seed")}
     with shown_progress(console) as progress:
-        result = senses_of_model(command.model, command.word, command.file, **options, progress=progress)
+        result = senses_of_model(flags.model, flags.word, flags.file, **options, progress=progress)
     depths = len(result.trained[0].validation["word"])
-    wrong = [layer for layer in command.layers if not 0 <= layer < depths]
+    wrong = [layer for layer in flags.layers if not 0 <= layer < depths]
     if wrong:
         raise ValueError(f"--layers: the model has depths 0 to {depths - 1}, not {wrong[0]}")
-    title = f"{command.word!r} in {command.model}"
-    report(console, title, _parts(command, result), command.out, lambda: _record(command, result))
+    title = f"{flags.word!r} in {flags.model}"
+    report(console, title, _parts(flags, result), flags.out, lambda: _record(flags, result))
 
 
-def _parts(command: SensesFlags, result: "WordResult") -> list[Table | str]:
+def _parts(flags: SensesFlags, result: "WordResult") -> list[Table | str]:
     from ..analysis.senses.result import ATTENTION_HEADER, HEADER
 
     task = result.task
     sizes = f"fit {task.counts(task.fit)}, validation {task.counts(task.validation)}, test {task.counts(task.test)}"
     scores = list(zip(HEADER, result.row(), strict=True))[2:]
     parts = [
-        f"{command.file}: {sizes} sentences of {', '.join(task.names)}",
+        f"{flags.file}: {sizes} sentences of {', '.join(task.names)}",
         *task.notes,
         Table("balanced accuracy, at the depth the validation part chose", ("", "[95 % over sentences]"), scores),
-        _layers(command.layers, result),
+        _layers(flags.layers, result),
     ]
-    if command.attention:
+    if flags.attention:
         rows = [row[1:] for row in result.attention_rows()]
         header, *turned = zip(ATTENTION_HEADER[1:], *rows, strict=True)
         parts.append(Table("attention at the word, its two most frequent senses", header, turned))
@@ -99,9 +95,9 @@ def _layers(layers: tuple[int, ...], result: "WordResult") -> Table:
     return Table("by depth: balanced accuracy (separation of the senses)", header, shown)
 
 
-def _record(command: SensesFlags, result: "WordResult") -> dict[str, Any]:
+def _record(flags: SensesFlags, result: "WordResult") -> dict[str, Any]:
     task = result.task
-    facts = {"model": command.model, "word": command.word, "file": command.file, "seed": command.seed}
+    facts = {"model": flags.model, "word": flags.word, "file": flags.file, "seed": flags.seed}
     facts |= {"senses": task.names, "test": task.counts(task.test)}
     facts |= {"static": result.static()[0], "chance": task.chance}
     accuracy = {state: {where: result.accuracy(state, where)[0] for where in ("word", "end")} for state in NETWORKS}

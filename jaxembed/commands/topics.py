@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 from ..machine import GIB
 from ..tables import Table
-from .flags import parse
+from .flags import command
 from .printing import check_least, check_out, check_positive, report, say, shown_progress
 
 
@@ -41,38 +42,34 @@ class TopicsFlags:
     """Write the tables to this file too: .md or .json."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed topics` with these arguments."""
-    from rich.console import Console
-
-    command = parse(TopicsFlags, arguments, prog="jaxembed topics")
-    _check(command)
+@command(TopicsFlags)
+def run(flags: TopicsFlags, console: Any) -> None:
+    _check(flags)
     from ..analysis.topics import TopicSizes, read_newsgroups, topics_of_model
 
-    console = Console(soft_wrap=True)
-    texts = read_newsgroups(command.newsgroups)
+    texts = read_newsgroups(flags.newsgroups)
     counts = f"{len(texts.train):,} training and {len(texts.test):,} test posts"
-    say(console, f"{command.newsgroups}: {counts}; {texts.damage}")
+    say(console, f"{flags.newsgroups}: {counts}; {texts.damage}")
     sizes = TopicSizes(
-        topics=(command.topics,),
-        fits=command.fits,
-        passes=command.passes,
-        length=command.length,
-        documents=(command.train, command.test),
-        positions=command.positions,
+        topics=(flags.topics,),
+        fits=flags.fits,
+        passes=flags.passes,
+        length=flags.length,
+        documents=(flags.train, flags.test),
+        positions=flags.positions,
     )
     with shown_progress(console) as progress:
-        options = {"keep": command.keep, "budget": int(command.budget * GIB), "progress": progress}
-        result = topics_of_model(command.model, texts, sizes, **options)
+        options = {"keep": flags.keep, "budget": int(flags.budget * GIB), "progress": progress}
+        result = topics_of_model(flags.model, texts, sizes, **options)
     words = [(str(k), " ".join(words)) for k, words in enumerate(result.words)]
     parts = (*result.tables(), Table("Topics of the first LDA fit", ("topic", "most frequent words"), words))
-    record = {"model": command.model, **result.record()}
-    report(console, f"Topics in {command.model}", (*parts, result.caption), command.out, lambda: record)
+    record = {"model": flags.model, **result.record()}
+    report(console, f"Topics in {flags.model}", (*parts, result.caption), flags.out, lambda: record)
 
 
-def _check(command: TopicsFlags) -> None:
-    check_out(command.out)
-    check_least(command, fits=1, passes=1, topics=2, length=16, train=50, test=10)
-    check_positive(command, "budget")
-    if not 3 <= command.positions <= 16:
-        raise ValueError(f"--positions: need 3 to 16 places, got {command.positions}")
+def _check(flags: TopicsFlags) -> None:
+    check_out(flags.out)
+    check_least(flags, fits=1, passes=1, topics=2, length=16, train=50, test=10)
+    check_positive(flags, "budget")
+    if not 3 <= flags.positions <= 16:
+        raise ValueError(f"--positions: need 3 to 16 places, got {flags.positions}")

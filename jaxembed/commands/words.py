@@ -1,7 +1,7 @@
 """`jaxembed words`: word vectors of a text, by counts or by training, in a word2vec file; and their scores."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,13 +10,12 @@ import tyro
 
 from ..machine import GIB, cores, device_memory
 from ..tables import Table
-from .flags import parse
+from .flags import command
 from .printing import check_file, check_least, check_positive, say, show, shown_progress
 
 if TYPE_CHECKING:
     from ..base import Progress
-    from ..corpus import Damage
-    from ..words import Convention, Cooccurrence, SparsePlusConstant, WordText, WordVectors
+    from ..words import Convention, Cooccurrence, WordText, WordVectors
 
 Model = Literal["mstar", "ppmi", "sppmi", "pmi", "skip-gram", "qwem", "glove"]
 Method = Literal["randomised", "lanczos", "lobpcg"]
@@ -78,155 +77,138 @@ class WordsFlags:
     """Replace the file."""
 
 
-def run(arguments: list[str]) -> None:
-    """Do `jaxembed words` with these arguments."""
-    from rich.console import Console
+@command(WordsFlags)
+def run(flags: WordsFlags, console: Any) -> None:
+    _check(flags)
+    from ..words import read_questions, read_similarity, write_vectors
 
-    command = parse(WordsFlags, arguments, prog="jaxembed words")
-    _check(command)
-    evaluations = _evaluations(command)
-    console, began = Console(soft_wrap=True), time.perf_counter()
-    from ..words import write_vectors
-
+    began = time.perf_counter()
+    questions = [read_questions(path, cased=flags.cased) for path in flags.analogies]
+    pairs = [read_similarity(path, cased=flags.cased) for path in flags.similarity]
     with shown_progress(console) as progress:
-        text = _text(command, console, progress)
-        _say_text(command, text, console)
-        vectors = _vectors(command, text, progress)
-    write_vectors(command.out, vectors, binary=command.out.suffix == ".bin")
+        text = _text(flags, console, progress)
+        show(console, _lines(flags, text))
+        vectors = _vectors(flags, text, progress)
+    write_vectors(flags.out, vectors, binary=flags.out.suffix == ".bin")
     made = f"{len(vectors):,} words x {vectors.width}, {time.perf_counter() - began:.1f} s"
-    say(console, f"{command.model}: {made}; written to {command.out}")
-    for score in evaluations:
-        show(console, score(vectors))
+    say(console, f"{flags.model}: {made}; written to {flags.out}")
+    show(console, _scores(vectors, questions, pairs, flags.top))
 
 
-def _check(command: WordsFlags) -> None:
-    if not command.text:
+def _check(flags: WordsFlags) -> None:
+    if not flags.text:
         raise ValueError("text: nothing to read; name a file, a folder or hub:OWNER/NAME")
-    check_least(command, width=1, window=1, min_count=1, vocab=1, limit=1, epochs=1, top=1)
-    check_positive(command, "subsample", "negatives", "smoothing")
-    _check_model(command)
-    if command.model == "skip-gram" and command.weighting not in (None, "dynamic"):
+    check_least(flags, width=1, window=1, min_count=1, vocab=1, limit=1, epochs=1, top=1)
+    check_positive(flags, "subsample", "negatives", "smoothing")
+    _check_model(flags)
+    if flags.model == "skip-gram" and flags.weighting not in (None, "dynamic"):
         raise ValueError("--weighting: skip-gram draws its windows, whose weights are dynamic; leave it out")
-    check_file("out", command.out, overwrite=command.overwrite)
+    check_file("out", flags.out, overwrite=flags.overwrite)
 
 
-def _check_model(command: WordsFlags) -> None:
+def _check_model(flags: WordsFlags) -> None:
     """Refuse flags that the model does not have."""
-    if command.epochs is not None and command.model not in TRAINED:
-        raise ValueError(f"--epochs: {command.model} is not trained; leave it out, or choose {', '.join(TRAINED)}")
-    if command.method is not None and command.model in TRAINED:
-        raise ValueError(f"--method: {command.model} is trained, without an eigendecomposition; leave it out")
-    if command.negatives is not None and command.model not in NEGATIVES:
-        raise ValueError(f"--negatives: {command.model} has none; leave it out, or choose {', '.join(NEGATIVES)}")
-    if command.smoothing is not None and command.model != "pmi":
-        raise ValueError(f"--smoothing: {command.model} has none; leave it out, or choose pmi")
+    trained, others = flags.model in TRAINED, "leave it out, or choose"
+    refused = {
+        "epochs": not trained and f"is not trained; {others} {', '.join(TRAINED)}",
+        "method": trained and "is trained, without an eigendecomposition; leave it out",
+        "negatives": flags.model not in NEGATIVES and f"has none; {others} {', '.join(NEGATIVES)}",
+        "smoothing": flags.model != "pmi" and f"has none; {others} pmi",
+    }
+    for name, why in refused.items():
+        if why and getattr(flags, name) is not None:
+            raise ValueError(f"--{name}: {flags.model} {why}")
 
 
-def _text(command: WordsFlags, console: Any, progress: "Progress") -> "WordText":
-    """The words of the documents; what was skipped is said."""
-    from ..corpus import Damage
+def _text(flags: WordsFlags, console: Any, progress: "Progress") -> "WordText":
+    """The words of the documents; what was skipped is printed."""
+    from ..corpus import Damage, documents
     from ..words import word_text
 
     damage = Damage()
-    texts = _documents(command, damage, progress)
-    sizes = {"min_count": command.min_count, "vocab": command.vocab, "limit": command.limit}
-    text = word_text(texts, lowercase=not command.cased, **sizes)
+    options = {"subset": flags.subset, "on_error": flags.on_error, "text_field": flags.text_field}
+
+    def texts() -> Iterator[str]:
+        for number, document in enumerate(documents(flags.text, damage=damage, **options), start=1):
+            if number % 100 == 0:
+                progress(f"reading: {number:,} documents")
+            yield document.text
+
+    sizes = {"min_count": flags.min_count, "vocab": flags.vocab, "limit": flags.limit}
+    text = word_text(texts(), lowercase=not flags.cased, **sizes)
     if len(damage):
         say(console, str(damage))
     return text
 
 
-def _documents(command: WordsFlags, damage: "Damage", progress: "Progress") -> Iterator[str]:
-    from ..corpus import documents
-
-    options = {"subset": command.subset, "on_error": command.on_error, "text_field": command.text_field}
-    for number, document in enumerate(documents(command.text, damage=damage, **options), start=1):
-        if number % 100 == 0:
-            progress(f"reading: {number:,} documents")
-        yield document.text
-
-
-def _say_text(command: WordsFlags, text: "WordText", console: Any) -> None:
+def _lines(flags: WordsFlags, text: "WordText") -> Iterator[str]:
     """Vocabulary, convention, and the memory that the rest will take, before it is taken."""
-    facts, convention = text.facts, _convention(command)
-    say(
-        console,
-        f"{facts['words_read']:,} words in {facts['documents']:,} documents, "
-        f"{'cased' if command.cased else 'lower-cased'}; {text.vocab:,} different ones that stand {command.min_count} "
-        f"times or more cover {text.coverage:.1%}",
+    read, case = text.facts, "cased" if flags.cased else "lower-cased"
+    yield (
+        f"{read['words_read']:,} words in {read['documents']:,} documents, {case}; {text.vocab:,} different ones that "
+        f"stand {flags.min_count} times or more cover {text.coverage:.1%}"
     )
-    say(console, f"{command.model}, width {command.width}, {convention}{_negatives_said(command)}")
-    need, there = memory(command, text), device_memory()
-    say(console, f"memory: at most {need / GIB:.2g} GiB of {there / GIB:.2g}")
+    negatives = f", {_negatives(flags):g} negatives" if flags.model in NEGATIVES else ""
+    smoothing = f", smoothing {_smoothing(flags):g}" if flags.model == "pmi" else ""
+    yield f"{flags.model}, width {flags.width}, {_convention(flags)}{negatives}{smoothing}"
+    need, there = memory(flags, text) / GIB, device_memory() / GIB
+    yield f"memory: at most {need:.2g} GiB of {there:.2g}"
     if need > there:
-        raise ValueError(
-            f"text: needs up to {need / GIB:.2g} GiB, there are {there / GIB:.2g}; take a smaller --vocab, --width or "
-            "--window"
-        )
+        smaller = "take a smaller --vocab, --width or --window"
+        raise ValueError(f"text: needs up to {need:.2g} GiB, there are {there:.2g}; {smaller}")
 
 
-def memory(command: WordsFlags, text: "WordText") -> float:
+def memory(flags: WordsFlags, text: "WordText") -> float:
     """Bytes that counts and vectors take at most: tables of pairs, and columns as long as the vocabulary."""
-    tables = 8 * 4 * text.vocab * command.width
-    if command.model == "skip-gram":
+    tables = 8 * 4 * text.vocab * flags.width
+    if flags.model == "skip-gram":
         return 16 * len(text.ids) + tables
     from ..words.pairs import reach
 
-    far = reach(text, command.window)
+    far = reach(text, flags.window)
     pairs = min(2 * len(text.ids) * far, text.vocab**2)
     strides = 8 * 3 * len(text.ends) * far + 8 * 5 * len(text.ids)  # tables [document, distance], and the words moved
     return 12.0 * 5 * pairs + 2 * tables + strides  # counts, both orders, target and its copy in single precision
 
 
-def _convention(command: WordsFlags) -> "Convention":
+def _convention(flags: WordsFlags) -> "Convention":
     from ..words import Convention
 
-    weighting = command.weighting or ("harmonic" if command.model == "glove" else "dynamic")
-    thinned = command.subsample or (1e-3 if command.model == "skip-gram" else None)
-    return Convention(command.window, weighting, thinned)
+    weighting = flags.weighting or ("harmonic" if flags.model == "glove" else "dynamic")
+    thinned = flags.subsample or (1e-3 if flags.model == "skip-gram" else None)
+    return Convention(flags.window, weighting, thinned)
 
 
-def _negatives(command: WordsFlags) -> float:
-    return command.negatives if command.negatives is not None else NEGATIVES.get(command.model, 1.0)
+def _negatives(flags: WordsFlags) -> float:
+    return flags.negatives if flags.negatives is not None else NEGATIVES.get(flags.model, 1.0)
 
 
-def _smoothing(command: WordsFlags) -> float:
-    return SMOOTHING if command.smoothing is None else command.smoothing
+def _smoothing(flags: WordsFlags) -> float:
+    return SMOOTHING if flags.smoothing is None else flags.smoothing
 
 
-def _negatives_said(command: WordsFlags) -> str:
-    if command.model == "pmi":
-        return f", smoothing {_smoothing(command):g}"
-    return f", {_negatives(command):g} negatives" if command.model in NEGATIVES else ""
-
-
-def _vectors(command: WordsFlags, text: "WordText", progress: "Progress") -> "WordVectors":
+def _vectors(flags: WordsFlags, text: "WordText", progress: "Progress") -> "WordVectors":
     """By training or by eigendecomposition."""
     import jax
 
-    from ..words import cooccurrence, eigenpairs, factor_vectors
+    from ..words import cooccurrence, eigenpairs, factor_vectors, pmi, ppmi, quadratic_target
 
-    key, convention = jax.random.key(command.seed), _convention(command)
-    if command.model == "skip-gram":
-        return _trained(command, text, progress)
+    if flags.model == "skip-gram":
+        return _trained(flags, text, progress)
+    convention, key = _convention(flags), jax.random.key(flags.seed)
     pairs = cooccurrence(text, convention, workers=cores(), progress=progress)
-    if command.model in TRAINED:
-        return _trained(command, pairs, progress)
-    target = _target(command, pairs)
+    if flags.model in TRAINED:
+        return _trained(flags, pairs, progress)
+    if flags.model == "pmi":
+        target = pmi(pairs, smoothing=_smoothing(flags))
+    else:
+        target = (quadratic_target if flags.model == "mstar" else ppmi)(pairs, negatives=_negatives(flags))
     progress(f"eigenvectors of {target.name}")
-    pairs = eigenpairs(target, command.width, method=command.method or "randomised", key=key, workers=cores())
-    return factor_vectors(text.words, *pairs, facts={"target": target.name, "convention": str(convention)})
+    factors = eigenpairs(target, flags.width, method=flags.method or "randomised", key=key, workers=cores())
+    return factor_vectors(text.words, *factors, facts={"target": target.name, "convention": str(convention)})
 
 
-def _target(command: WordsFlags, pairs: "Cooccurrence") -> "SparsePlusConstant":
-    from ..words import pmi, ppmi, quadratic_target
-
-    if command.model == "pmi":
-        return pmi(pairs, smoothing=_smoothing(command))
-    return (quadratic_target if command.model == "mstar" else ppmi)(pairs, negatives=_negatives(command))
-
-
-def _trained(command: WordsFlags, source: "WordText | Cooccurrence", progress: "Progress") -> "WordVectors":
+def _trained(flags: WordsFlags, source: "WordText | Cooccurrence", progress: "Progress") -> "WordVectors":
     from dataclasses import replace
 
     import jax
@@ -234,43 +216,31 @@ def _trained(command: WordsFlags, source: "WordText | Cooccurrence", progress: "
     from ..words import Glove, Quadratic, SkipGram, train_sampled
     from ..words.recipe import GLOVE, QUADRATIC, SKIP_GRAM
 
-    width, negatives = command.width, _negatives(command)
+    width, negatives = flags.width, _negatives(flags)
     model, recipe = {
         "skip-gram": (SkipGram(width, negatives=negatives), SKIP_GRAM),
         "qwem": (Quadratic(width, negatives=negatives), QUADRATIC),
         "glove": (Glove(width), GLOVE),
-    }[command.model]
-    if command.model == "skip-gram":
-        recipe = replace(recipe, convention=_convention(command))
-    if command.epochs is not None:
-        recipe = replace(recipe, epochs=command.epochs)
-    return train_sampled(source, model, recipe, key=jax.random.key(command.seed), progress=progress)
+    }[flags.model]
+    if flags.model == "skip-gram":
+        recipe = replace(recipe, convention=_convention(flags))
+    if flags.epochs is not None:
+        recipe = replace(recipe, epochs=flags.epochs)
+    return train_sampled(source, model, recipe, key=jax.random.key(flags.seed), progress=progress)
 
 
-def _evaluations(command: WordsFlags) -> "list[Callable[[WordVectors], list[Table | str]]]":
-    """Scores of the vectors on every file, which is read before any work."""
-    from ..words import read_questions, read_similarity
-
-    scores = [_analogies(read_questions(path, cased=command.cased), command.top) for path in command.analogies]
-    return scores + [_similarity(read_similarity(path, cased=command.cased)) for path in command.similarity]
-
-
-def _analogies(questions: Any, top: int) -> "Callable[[WordVectors], list[Table | str]]":
-    from ..words import score_analogies
+def _scores(vectors: "WordVectors", questions: list[Any], pairs: list[Any], top: int) -> Iterator[Table | str]:
+    """What the vectors reach on every file."""
+    from ..words import score_analogies, score_similarity
     from ..words.analogy import HEADER
 
-    def score(vectors: "WordVectors") -> list[Table | str]:
-        result = score_analogies(vectors, questions, top=top)
-        return [questions.note(), Table(f"analogies: {questions.name}", HEADER, result.rows()), result.convention]
-
-    return score
-
-
-def _similarity(pairs: Any) -> "Callable[[WordVectors], list[Table | str]]":
-    from ..words import score_similarity
-
-    def score(vectors: "WordVectors") -> list[Table | str]:
-        result = score_similarity(vectors, pairs)
-        return [*([pairs.note()] if pairs.damaged else []), f"{result}; {result.convention}"]
-
-    return score
+    for asked in questions:
+        result = score_analogies(vectors, asked, top=top)
+        yield asked.note()
+        yield Table(f"analogies: {asked.name}", HEADER, result.rows())
+        yield result.convention
+    for judged in pairs:
+        if judged.damaged:
+            yield judged.note()
+        score = score_similarity(vectors, judged)
+        yield f"{score}; {score.convention}"

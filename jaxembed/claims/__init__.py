@@ -13,13 +13,8 @@ from typing import Any
 
 from . import (
     alignment,
-    hidden_states,
     horizon,
-    hypotheses,
     signature_start,
-    sufficient_statistics,
-    task_vectors,
-    topics,
 )
 from .evidence import Claim as Claim
 from .evidence import Evidence as Evidence
@@ -31,11 +26,6 @@ _FILES = (
     horizon,
     alignment,
     signature_start,
-    sufficient_statistics,
-    topics,
-    hypotheses,
-    hidden_states,
-    task_vectors,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

@@ -32,6 +32,17 @@ REGISTRY: tuple[str, ...] = (
     "words.analogy_emergence",
     "small.attention_only",
     "words.analogy_moment",
+    "sequences.sufficient_statistics",
+    "sequences.memorisation",
+    "sequences.hypotheses",
+    "sequences.hypothesis_map",
+    "sequences.hidden_states",
+    "sequences.kalman",
+    "sequences.topics",
+    "sequences.cross_probing",
+    "sequences.semantic_share",
+    "sequences.ceilings",
+    "words.task_vectors",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

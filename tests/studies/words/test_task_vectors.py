@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from jaxembed.studies.words.task_vectors import _one_peak, rank_order, task_vectors_study
+from jaxembed.studies.words.task_vectors import STUDY, one_peak, rank_order
 
 
 def test_one_peak_is_told_from_two():
     x = np.linspace(0, 1, 30)
-    assert _one_peak(np.exp(-((x - 0.3) ** 2) / 0.02)) == pytest.approx(1)
-    assert _one_peak(x) == _one_peak(-x) == pytest.approx(1)
-    assert _one_peak(np.sin(4 * np.pi * x) ** 2) < 0.6
-    assert np.isnan(_one_peak(np.ones(5)))
+    assert one_peak(np.exp(-((x - 0.3) ** 2) / 0.02)) == pytest.approx(1)
+    assert one_peak(x) == one_peak(-x) == pytest.approx(1)
+    assert one_peak(np.sin(4 * np.pi * x) ** 2) < 0.6
+    assert np.isnan(one_peak(np.ones(5)))
 
 
 def test_order_over_families_has_an_interval_or_is_undefined():
@@ -27,16 +27,17 @@ def test_order_over_families_has_an_interval_or_is_undefined():
 
 @pytest.mark.slow
 def test_made_words_have_task_vectors():
-    result = task_vectors_study("tiny")
-    assert all(check.passed for check in result.checks()), result.checks()
-    assert len(result.families) == 6 and not result.left_out and len(result.rows()[0]) == 13
+    result = STUDY.result("tiny")
+    rows = STUDY.evidence(result)
+    assert len(rows) == 4 and all(row.holds() for row in rows)
+    assert len(result.families) == 6 and not result.left_out
     for family in result.families:
         assert family.consistency > family.shuffled[2] and max(family.snr) > 1.5 * max(family.snr_shuffled)
         assert family.accuracy == 1 and family.spike == pytest.approx(1, abs=0.25)
-    assert result.order_rows()[0][1] == "undefined"  # all are solved: there is nothing to order
+    assert STUDY.tables(result)[1].rows[0][1] == "undefined"  # all are solved: there is nothing to order
 
 
-def test_normal_size_names_the_data_it_needs(monkeypatch):
+def test_a_corpus_needs_its_folder(monkeypatch):
     monkeypatch.delenv("JAXEMBED_DATA", raising=False)
-    with pytest.raises(ValueError, match="JAXEMBED_DATA: not set"):
-        task_vectors_study("normal")
+    with pytest.raises(ValueError, match="needs JAXEMBED_DATA"):
+        STUDY.result("quick")

@@ -209,7 +209,7 @@ def _mean_heads(params: Any, ids: Array, ends: Array, *, model: Decoder) -> Floa
 @partial(jax.jit, static_argnames=("model", "depth"))
 def _ablated(
     params: Any, ids: Array, at: Array, means: Array, keep: Array, *, model: Decoder, depth: int
-) -> Float[Array, "hypothesis example width"]:
+) -> Float[Array, "head example width"]:
     def one(kept: Array) -> Array:
         def change(layer: int, mixed: Array) -> Array:
             part = kept[layer][None, None, :, None]

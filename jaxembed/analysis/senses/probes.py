@@ -1,11 +1,14 @@
 """Linear probes for senses that count every sense alike, their nulls from the same context, and their intervals."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...probes import Probe, class_probe
+from ...probes.softmax import PENALTIES
 from .texts import SenseTask
 from .tokens import Side
 
@@ -49,6 +52,8 @@ def read_senses_from(
     *,
     shuffled: int | None = None,
     whiten: bool = True,
+    penalties: Sequence[float] = PENALTIES,
+    iterations: int = 60,
 ) -> SenseProbes:
     """Fit a linear probe at every depth, each sentence weighted so that all senses weigh the same.
 
@@ -56,14 +61,15 @@ def read_senses_from(
         x: `[layer, example, dimension]`, what is read, for all sentences of the task.
         task: the sentences.
         shuffled: seed of a shuffle of the fitted and validated senses, for the null; None leaves them.
-        whiten: see `class_probe`.
+        whiten: see `class_probe`, also for penalties and iterations.
     """
     senses, fit, validation = task.senses.copy(), task.fit, task.validation
     if shuffled is not None:
         rng = np.random.default_rng(shuffled)
         for rows in (fit, validation):
             senses[rows] = rng.permutation(senses[rows])
-    probes = tuple(class_probe(at[fit], senses[fit], at[validation], senses[validation], whiten=whiten) for at in x)
+    options: dict[str, Any] = {"whiten": whiten, "penalties": penalties, "iterations": iterations}
+    probes = tuple(class_probe(at[fit], senses[fit], at[validation], senses[validation], **options) for at in x)
     hits = [decide(probe, at) == senses for probe, at in zip(probes, x, strict=True)]
     scored = [balanced_mean(hit[validation].astype(float), senses[validation]) for hit in hits]
     return SenseProbes(probes, np.array(scored), np.array([hit[task.test] for hit in hits], float))

@@ -1,6 +1,5 @@
 """One ambiguous word as a task: its sentences in a model's tokens, cut into a fit, a validation and a test part."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from ...corpus.pseudowords import pseudoword_sentences
 from ...corpus.senses import DATA, OnError, SenseSentences, read_sense_folder, read_senses
 from ...corpus.tokenizers import Tokenizer
-from ...language import parameter_hash
+from ...keep import digest
 from .tokens import SenseTokens, sense_tokens
 
 VALIDATION = 0.25
@@ -49,7 +47,7 @@ class SenseTask:
         """Of the sentences, their marked places and senses, and the part each belongs to."""
         tokens = self.tokens
         parts = (tokens.ids, tokens.at, tokens.pieces, tokens.ends, self.senses, self.fit, self.validation, self.test)
-        return f"{self.word} {self.names} {tokens.start} {parameter_hash(parts)}"
+        return digest(f"{self.word} {self.names} {tokens.start}", *parts)
 
     @property
     def chance(self) -> float:
@@ -122,13 +120,6 @@ def read_sense_parts(path: Path, *, on_error: OnError = "stop", seed: int = 0) -
     whole = read_senses(path, on_error=on_error)
     train, test = _split(whole.senses, np.random.default_rng(seed), 1 / 3)
     return whole.select(train), whole.select(test)
-
-
-def pseudoword_parts(
-    texts: Iterable[str], held: Iterable[str], pair: tuple[str, str]
-) -> tuple[SenseSentences, SenseSentences]:
-    """Training sentences of a pseudo-word from some texts, test sentences from others."""
-    return pseudoword_sentences(texts, pair), pseudoword_sentences(held, pair)
 
 
 def _thinned(

@@ -118,10 +118,10 @@ def states_at(
     model: Decoder,
     params: Any,
     ids: Int[np.ndarray, "example position"],
-    places: Int[np.ndarray, "example head"],
+    places: Int[np.ndarray, "example place"],
     *,
     batch: int = 100,
-) -> Float[np.ndarray, "layer example head width"]:
+) -> Float[np.ndarray, "layer example place width"]:
     """States at some positions of every sequence, of which one forward pass is made; `[.., position asked, width]`."""
     found, batch = [], min(batch, len(ids))
     params = jax.tree.map(jnp.asarray, params)
@@ -137,8 +137,8 @@ def batches(count: int, batch: int) -> list[Int[np.ndarray, " example"]]:
 
 @partial(jax.jit, static_argnames="model")
 def _read(
-    params: Any, ids: Int[Array, "example position"], places: Int[Array, "example head"], *, model: Decoder
-) -> Float[Array, "layer example head width"]:
+    params: Any, ids: Int[Array, "example position"], places: Int[Array, "example place"], *, model: Decoder
+) -> Float[Array, "layer example place width"]:
     return jnp.take_along_axis(model.states(params, ids), places[None, :, :, None], axis=2)
 
 

@@ -20,7 +20,7 @@ COMPONENTS = 512
 HELD = 0.15
 """Share of the training documents that chooses the penalty."""
 
-Scores = Float[np.ndarray, " dimension"]
+Scores = Float[np.ndarray, " metric"]
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def _references(
     seed: int,
     bags: tuple[np.ndarray, np.ndarray],
     vocab: int,
-) -> dict[str, Float[np.ndarray, " dimension"]]:
+) -> dict[str, Float[np.ndarray, " metric"]]:
     fit, other, split = fits[seed], fits[(seed + 1) % len(fits)], split_documents(len(train), seed)
     last = [np.array([ids[-1] for ids in part.ids]) for part in (train, test)]
     known = score_mixtures(predict_by_last_token(last[0], last[1], fit.train, split, vocab), fit.test)

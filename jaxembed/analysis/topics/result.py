@@ -62,14 +62,14 @@ class TopicScores:
     links: tuple[PerplexityLink, ...]
     words: tuple[tuple[str, ...], ...]
 
-    def scores(self, topics: int, name: str) -> Float[np.ndarray, "seed hypothesis dimension"]:
+    def scores(self, topics: int, name: str) -> Float[np.ndarray, "seed fit metric"]:
         """Scores of one of `ROWS`: "average", "untrained, average", "majority", "shuffled targets", ..."""
         if name.startswith("untrained, "):
             return self.untrained[f"{topics} {name.removeprefix('untrained, ')}"]
         values = (self.references | self.trained)[f"{topics} {name}"]
         return values if values.ndim == 3 else values[None]
 
-    def accuracy(self, topics: int, name: str) -> Float[np.ndarray, "seed hypothesis"]:
+    def accuracy(self, topics: int, name: str) -> Float[np.ndarray, "seed fit"]:
         """Top-topic accuracy of one row."""
         return self.scores(topics, name)[:, :, METRICS.index("accuracy")]
 
@@ -193,7 +193,7 @@ def collect_scores(task: TopicTask, networks: list[tuple[Arrays, Arrays]]) -> To
     return TopicScores(task.name, task.sizes, counts, trained, untrained, task.references, links, words)
 
 
-def _both(values: Float[np.ndarray, "seed hypothesis"]) -> str:
+def _both(values: Float[np.ndarray, "seed fit"]) -> str:
     """The mean with an interval over fits, and one over training seeds where there are several."""
     over_fits = interval(values.mean(axis=0), ".3f")
     if len(values) == 1:

@@ -67,7 +67,7 @@ def score_network(
 
 def _score_fits(
     train: States, test: States, name: str, fits: list[TopicTargets]
-) -> Float[np.ndarray, "hypothesis dimension"]:
+) -> Float[np.ndarray, "fit metric"]:
     """Scores of one of `READ` against every fit's targets, each with a probe seed of its own."""
     depth, pooling = (0, "average") if name == EMBEDDINGS else (-1, name)
     x, x_test = (states.pooled[depth, POOLINGS.index(pooling)] for states in (train, test))

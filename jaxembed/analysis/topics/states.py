@@ -33,7 +33,7 @@ class States:
         loss: mean -log p of all tokens of the documents, nats.
     """
 
-    pooled: Float[np.ndarray, "layer head document width"]
+    pooled: Float[np.ndarray, "layer place document width"]
     along: Float[np.ndarray, "position document width"]
     losses: Float[np.ndarray, "position document"]
     loss: float
@@ -108,7 +108,7 @@ def _read(
     params: Any,
     tokens: Int[Array, "example position"],
     ends: Int[Array, " example"],
-    marks: Int[Array, "example mark"],
+    marks: Int[Array, "example place"],
     *,
     model: Decoder,
     first: int,

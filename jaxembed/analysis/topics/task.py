@@ -1,7 +1,6 @@
 """Documents of known topics as a task for any decoder: its tokens, the parts, and targets with their references."""
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxtyping import Int
 
 from ...base import Progress, silent
 from ...corpus import Tokenizer
-from ...keep import kept_arrays
+from ...keep import digest, kept_arrays
 from .references import Arrays, score_references
 from .texts import DocumentSet, TopicTargets, TopicTexts, fit_targets, select_documents
 
@@ -89,8 +88,7 @@ def build_topic_task(
     order = np.random.default_rng(0).permutation(len(texts.train))
     chosen = [int(k) for k in order if sizes.least <= len(ids[0][k]) <= sizes.longest]
     fitted_on = [texts.train[k].text for k in chosen]
-    digest = sha256("\0".join(fitted_on).encode(errors="surrogatepass")).hexdigest()[:16]
-    identity = (train.hash, test.hash, sizes.fits, sizes.passes, sizes.positions, digest)
+    identity = (train.hash, test.hash, sizes.fits, sizes.passes, sizes.positions, digest("\0".join(fitted_on)))
     targets, references = {}, {}
     for size in sizes.topics:
         shares = sizes.positions if size == sizes.topics[0] else 0

@@ -1,6 +1,5 @@
 """Documents and their topics: texts, the documents that fit a model's positions, and LDA mixtures as targets."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from jaxtyping import Float, Int
 from ...corpus import Damage, Document
 from ...corpus.newsgroups import newsgroups
 from ...corpus.topics import Topics, fit_topics, topic_words
+from ...keep import digest
 
 DROPPED = ("footers", "quotes")
 """Besides headers, as in the published runs."""
@@ -89,10 +89,7 @@ class DocumentSet:
     @property
     def hash(self) -> str:
         """Of the tokens."""
-        content = hashlib.sha256()
-        for ids in self.ids:
-            content.update(np.asarray(ids, "<i4").tobytes() + b"|")
-        return content.hexdigest()[:16]
+        return digest(*self.ids)
 
 
 def select_documents(

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from ...analysis.senses.probes import balanced_mean
 from ...analysis.senses.result import ATTENTION_HEADER, HEADER, WordResult
 from ...analysis.senses.scores import SenseScores, SenseSizes, bag_hits, merged_embedding, score_senses
-from ...analysis.senses.texts import SenseTask, build_sense_task, pseudoword_parts, read_sense_parts
+from ...analysis.senses.texts import SenseTask, build_sense_task, read_sense_parts
 from ...corpus import Document, documents, encode, python_documentation, word_level
 from ...corpus.pseudowords import merged_name, merged_texts, pseudoword_sentences
 from ...language import Pretraining, pretrain
@@ -130,7 +130,8 @@ def _merged(setting: SensesSetting, run: Run) -> list[tuple[SenseTask, Networks,
     merged = merged_texts(pieces[:cut], pair)
     tokenizer = word_level(merged, setting.decoders.vocab)
     corpus = encode([Document(piece, "") for piece in merged], tokenizer)
-    task = setting.task(merged_name(pair), *pseudoword_parts(pieces[:cut], pieces[cut:], pair), tokenizer)
+    parts = (pseudoword_sentences(part, pair) for part in (pieces[:cut], pieces[cut:]))
+    task = setting.task(merged_name(pair), *parts, tokenizer)
 
     def networks(seed: int) -> tuple[Any, Any]:
         settings = replace(setting.decoders.training, init_seed=seed, data_seed=seed)

@@ -130,8 +130,8 @@ def _merged(setting: SensesSetting, run: Run) -> list[tuple[SenseTask, Networks,
     merged = merged_texts(pieces[:cut], pair)
     tokenizer = word_level(merged, setting.decoders.vocab)
     corpus = encode([Document(piece, "") for piece in merged], tokenizer)
-    parts = (pseudoword_sentences(part, pair) for part in (pieces[:cut], pieces[cut:]))
-    task = setting.task(merged_name(pair), *parts, tokenizer)
+    train, test = (pseudoword_sentences(part, pair) for part in (pieces[:cut], pieces[cut:]))
+    task = setting.task(merged_name(pair), train, test, tokenizer)
 
     def networks(seed: int) -> tuple[Any, Any]:
         settings = replace(setting.decoders.training, init_seed=seed, data_seed=seed)

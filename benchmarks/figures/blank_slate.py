@@ -30,6 +30,15 @@ PLAIN = {
     "senses": "senses told apart",
 }
 PAINT = dict(zip(LEVELS, (*COLOURS, "#b8860b", "#444444", "#888888"), strict=False))
+GROUPS = {
+    "months": ("january", "march", "april", "june", "july", "august", "september", "october"),
+    "places": ("london", "paris", "germany", "france", "china", "india", "japan", "europe"),
+    "people": ("he", "she", "they", "we", "him", "her", "them", "us"),
+    "verbs": ("make", "take", "find", "give", "get", "see", "know", "think"),
+    "numbers": ("one", "two", "three", "four", "five", "six", "seven", "eight"),
+    "time": ("day", "days", "week", "month", "months", "year", "years", "hours"),
+}
+"""Words that the animation shows; those that the vocabulary lacks are left out."""
 STEPS_BETWEEN = 4
 """Frames between two saves of the animation, straight between them."""
 
@@ -115,7 +124,9 @@ def modes_panel(axes: Axes, flows: tuple[FlowRun, ...]) -> None:
 
 def animate(result: BlankSlate, figure: Figure) -> FuncAnimation:
     """Words wander into groups while the levels fill; straight between saves."""
-    places = projected(result.frames)
+    groups = word_groups(result.words)
+    rows = [result.words.index(word) for group in groups.values() for word in group]
+    places = projected(result.frames[:, rows].astype(np.float64))
     shown = {name: level for name, level in result.levels.items() if level.arrival.everywhere}
     ts = next(iter(result.levels.values())).ts
     at = np.linspace(0, len(ts) - 1, STEPS_BETWEEN * (len(ts) - 1) + 1)
@@ -123,14 +134,8 @@ def animate(result: BlankSlate, figure: Figure) -> FuncAnimation:
     figure.set_size_inches(10, 5)
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
     limit = 1.15 * np.abs(places).max()
-    dots, first = [], 0
-    for group, colour in zip(result.frame_words, PAINT.values(), strict=False):
-        words = result.frame_words[group]
-        rows = range(first, first := first + len(words))
-        dots += [
-            (row, left.text(0, 0, word, color=colour, fontsize=8, ha="center"))
-            for row, word in zip(rows, words, strict=True)
-        ]
+    named = [(word, colour) for group, colour in zip(groups.values(), PAINT.values(), strict=False) for word in group]
+    texts = [left.text(0, 0, word, color=colour, fontsize=8, ha="center") for word, colour in named]
     left.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
     bars = right.barh([PLAIN[name] for name in shown], np.zeros(len(shown)), color=[PAINT[name] for name in shown])
     right.axvline(0.5, color="grey", linewidth=0.8, linestyle=":")
@@ -138,7 +143,7 @@ def animate(result: BlankSlate, figure: Figure) -> FuncAnimation:
     right.set(xlim=(0, 1.15), xlabel="how much of it is there (1: end of training)")
 
     def update(moment: float) -> None:
-        for row, text in dots:
+        for row, text in enumerate(texts):
             text.set_position(between(places[:, row], moment))
         for bar, level in zip(bars, shown.values(), strict=True):
             bar.set_width(float(np.clip(between(level.shares.mean(axis=0), moment), 0, 1.15)))
@@ -148,6 +153,17 @@ def animate(result: BlankSlate, figure: Figure) -> FuncAnimation:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once: doing it anew in every frame takes most of the time
     return FuncAnimation(figure, update, frames=at, repeat=False, interval=1000 / 6)
+
+
+def word_groups(words: tuple[str, ...], fewest: int = 4) -> dict[str, tuple[str, ...]]:
+    """Groups of which the vocabulary holds enough words; else words with their plurals."""
+    known = set(words)
+    groups = {name: tuple(word for word in group if word in known) for name, group in GROUPS.items()}
+    groups = {name: group for name, group in groups.items() if len(group) >= fewest}
+    if len(groups) > 2:
+        return groups
+    plural = tuple(word for word in words if len(word) > 3 and word.endswith("s") and word[:-1] in known)[:8]
+    return {"one": tuple(word[:-1] for word in plural), "many": plural} if plural else {"words": words[:16]}
 
 
 def between(values: np.ndarray, moment: float) -> np.ndarray:

@@ -84,16 +84,16 @@ class BlankSlate:
         levels: of the decoders by name, on the clock of words seen; those without data are in `missing`.
         missing: why a level was not measured.
         flows: the bigram model and the word vectors, each on its flow clock.
-        frames: `[time, example, width]`, embeddings of a few words along the first seed's training.
-        frame_words: by group, those words.
+        frames: `[time, token, width]`, embeddings of all words along the first seed's training.
+        words: those words.
     """
 
     setting: BlankSlateSetting
     levels: dict[str, Level]
     missing: dict[str, str]
     flows: tuple[FlowRun, ...]
-    frames: Float[np.ndarray, "time example width"]
-    frame_words: dict[str, tuple[str, ...]]
+    frames: Float[np.ndarray, "time token width"]
+    words: tuple[str, ...]
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -137,10 +137,8 @@ def timed(setting: BlankSlateSetting, shared: Decoders, run: Run) -> BlankSlate:
         bigram_run(text, names, setting.bigram, flow),
         vector_run(text, names, yardsticks, setting.vectors, flow),
     )
-    groups = word_groups(yardsticks)
-    rows = np.array([yardsticks.words.index(word) + SPECIAL for group in groups.values() for word in group], int)
-    frames = np.stack([np.asarray(shared.params(0, step)["embed"], np.float64)[rows] for step in shared.steps])
-    return BlankSlate(setting, levels, yardsticks.missing, flows, frames, groups)
+    frames = np.stack([np.asarray(shared.params(0, step)["embed"], np.float32)[SPECIAL:] for step in shared.steps])
+    return BlankSlate(setting, levels, yardsticks.missing, flows, frames, yardsticks.words)
 
 
 def decoder_levels(shared: Decoders, yardsticks: Yardsticks, run: Run) -> dict[str, Level]:
@@ -174,28 +172,6 @@ def _levels(ts: np.ndarray, runs: list[list[Scores]], yardsticks: Yardsticks) ->
     names = [name for name in LEVELS if name in runs[0][-1]]
     scores = {name: np.array([[at[name]["score"] for at in run] for run in runs], float) for name in names}
     return {name: level_of(name, ts, scores[name], ends) for name in names}
-
-
-GROUPS = {
-    "months": ("january", "march", "april", "june", "july", "august", "september", "october"),
-    "places": ("london", "paris", "germany", "france", "china", "india", "japan", "europe"),
-    "people": ("he", "she", "they", "we", "him", "her", "them", "us"),
-    "verbs": ("make", "take", "find", "give", "get", "see", "know", "think"),
-    "numbers": ("one", "two", "three", "four", "five", "six", "seven", "eight"),
-    "time": ("day", "days", "week", "month", "months", "year", "years", "hours"),
-}
-"""Words that an animation shows; those that the vocabulary lacks are left out."""
-
-
-def word_groups(yardsticks: Yardsticks, fewest: int = 4) -> dict[str, tuple[str, ...]]:
-    """Groups of which the vocabulary holds enough words; else words with their plurals."""
-    known = set(yardsticks.words)
-    groups = {name: tuple(word for word in group if word in known) for name, group in GROUPS.items()}
-    groups = {name: group for name, group in groups.items() if len(group) >= fewest}
-    if len(groups) > 2:
-        return groups
-    plural = tuple(word for word in yardsticks.words if len(word) > 3 and word.endswith("s") and word[:-1] in known)[:8]
-    return {"one": tuple(word[:-1] for word in plural), "many": plural} if plural else {"words": yardsticks.words[:16]}
 
 
 def tables(result: BlankSlate) -> tuple[Table, ...]:

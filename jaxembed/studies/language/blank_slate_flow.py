@@ -21,7 +21,7 @@ from ...keep import kept_json
 from ...observables.arrival import Arrival, arrival
 from ...statistics import count_neighbours
 from ...theory import order_of_arrival
-from ...theory.order_of_arrival import Modes
+from ...theory.order_of_arrival import TextModes
 from ...train import train
 from ..study import Run
 from .blank_slate_levels import SPECIAL, Level
@@ -146,11 +146,7 @@ def frequent_words(text: EncodedCorpus, count: int) -> Int[np.ndarray, " token"]
 def bigram_run(text: EncodedCorpus, names: Names, setting: BigramSetting, run: Run) -> FlowRun:
     """Train the bigram model from small starts, and predict when each of its modes arrives.
 
-    Args:
-        text: whose pairs are counted.
-        names: words of its tokens.
-        setting: sizes.
-        run: seeds of the start, and where the curves are kept.
+    `run` has the seeds of the start, and where the curves are kept.
     """
     words = frequent_words(text, setting.words)
     joint = next_word_joint(text, words)
@@ -188,13 +184,13 @@ def _save_steps(setting: BigramSetting) -> tuple[int, ...]:
 
 
 @partial(jax.jit, static_argnames="count")
-def _modes(joint: Array, count: int) -> tuple[Modes, Modes]:
+def _modes(joint: Array, count: int) -> tuple[TextModes, TextModes]:
     """The mode of the unigram, and those of the bigrams."""
     return order_of_arrival.unigram_mode(joint), order_of_arrival.modes(joint, jnp.sum(joint, axis=0), count)
 
 
 @jax.jit
-def _theory(ts: Array, starts: dict[str, Array], modes: tuple[Modes, Modes]) -> dict[str, Array]:
+def _theory(ts: Array, starts: dict[str, Array], modes: tuple[TextModes, TextModes]) -> dict[str, Array]:
     """Times of all modes `[seed, mode]`, and nats gained by each level `[seed, time]`."""
     wide = jax.tree.map(lambda leaf: leaf.astype(ts.dtype), starts)
     times, gained = [], []
@@ -234,11 +230,11 @@ def _member(
     member: tuple[dict[str, Array], Array], shared: Any, *, rate: float, steps: tuple[int, ...]
 ) -> dict[str, Array]:
     (start, which), (joints, first, modes) = member, shared
-    measure = lambda params: _measured(params, joints[0], Modes(*modes), Modes(*first))  # noqa: E731
+    measure = lambda params: _measured(params, joints[0], TextModes(*modes), TextModes(*first))  # noqa: E731
     return train(NextWordLoss(joints[which]), start, optax.sgd(rate), dt=rate, save_steps=steps, save=measure).ys
 
 
-def _measured(params: dict[str, Array], joint: Array, modes: Modes, first: Modes) -> dict[str, Array]:
+def _measured(params: dict[str, Array], joint: Array, modes: TextModes, first: TextModes) -> dict[str, Array]:
     """Shares of theory/order_of_arrival.md, (O2) of bigram modes, (O11) of the unigram; and both levels' scores."""
     log_p = jax.nn.log_softmax(params["embed"] @ params["unembed"].T, axis=1)
     rates, unigrams = jnp.sum(joint, axis=1), jnp.sum(joint, axis=0)
@@ -259,7 +255,7 @@ def _levels(ts: np.ndarray, curves: dict[str, np.ndarray], uniform: float) -> di
     }
 
 
-def _label(modes: Modes, k: int, names: Names, words: Int[np.ndarray, " token"]) -> str:
+def _label(modes: TextModes, k: int, names: Names, words: Int[np.ndarray, " token"]) -> str:
     """The words that weigh most on either side, those of one sign: "of, in > the"."""
     left, right = np.asarray(modes.left[:, k]), np.asarray(modes.right[:, k])
     sign = np.sign(left[np.argmax(np.abs(left))])

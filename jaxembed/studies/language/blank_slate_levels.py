@@ -9,13 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ...analysis.senses.probes import balanced_mean, bootstrap_interval, decide
+from ...analysis.senses.probes import balanced_mean, bootstrap_interval, read_senses_from
 from ...analysis.senses.texts import SenseTask
 from ...analysis.senses.tokens import sense_states
 from ...keep import digest
 from ...models import Decoder
 from ...observables.arrival import Arrival, arrival
-from ...probes import class_probe
 from ...words.analogy import score_analogies
 from ...words.families import offset_consistency, pairs_of
 from ...words.questions import Questions
@@ -41,7 +40,7 @@ NULLS = {
 }
 """What each score is held against.
 
-0 is not the best score there is on a shuffled corpus: its finite counts look like structure. At size normal the
+0 is not the best score there is on a shuffled corpus: its finite counts look like structure. At size quick the
 shuffled text's own pair frequencies would score 0.40 nats on themselves (500 contexts, 10,000 words).
 """
 SPECIAL = 2
@@ -160,27 +159,21 @@ def bigram_score(
 
 
 def word_scores(vectors: WordVectors, yardsticks: Yardsticks, resamples: int = 0) -> Scores:
-    """Similarity, offsets and analogies of word vectors; nulls and margins only where resamples are asked for.
-
-    Args:
-        vectors: of the words.
-        yardsticks: what they are measured with.
-        resamples: of pairs and questions, for the margins.
-    """
-    found: Scores = {}
+    """Similarity, offsets and analogies of word vectors; nulls and margins only where resamples are asked for."""
+    scores: Scores = {}
     if yardsticks.similarity is not None:
         score = score_similarity(vectors, yardsticks.similarity, resamples=resamples)
-        found["similarity"] = {"score": score.rho}
+        scores["similarity"] = {"score": score.rho}
         if resamples:
             null = _shuffled_similarity(vectors, yardsticks.similarity)
-            found["similarity"] |= {"null": null, "margin": (score.high - score.low) / 2}
+            scores["similarity"] |= {"null": null, "margin": (score.high - score.low) / 2}
     if yardsticks.questions is not None:
-        found["offsets"] = _offsets(vectors, yardsticks.questions, shuffles=50 if resamples else 0)
+        scores["offsets"] = _offsets(vectors, yardsticks.questions, shuffles=50 if resamples else 0)
         total = score_analogies(vectors, yardsticks.questions, resamples=max(resamples, 1)).total
-        found["analogies"] = {"score": total.accuracy}
+        scores["analogies"] = {"score": total.accuracy}
         if resamples:
-            found["analogies"] |= {"null": 1 / max(1, len(vectors) - 3), "margin": (total.high - total.low) / 2}
-    return found
+            scores["analogies"] |= {"null": 1 / max(1, len(vectors) - 3), "margin": (total.high - total.low) / 2}
+    return scores
 
 
 def model_scores(model: Decoder, params: Any, yardsticks: Yardsticks, resamples: int = 0) -> Scores:
@@ -234,16 +227,9 @@ def mean_prediction(
 
 def _hits(model: Decoder, params: Any, task: SenseTask) -> Float[np.ndarray, " example"]:
     """Test sentences decided rightly at the depth that validation chooses; the static embedding is left out."""
-    states, senses, validation = sense_states(model, params, task.tokens)[1:], task.senses, task.validation
-    best, chosen = -1.0, np.zeros(len(task.test))
-    for at in states:
-        parts = (at[task.fit], senses[task.fit], at[validation], senses[validation])
-        probe = class_probe(*parts, penalties=PENALTIES, iterations=ITERATIONS)
-        right = (decide(probe, at) == senses).astype(float)
-        score = float(balanced_mean(right[validation], senses[validation]))
-        if score > best:
-            best, chosen = score, right[task.test]
-    return chosen
+    states = sense_states(model, params, task.tokens)[1:]
+    probes = read_senses_from(states, task, penalties=PENALTIES, iterations=ITERATIONS)
+    return probes.right[probes.best()]
 
 
 def _shuffled_similarity(vectors: WordVectors, pairs: SimilarityPairs, shuffles: int = 20) -> float:
@@ -256,14 +242,13 @@ def _shuffled_similarity(vectors: WordVectors, pairs: SimilarityPairs, shuffles:
 
 def _offsets(vectors: WordVectors, questions: Questions, shuffles: int) -> dict[str, float]:
     """Mean over families with two pairs or more; the margin is over families, or over shuffles where they are few."""
-    families = (
-        tuple(p for p in pairs if all(word in vectors.ids for word in p)) for pairs in pairs_of(questions).values()
-    )
-    found = [offset_consistency(vectors, pairs, shuffles=max(shuffles, 1)) for pairs in families if len(pairs) > 1]
-    score = {"score": float(np.mean(np.array([float(each.value) for each in found])))}
+    families = [[p for p in pairs if all(word in vectors.ids for word in p)] for pairs in pairs_of(questions).values()]
+    known = [tuple(pairs) for pairs in families if len(pairs) > 1]
+    found = [offset_consistency(vectors, pairs, shuffles=max(shuffles, 1)) for pairs in known]
+    score = {"score": float(np.mean([each.value for each in found]))}
     if not shuffles:
         return score
     excess = np.array([each.excess for each in found])
     reach = max(float(np.quantile(each.null, 0.975) - np.mean(each.null)) for each in found)
     margin = 2 * float(np.std(excess, ddof=1)) / len(excess) ** 0.5 if len(excess) > 2 else reach
-    return score | {"null": float(np.mean(np.array([float(np.mean(each.null)) for each in found]))), "margin": margin}
+    return score | {"null": float(np.mean([np.mean(each.null) for each in found])), "margin": margin}

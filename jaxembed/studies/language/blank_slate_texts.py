@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ...analysis.senses.texts import SenseTask, build_sense_task
 from ...corpus import EncodedCorpus
@@ -57,7 +57,9 @@ def yardsticks_of(shared: Decoders, setting: YardstickSetting) -> Yardsticks:
     unigrams = shared.train.unigrams / shared.train.tokens
     contexts = np.sort(np.argsort(-pairs.firsts, kind="stable")[: min(setting.contexts, vocab)]).astype(np.int32)
     joint = pairs.counts[contexts].toarray().astype(np.float64)
-    found = Yardsticks(words, unigrams, contexts, joint / joint.sum(), _passages(shared.held, setting))
+    found = Yardsticks(
+        words, unigrams, contexts, joint / joint.sum(), shared.passages(setting.passages, setting.passage)
+    )
     return published(found, shared.tokenizer, setting) if setting.published else made(found, shared, setting)
 
 
@@ -136,10 +138,3 @@ def _sense_task(
 ) -> SenseTask:
     limits = {"most_train": setting.train, "most_test": setting.test, "length": setting.sentence}
     return build_sense_task(word, train, test, tokenizer, **limits)
-
-
-def _passages(held: EncodedCorpus, setting: YardstickSetting) -> Int[np.ndarray, "example position"]:
-    """Held-out text in pieces of equal length, spread evenly."""
-    length = min(setting.passage, held.tokens)
-    starts = np.linspace(0, held.tokens - length, min(setting.passages, held.tokens // length)).astype(np.int64)
-    return np.stack([np.asarray(held.ids[at : at + length], np.int32) for at in starts])

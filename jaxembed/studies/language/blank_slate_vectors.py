@@ -72,16 +72,11 @@ def vector_text(text: EncodedCorpus, names: Names, count: int) -> WordText:
 def vector_run(text: EncodedCorpus, names: Names, yardsticks: Yardsticks, setting: VectorSetting, run: Run) -> FlowRun:
     """Train quadratic word vectors from small starts, and predict their modes, similarity and analogies.
 
-    Args:
-        text: whose pairs are counted.
-        names: words of its tokens.
-        yardsticks: similarity and questions.
-        setting: sizes.
-        run: seeds of the start, and where scores are kept.
+    `run` has the seeds of the start, and where the scores are kept.
     """
     targets, words = _targets(text, names, setting)
     modes = word_pairs.modes(jnp.asarray(targets[0], float), len(words))
-    leading = word_pairs.Modes(modes.vectors[:, : setting.width], modes.strengths[: setting.width])
+    leading = word_pairs.WordModes(modes.vectors[:, : setting.width], modes.strengths[: setting.width])
     run.progress("word vectors: modes found")
     model, keys = (
         Quadratic(setting.width, init_scale=setting.init_scale),
@@ -108,13 +103,13 @@ def vector_run(text: EncodedCorpus, names: Names, yardsticks: Yardsticks, settin
 
 
 @jax.jit
-def _half_times(starts: Array, modes: word_pairs.Modes) -> Array:
+def _half_times(starts: Array, modes: word_pairs.WordModes) -> Array:
     begun = jax.vmap(word_pairs.qr_start, (0, None))(starts, modes)
     return jax.vmap(word_pairs.half_time, (0, None))(begun, modes.strengths)
 
 
 @jax.jit
-def _solved(ts: Array, start: Array, modes: word_pairs.Modes) -> Array:
+def _solved(ts: Array, start: Array, modes: word_pairs.WordModes) -> Array:
     """One time after the other: side by side their bases would fill the memory."""
     return jax.lax.map(lambda t: word_pairs.exact_rows(t, start, modes), ts)
 
@@ -140,7 +135,7 @@ def _scores(
     kind: str,
     member: Callable[..., Any],
     targets: Array,
-    modes: word_pairs.Modes,
+    modes: word_pairs.WordModes,
     start: Array,
     ts: Float[np.ndarray, " time"],
     yardsticks: Yardsticks,
@@ -173,7 +168,7 @@ def _levels(ts: np.ndarray, runs: list[dict[str, Any]]) -> dict[str, Level]:
     return {name: level_of(name, ts, np.array([run["scores"][name] for run in runs]), ends) for name in ends[0]}
 
 
-def _labels(modes: word_pairs.Modes, words: tuple[str, ...], count: int) -> tuple[str, ...]:
+def _labels(modes: word_pairs.WordModes, words: tuple[str, ...], count: int) -> tuple[str, ...]:
     """The words that weigh most in each mode, those of one sign."""
     vectors = np.asarray(modes.vectors)[:, :count]
     heavy = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(count)]

@@ -7,12 +7,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Int
 
-from ...base import Trajectory
 from ...corpus import Document, EncodedCorpus, documents, encode, python_documentation
 from ...corpus.tokenizers import WordTokenizer, word_level
 from ...corpus.words import words
 from ...language import Pretraining, memory_estimate, pretrain, read_params, resumable
+from ...language.order import cut
 from ...machine import GIB
 from ...models import Decoder, qwen2
 from ..data import pile_files
@@ -57,7 +58,7 @@ PILE = DecodersSetting(
     Pretraining(steps=1800, batch=16, length=128, learning_rate=2e-3, warmup=50, accumulate=4,
                 save_steps=(0, 2, 5, 10, 20, 35, 60, 100, 160, 250, 400, 600, 900, 1300, 1800)),
 )  # fmt: skip
-"""3.7 million words of The Pile, one in seven of them rare and read as unknown; about ten minutes a seed on one core."""
+"""3.7 million words of The Pile, one in seven rare and read as unknown; about ten minutes a seed on one core."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,12 @@ class Decoders:
     def params(self, seed: int, step: int) -> Any:
         """Parameters, float32: of the start at step 0, which is the untrained network of this seed."""
         return self.runs[seed](step)
+
+    def passages(self, count: int, length: int) -> Int[np.ndarray, "example position"]:
+        """Held-out text in pieces of equal length, spread evenly; fewer where they would overlap."""
+        length = min(length, self.held.tokens)
+        starts = np.linspace(0, self.held.tokens - length, min(count, self.held.tokens // length)).astype(np.int64)
+        return cut(np.asarray(self.held.ids), starts, length - 1)
 
     def words_seen(self, step: int) -> int:
         """Words predicted up to a step."""
@@ -144,17 +151,8 @@ def _saves(
     """What gives the parameters of one seed at a step."""
     settings = replace(setting.training, init_seed=seed, data_seed=seed)
     if run.keep is None:
-        trajectory = pretrain(setting.model, train, settings, held=held).trajectory
-        return partial(_saved, settings.saves, trajectory)
-    out = run.keep / f"seed-{seed}"
-    pretrain(setting.model, train, settings, held=held, out=out, resume=resumable(out), keep=_nothing)
+        ys = pretrain(setting.model, train, settings, held=held).trajectory.ys
+        return lambda step: jax.tree.map(lambda leaf: leaf[settings.saves.index(step)], ys)
+    out = run.keep / f"seed-{seed}"  # it holds the parameters, so that the trajectory need not
+    pretrain(setting.model, train, settings, held=held, out=out, resume=resumable(out), save=lambda params: {})
     return partial(read_params, out)
-
-
-def _nothing(params: Any) -> dict[str, Any]:
-    """The folder holds the parameters already."""
-    return {}
-
-
-def _saved(steps: tuple[int, ...], trajectory: Trajectory, step: int) -> Any:
-    return jax.tree.map(lambda leaf: leaf[steps.index(step)], trajectory.ys)

@@ -11,15 +11,12 @@ from itertools import product
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from ...analysis.lens import LensFit, fit_lens
-from ...corpus import EncodedCorpus
 from ...keep import kept_json
 from ...language import parameter_hash
-from ...language.order import cut
 from ...observables import crossing
 from ...tables import Table, interval, number
 from ...theory.lens import untrained_divergence
@@ -156,7 +153,10 @@ def run(setting: LensSetting, run: Run) -> LensResult:
     Source: jaxembed.
     """
     models = decoders(setting.decoders, run)
-    counts, sequences = bigrams(models.train, setting.tokens, setting.targets), held_sequences(models.held, setting)
+    counts, sequences = (
+        bigrams(models.train, setting.tokens, setting.targets),
+        models.passages(setting.sequences, setting.length + 1),
+    )
     run.progress("pair counts: done")
     plain, learned, tokens = zip(
         *(_scores(seed, models, setting, counts, sequences, run) for seed in models.seeds), strict=True
@@ -170,12 +170,6 @@ def run(setting: LensSetting, run: Run) -> LensResult:
     return LensResult(setting, plain, learned, tokens, dict(zip(COUNTS, alone, strict=True)))
 
 
-def held_sequences(held: EncodedCorpus, setting: LensSetting) -> Int[np.ndarray, "example position"]:
-    """Sequences spread evenly over the held-out text, `length` + 1 tokens each."""
-    starts = np.linspace(0, held.tokens - setting.length - 1, setting.sequences).astype(int)
-    return cut(np.asarray(held.ids), starts, setting.length)
-
-
 def _scores(
     seed: int,
     models: Decoders,
@@ -185,7 +179,7 @@ def _scores(
     run: Run,
 ) -> tuple[tuple[Values, ...], ...]:
     """Plain lens, learned lens and single tokens of one seed."""
-    model, start = models.model, _on_device(models.params(seed, 0))
+    model, start = models.model, models.params(seed, 0)
     predicted = cache(lambda: directions(model, start, counts))
 
     def plain(params: Any) -> Values:
@@ -203,17 +197,13 @@ def _scores(
         read = [parameter_hash(part) for part in (models.params(seed, 0), params, sequences)]
         identity = (name, setting, models.train.hash, seed, step, read, REFERENCES)
         folder = None if run.keep is None else run.keep / "lens"
-        values = kept_json(folder, f"{name}_{seed}_{step}", identity, lambda: measure(_on_device(params)))
+        values = kept_json(folder, f"{name}_{seed}_{step}", identity, lambda: measure(params))
         run.progress(f"seed {seed}, step {step}: {name}")
         return values
 
     ends = (models.steps[0], models.steps[-1])
     parts = ((plain, models.steps), (learned, ends), (tokens, models.steps))
     return tuple(tuple(kept(measure, step) for step in steps) for measure, steps in parts)
-
-
-def _on_device(params: Any) -> Any:
-    return jax.tree.map(jnp.asarray, params)
 
 
 def tables(result: LensResult) -> tuple[Table, ...]:

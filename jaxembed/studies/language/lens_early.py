@@ -50,14 +50,8 @@ def motion(
 ) -> Rows:
     """Velocity of the logits that each token gives alone, where blocks write nothing: h(E) U^T at the start.
 
-    Args:
-        model: the decoder, with a head of its own.
-        start: its parameters.
-        pairs: counts of window 1.
-        tokens: that are read.
-        targets: whose logits are asked for.
-        sign: the direction of Adam's first step, around the uniform distribution; else that of gradient flow, around
-            the unigrams.
+    By the direction of Adam's first step (`sign`), around the uniform distribution; else by that of gradient flow,
+    around the unigrams. For a decoder with a head of its own, and counts of window 1.
     """
     embed, head = start["embed"], head_of(start)
     read, pull = jax.vjp(lambda rows: last_norm(model, start, rows), embed)

@@ -191,13 +191,8 @@ def token_values(
 ) -> Values:
     """Agreement of what the model says after a token, read alone and in context, with what pair counts say.
 
-    Args:
-        model: the decoder.
-        params: its parameters.
-        start: its parameters before the first update.
-        sequences: held-out text.
-        counts: of the training text.
-        predicted: directions of the motion of the logits, `[token, target]` over `counts.targets`, by theory.
+    The motion of the logits, from the parameters `start` before the first update, is held against the `predicted`
+    directions, `[token, target]` over `counts.targets`, by theory.
 
     Returns:
         `loss`: on held-out text, reading one token; `alone` and `context`: KL(reference || model) by reference,

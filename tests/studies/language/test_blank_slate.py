@@ -183,7 +183,7 @@ def flat_level(name, arrives):
 )
 def test_meaning_has_to_arrive_to_come_after_bigrams(bigram, meaning, passed):
     levels = {name: flat_level(name, at) for name, at in (("bigram", bigram), ("similarity", meaning))}
-    result = BlankSlate(SETTINGS["quick"], levels, {}, (), np.zeros((1, 1, 1)), {})
+    result = BlankSlate(SETTINGS["quick"], levels, {}, (), np.zeros((1, 1, 1)), ())
     assert meaning_later(result).holds() == passed
 
 

@@ -1,6 +1,8 @@
 """Task vectors of the families of an analogy file: consistency, spectrum and signal-to-noise in the vectors of M*."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +14,8 @@ from ...tables import Table, number, span, with_span
 from ...theory import task_vectors as theory
 from ...words import (
     Convention,
+    OffsetConsistency,
+    SectionScore,
     TaskVectors,
     WordVectors,
     cooccurrence,
@@ -25,6 +29,7 @@ from ...words import (
     task_vector_snr,
     task_vectors,
 )
+from ...words.families import Pairs
 from ...words.questions import Questions
 from ..data import questions_file
 from ..evidence import Bound, Evidence, Size
@@ -37,14 +42,6 @@ HEADER = (
     "spike / theory", "edge / theory", "cosine of spike and mean", "theory", "accuracy",
 )  # fmt: skip
 ORDER_HEADER = ("orders families by accuracy", "Spearman", "95 % over families")
-ORDERS = {
-    "largest SNR": "largest_snr",
-    "the same less that of shuffled partners": "gain",
-    "offset consistency": "consistency",
-    "control: number of pairs": "covered",
-    "control: largest SNR of shuffled partners": "largest_shuffled",
-}
-"""What may order families by accuracy, and the number of a family that it is."""
 
 
 @dataclass(frozen=True)
@@ -80,75 +77,58 @@ SETTINGS: dict[Size, TaskVectorsSetting] = {
 
 @dataclass(frozen=True)
 class Family:
-    """One family of word pairs.
+    """One family of word pairs, at the scored width unless said.
 
     Attributes:
-        name: of its section.
-        covered: pairs whose words are both there.
-        pairs: of the file.
-        consistency: mean cosine between offsets of unit vectors.
-        shuffled: mean of the same with shuffled partners, and its 2.5 and 97.5 % points.
-        p_value: share of shuffles that reach the consistency.
+        score: of its analogies.
+        offsets: consistency of the offsets of unit vectors, beside shuffled partners.
+        vectors: offsets of the raw vectors, and their spectrum.
         snr: by width.
         snr_shuffled: by width, mean over shuffles.
-        spectrum: eigenvalues of the offsets' Gram matrix at the scored width, in units of the noise, largest first.
-        bulk: the same of the offsets less their mean.
-        ratio: N / d, d the effective width of the noise.
-        strength: of the task vector.
-        overlap: |cosine| of the leading direction with the mean offset.
-        overlap_shuffled: mean of the same over shuffles.
-        accuracy: of the family's analogies, among covered questions; NaN where there are none.
-        interval: of the accuracy, over resampled word pairs.
+        overlap_shuffled: |cosine| of the leading direction with the mean offset, mean over shuffles.
     """
 
-    name: str
-    covered: int
-    pairs: int
-    consistency: float
-    shuffled: tuple[float, float, float]
-    p_value: float
-    snr: tuple[float, ...]
-    snr_shuffled: tuple[float, ...]
-    spectrum: tuple[float, ...]
-    bulk: tuple[float, ...]
-    ratio: float
-    strength: float
-    overlap: float
+    score: SectionScore
+    offsets: OffsetConsistency
+    vectors: TaskVectors
+    snr: Float[np.ndarray, " width"]
+    snr_shuffled: Float[np.ndarray, " width"]
     overlap_shuffled: float
-    accuracy: float
-    interval: tuple[float, float]
 
     @property
-    def largest_snr(self) -> float:
-        return max(self.snr)
+    def spectrum(self) -> Float[np.ndarray, " example"]:
+        """Eigenvalues of the Gram matrix over the noise of all dimensions, by whose number R R^T is divided already."""
+        return self.vectors.spectrum / self.vectors.noise
 
     @property
-    def largest_shuffled(self) -> float:
-        return max(self.snr_shuffled)
+    def bulk(self) -> Float[np.ndarray, " example"]:
+        """The same of the offsets less their mean, without the zero that this leaves."""
+        return self.vectors.bulk[:-1] / self.vectors.noise
 
     @property
-    def gain(self) -> float:
-        return self.largest_snr - self.largest_shuffled
+    def ratio(self) -> float:
+        """N / d, d the effective width of the noise."""
+        return len(self.vectors.offsets) / self.vectors.dimensions
 
     @property
     def spike(self) -> float:
         """Largest eigenvalue over that of theory."""
-        return self.spectrum[0] / float(theory.spike(self.strength, self.ratio))
+        return self.spectrum[0] / float(theory.spike(self.vectors.strength, self.ratio))
 
     @property
     def edge(self) -> float:
         """Largest eigenvalue of the bulk over the edge of theory."""
         return self.bulk[0] / float(theory.bulk_edges(self.ratio)[1])
 
-    @property
-    def expected_overlap(self) -> float:
-        """(T6) of theory/task_vectors.md."""
-        return float(theory.mean_overlap(self.strength, self.ratio))
 
-    @property
-    def one_peak(self) -> float:
-        """Share of the SNR's variance over widths that the best curve with a single peak explains."""
-        return one_peak(np.array(self.snr))
+ORDERS: dict[str, Callable[[Family], float]] = {
+    "largest SNR": lambda family: max(family.snr),
+    "the same less that of shuffled partners": lambda family: max(family.snr) - max(family.snr_shuffled),
+    "offset consistency": lambda family: family.offsets.value,
+    "control: number of pairs": lambda family: family.offsets.covered,
+    "control: largest SNR of shuffled partners": lambda family: max(family.snr_shuffled),
+}
+"""What may order families by accuracy."""
 
 
 @dataclass(frozen=True)
@@ -157,25 +137,25 @@ class TaskVectorsResult:
 
     Attributes:
         setting: words, widths, nulls.
-        described: the vectors, in words.
+        description: the vectors, in words.
         convention: of the analogies.
         families: those with pairs enough.
         left_out: names of the others.
     """
 
     setting: TaskVectorsSetting
-    described: str
+    description: str
     convention: str
     families: tuple[Family, ...]
     left_out: tuple[str, ...]
 
-    def column(self, name: str) -> Float[np.ndarray, " topic"]:
+    def column(self, read: Callable[[Family], float]) -> Float[np.ndarray, " topic"]:
         """A number of every family."""
-        return np.array([getattr(family, name) for family in self.families], np.float64)
+        return np.array([read(family) for family in self.families], np.float64)
 
-    def order(self, name: str) -> tuple[float, float, float]:
-        """Spearman's correlation of a number with the accuracy over families, with its interval over families."""
-        return rank_order(self.column(name), self.column("accuracy"))
+    def order(self, label: str) -> tuple[float, float, float]:
+        """Spearman's correlation of a number (`ORDERS`) with the accuracy, with its interval over families."""
+        return rank_order(self.column(ORDERS[label]), self.column(lambda family: family.score.accuracy))
 
 
 def run(setting: TaskVectorsSetting, run: Run) -> TaskVectorsResult:
@@ -183,8 +163,8 @@ def run(setting: TaskVectorsSetting, run: Run) -> TaskVectorsResult:
 
     Source: karkada2025closed.
     """
-    vectors, questions, described = _made(setting) if setting.attributes else _corpus(setting, run)
-    run.progress(described)
+    vectors, questions, description = _made(setting) if setting.attributes else _corpus(setting, run)
+    run.progress(description)
     scored = WordVectors(vectors.words, np.ascontiguousarray(vectors.matrix[:, : setting.scored]))
     report = score_analogies(scored, questions, top=None)
     run.progress(str(report))
@@ -193,20 +173,18 @@ def run(setting: TaskVectorsSetting, run: Run) -> TaskVectorsResult:
         if sum(a in vectors.ids and b in vectors.ids for a, b in pairs) < setting.least:
             left_out.append(name)
             continue
-        section = report.section(name)
-        outcome = {"accuracy": section.accuracy, "interval": (section.low, section.high)}
-        families.append(Family(name, **_measures(vectors, scored, pairs, setting), **outcome))
-    return TaskVectorsResult(setting, described, report.convention, tuple(families), tuple(left_out))
+        families.append(_family(report.section(name), vectors, scored, pairs, setting))
+    return TaskVectorsResult(setting, description, report.convention, tuple(families), tuple(left_out))
 
 
 def tables(result: TaskVectorsResult) -> tuple[Table, ...]:
     """The families, and what orders them by accuracy."""
     few = f"; too few pairs: {', '.join(result.left_out)}" if result.left_out else ""
     note = (
-        f"{result.described}; spectra and analogies at width {result.setting.scored}; analogies: {result.convention}; "
+        f"{result.description}; spectra and analogies at width {result.setting.scored}; analogies: {result.convention}; "
         f"brackets of the shuffles: 2.5 and 97.5 % of {result.setting.shuffles}; edge and spike: ratios to theory{few}"
     )
-    orders = [(label, *order_text(*result.order(name))) for label, name in ORDERS.items()]
+    orders = [(label, *order_text(*result.order(label))) for label in ORDERS]
     return (
         Table("task vectors by family", HEADER, [_row(family, result.setting) for family in result.families], note),
         Table("what orders families by accuracy", ORDER_HEADER, orders, note, "order"),
@@ -214,13 +192,14 @@ def tables(result: TaskVectorsResult) -> tuple[Table, ...]:
 
 
 def _row(family: Family, setting: TaskVectorsSetting) -> tuple[str, ...]:
-    peak = int(np.argmax(family.snr))
+    offsets, vectors, score, peak = family.offsets, family.vectors, family.score, int(np.argmax(family.snr))
+    low, high = np.quantile(offsets.null, (0.025, 0.975))
+    overlap = float(theory.mean_overlap(vectors.strength, family.ratio))
     return (
-        family.name, f"{family.covered} of {family.pairs}", f"{family.consistency:.2f}",
-        with_span(*family.shuffled, ".2f"), f"{family.snr[peak]:.1f}", str(setting.widths[peak]),
-        f"{family.snr_shuffled[peak]:.1f}", f"{family.one_peak:.3f}", f"{family.spike:.2f}", f"{family.edge:.2f}",
-        f"{family.overlap:.2f}", f"{family.expected_overlap:.2f}",
-        with_span(family.accuracy, *family.interval, ".1%"),
+        score.name, f"{offsets.covered} of {offsets.asked}", f"{offsets.value:.2f}",
+        with_span(np.mean(offsets.null), low, high, ".2f"), f"{family.snr[peak]:.1f}", str(setting.widths[peak]),
+        f"{family.snr_shuffled[peak]:.1f}", f"{one_peak(family.snr):.3f}", f"{family.spike:.2f}", f"{family.edge:.2f}",
+        f"{vectors.mean_overlap:.2f}", f"{overlap:.2f}", with_span(score.accuracy, score.low, score.high, ".1%"),
     )  # fmt: skip
 
 
@@ -231,33 +210,33 @@ def order_text(rho: float, low: float, high: float) -> tuple[str, str]:
 
 def evidence(result: TaskVectorsResult) -> tuple[Evidence, ...]:
     """The spike and the mean of every family, its path over widths, and what orders families."""
-    consistency, (rho, low, high) = result.column("consistency"), result.order("largest_snr")
-    shuffled = np.array([family.shuffled[0] for family in result.families])
-    above = Bound("paper", least=0.0, source="orders", strict=True)
+    rho, low, high = result.order("largest SNR")
+    control = result.order("control: largest SNR of shuffled partners")[0]
+    excess, p_values = (result.column(attrgetter(f"offsets.{name}")) for name in ("excess", "p_value"))
+    peaks, overlaps = result.column(lambda f: one_peak(f.snr)), result.column(lambda f: f.vectors.mean_overlap)
     rows = (
         Evidence("task-vectors-overlap", "the offsets of a family have one large eigenvalue, along their mean (cosine)",
-                 result.column("overlap"), Bound("paper", least=0.9, source="> 0.9", strict=True), published="> 0.9",
-                 null=result.column("overlap_shuffled"), ceiling="1", varied="families", every=True),
+                 overlaps, Bound("paper", least=0.9, source="> 0.9", strict=True), published="> 0.9",
+                 null=result.column(attrgetter("overlap_shuffled")), ceiling="1", varied="families", every=True),
         Evidence("task-vectors-consistency",
-                 "offsets agree more than those of shuffled partners (mean cosine less theirs)", consistency - shuffled,
+                 "offsets agree more than those of shuffled partners (mean cosine less theirs)", excess,
                  Bound("expectation", least=0.0, source="shuffled partners", strict=True), published="not stated",
-                 null=np.zeros_like(shuffled), ceiling="1", varied="families", source="jaxembed"),
+                 null=np.zeros_like(excess), ceiling="1", varied="families", source="jaxembed"),
         Evidence("task-vectors-p-value", "the same in every family (share of shuffles that reach its consistency)",
-                 result.column("p_value"), Bound("expectation", most=0.05, source="5 %"), published="not stated",
+                 p_values, Bound("expectation", most=0.05, source="5 %"), published="not stated",
                  no_null="shares are of the null", ceiling="0", varied="families", every=True, source="jaxembed"),
         Evidence("task-vectors-one-peak",
-                 "their signal-to-noise rises, then falls with the width (R2 of a single peak)",
-                 result.column("one_peak"), Bound("paper", least=0.95, source="one peak"), published="no number",
-                 no_null="shuffled partners peak too, near d = N, by the rank in the definition", ceiling="1",
-                 varied="families", every=True),
+                 "their signal-to-noise rises, then falls with the width (R2 of a single peak)", peaks,
+                 Bound("paper", least=0.95, source="one peak"), published="no number", ceiling="1", varied="families",
+                 no_null="shuffled partners peak too, near d = N, by the rank in the definition", every=True),
         Evidence("task-vectors-order",
                  "its peak orders families by accuracy (Spearman; null: the peak of shuffled partners)",
-                 np.array([rho]), above, published="no number", null=np.array([result.order("largest_shuffled")[0]]),
-                 ceiling="1", varied="families", interval=(low, high)),
+                 np.array([rho]), Bound("paper", least=0.0, source="orders", strict=True), published="no number",
+                 null=np.array([control]), ceiling="1", varied="families", interval=(low, high)),
         *(Evidence(f"task-vectors-{name}", f"{text}, in every family (|ratio to theory - 1|)",
-                   np.abs(result.column(name) - 1), Bound("expectation", most=most, source=f"{most:.0%} of theory"),
-                   published="theory, no number", no_null="nothing is fitted", ceiling="0", varied="families",
-                   every=True)
+                   np.abs(result.column(attrgetter(name)) - 1),
+                   Bound("expectation", most=most, source=f"{most:.0%} of theory"), published="theory, no number",
+                   no_null="nothing is fitted", ceiling="0", varied="families", every=True)
           for name, text, most in (("spike", "largest eigenvalue", 0.1), ("edge", "edge of the bulk", 0.2))),
     )  # fmt: skip
     # Made words are all solved, and their offsets no draws of one law: the last three say nothing there.
@@ -267,7 +246,7 @@ def evidence(result: TaskVectorsResult) -> tuple[Evidence, ...]:
 def caption(result: TaskVectorsResult) -> str:
     """What was computed with what."""
     return (
-        f"{result.described}; offsets of raw vectors, columns by eigenvalue; spectrum and accuracy at d = "
+        f"{result.description}; offsets of raw vectors, columns by eigenvalue; spectrum and accuracy at d = "
         f"{result.setting.scored};\nbars: 95 % over resampled word pairs; grey: partners shuffled, mean over families."
     )
 
@@ -296,13 +275,13 @@ def _made(setting: TaskVectorsSetting) -> tuple[WordVectors, Questions, str]:
     language = made_language(setting.attributes, 0.15)
     values, vectors = (np.flip(x, -1) for x in np.linalg.eigh(quadratic_target(language.pairs).dense()))
     vectors, values = (x[..., : setting.width].astype(np.float32) for x in (vectors, values))
-    described = f"{language.description}, their M* in {len(values)} columns"
-    return factor_vectors(language.words, vectors, values), language.questions, described
+    description = f"{language.description}, their M* in {len(values)} columns"
+    return factor_vectors(language.words, vectors, values), language.questions, description
 
 
 def _corpus(setting: TaskVectorsSetting, run: Run) -> tuple[WordVectors, Questions, str]:
     convention = Convention()
-    described = f"M* of twelve domains of The Pile, {setting.vocab:,} words, {convention}, {setting.width} columns"
+    description = f"M* of twelve domains of The Pile, {setting.vocab:,} words, {convention}, {setting.width} columns"
     text = pile_domains(run.keep, run.progress).cut(None, vocab=setting.vocab)
 
     def factorised() -> dict[str, np.ndarray]:
@@ -313,35 +292,19 @@ def _corpus(setting: TaskVectorsSetting, run: Run) -> tuple[WordVectors, Questio
     identity = (text_digest(text), convention, setting.vocab, setting.width)
     arrays = kept_arrays(run.keep, "eigenvectors", identity, factorised)
     vectors = factor_vectors(text.words, arrays["vectors"], arrays["values"])
-    return vectors, read_questions(questions_file(), form="google"), described
+    return vectors, read_questions(questions_file(), form="google"), description
 
 
-def _measures(
-    vectors: WordVectors, scored: WordVectors, pairs: tuple[tuple[str, str], ...], setting: TaskVectorsSetting
-) -> dict[str, object]:
-    consistency, whole = offset_consistency(scored, pairs, shuffles=setting.shuffles), task_vectors(scored, pairs)
+def _family(
+    score: SectionScore, vectors: WordVectors, scored: WordVectors, pairs: Pairs, setting: TaskVectorsSetting
+) -> Family:
     widths = [width for width in setting.widths if width <= vectors.width]
     few = range(min(20, setting.shuffles))
     shuffled = [task_vector_snr(vectors, pairs, widths, shuffle=seed) for seed in few]
     overlaps = [task_vectors(scored, pairs, shuffle=seed).mean_overlap for seed in few]
-    low, high = np.quantile(consistency.null, (0.025, 0.975))
-    return {
-        "covered": consistency.covered, "pairs": len(pairs), "consistency": consistency.value,
-        "shuffled": (float(np.mean(consistency.null)), float(low), float(high)), "p_value": consistency.p_value,
-        "snr": tuple(task_vector_snr(vectors, pairs, widths).tolist()),
-        "snr_shuffled": tuple(np.mean(shuffled, axis=0).tolist()), "overlap": whole.mean_overlap,
-        "overlap_shuffled": float(np.mean(overlaps)), "strength": whole.strength, **_spectra(whole),
-    }  # fmt: skip
-
-
-def _spectra(whole: TaskVectors) -> dict[str, object]:
-    """Eigenvalues over the noise of an offset: that of all dimensions, R R^T being divided by their number already."""
-    noise = whole.noise
-    return {
-        "spectrum": tuple((whole.spectrum / noise).tolist()),
-        "bulk": tuple((whole.bulk[:-1] / noise).tolist()),  # the last is zero: the mean is taken out
-        "ratio": len(whole.offsets) / whole.dimensions,
-    }
+    offsets = offset_consistency(scored, pairs, shuffles=setting.shuffles)
+    whole, snr = task_vectors(scored, pairs), task_vector_snr(vectors, pairs, widths)
+    return Family(score, offsets, whole, snr, np.mean(shuffled, axis=0), float(np.mean(overlaps)))
 
 
 def rank_order(first: Float[np.ndarray, " topic"], second: Float[np.ndarray, " topic"]) -> tuple[float, float, float]:

@@ -20,7 +20,7 @@ from jaxembed.machine import cores
 from jaxembed.observables import blockwise_r_cos
 from jaxembed.observables.at_scale._bands import BINS
 from jaxembed.observables.at_scale._identities import Similarity, pair_product, similarity
-from jaxembed.observables.at_scale._scan import Plan, block_size, scan
+from jaxembed.observables.at_scale._scan import ScanPlan, block_size, scan
 from jaxembed.observables.at_scale.alignment import GROUPS
 from jaxembed.observables.at_scale.blockwise import BUDGET, correlation, deviations, floors, units_of_same_tokens
 from jaxembed.tables import Table
@@ -112,10 +112,10 @@ def measure(setting: Setting) -> tuple[list[Check], list[tuple[str, ...]]]:
     return checks, rows
 
 
-def plan(sides: tuple[Similarity, Similarity], order: np.ndarray, bins: int = 0, top: int = 0) -> Plan:
+def plan(sides: tuple[Similarity, Similarity], order: np.ndarray, bins: int = 0, top: int = 0) -> ScanPlan:
     """A pass in the library's own working memory."""
     means = sides[0].pairs_mean, sides[1].pairs_mean
-    return Plan(order, means, BUDGET, GROUPS if bins else 1, bins, -1.0, BINS / 2, top)
+    return ScanPlan(order, means, BUDGET, GROUPS if bins else 1, bins, -1.0, BINS / 2, top)
 
 
 def products(W: np.ndarray, S: np.ndarray, size: int) -> None:

@@ -8,13 +8,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .formats import Row, rows
+from .formats import TextRow, rows
 from .hub import PREFIX, hub_rows
 
 KEPT_PLACES = 100
 """Damaged rows that are named one by one; all are counted."""
 
-Source = Path | str | Row
+Source = Path | str | TextRow
 """A file, a data set of the hub, or what was found in a folder and is neither a file nor a folder."""
 
 
@@ -149,8 +149,8 @@ def _unreadable(error: OSError) -> None:
     raise ValueError(f"paths: '{error.filename}' cannot be read ({error.strerror}); allow it or move it away")
 
 
-def _no_file(path: Path) -> Row:
-    return Row(str(path), problem="is no file (a link to nothing, a pipe or a socket); mend or remove it")
+def _no_file(path: Path) -> TextRow:
+    return TextRow(str(path), problem="is no file (a link to nothing, a pipe or a socket); mend or remove it")
 
 
 def _read(sources: list[Source], subset: str | None, stop: bool, damage: Damage, field: str) -> Iterator[Document]:
@@ -167,15 +167,15 @@ def _read(sources: list[Source], subset: str | None, stop: bool, damage: Damage,
         raise ValueError(f"subset: no document of '{subset}'; found: {named} ({seen[None]} documents name no subset)")
 
 
-def _rows(sources: list[Source], text_field: str) -> Iterator[Row]:
+def _rows(sources: list[Source], text_field: str) -> Iterator[TextRow]:
     for source in sources:
-        if isinstance(source, Row):
+        if isinstance(source, TextRow):
             yield source
         else:
             yield from rows(source, text_field) if isinstance(source, Path) else hub_rows(source, text_field)
 
 
-def _meet(row: Row, stop: bool, damage: Damage) -> None:
+def _meet(row: TextRow, stop: bool, damage: Damage) -> None:
     if stop:
         raise ValueError(f"{row.place}: {row.problem} (on-error skip would count it and go on)")
     damage.add(row.place, row.problem or "", row.count)

@@ -18,7 +18,7 @@ LOST = "the rest of the file is lost"
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     """One row of a file: a text, or the problem that it is.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Broken(Exception):
     """A compressed file that does not go on."""
 
 
-def rows(path: Path, text_field: str) -> Iterator[Row]:
+def rows(path: Path, text_field: str) -> Iterator[TextRow]:
     """The rows of one file in order, read in blocks; whatever cannot be read is a row with its problem."""
     if _kind(path) in PARQUET:
         yield from _parquet(path, text_field)
@@ -61,41 +61,43 @@ def _kind(path: Path) -> str:
     return (Path(path.stem) if packed else path).suffix.lower()
 
 
-def _whole(path: Path) -> Row:
+def _whole(path: Path) -> TextRow:
     """A text file is one document."""
     try:
         text = plain_text(b"".join(_chunks(path))).removeprefix("\ufeff")
     except (_Broken, ValueError, OSError) as error:
-        return Row(str(path), problem=_reason(error))
+        return TextRow(str(path), problem=_reason(error))
     return checked(str(path), text)
 
 
-def checked(place: str, text: Any, subset: str | None = None) -> Row:
+def checked(place: str, text: Any, subset: str | None = None) -> TextRow:
     """A row with this text, unless it is no text."""
     if not isinstance(text, str):
-        return Row(place, problem=f"text is no string ({type(text).__name__}); give a string or skip the row")
+        return TextRow(place, problem=f"text is no string ({type(text).__name__}); give a string or skip the row")
     if not text or text.isspace():
-        return Row(place, problem="is empty; give text or skip the row")
+        return TextRow(place, problem="is empty; give text or skip the row")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        return Row(place, problem=f"holds half a surrogate pair (character {error.start}); no tokenizer takes it")
-    return Row(place, text, subset)
+        return TextRow(place, problem=f"holds half a surrogate pair (character {error.start}); no tokenizer takes it")
+    return TextRow(place, text, subset)
 
 
-def fields(place: str, row: Any, text_field: str) -> Row:
+def fields(place: str, row: Any, text_field: str) -> TextRow:
     """A row of a table: its text and its subset."""
     if not isinstance(row, dict):
-        return Row(place, problem=f'is no object ({type(row).__name__}); a line is one {{"{text_field}": ...}}')
+        return TextRow(place, problem=f'is no object ({type(row).__name__}); a line is one {{"{text_field}": ...}}')
     if text_field not in row:
         there = ", ".join(map(str, list(row)[:8])) or "none"
-        return Row(place, problem=f"has no field '{text_field}' (fields: {there}); name the field that holds the text")
+        return TextRow(
+            place, problem=f"has no field '{text_field}' (fields: {there}); name the field that holds the text"
+        )
     meta = row.get("meta")
     subset = meta.get("pile_set_name") if isinstance(meta, dict) else None
     return checked(place, row[text_field], subset if isinstance(subset, str) else None)
 
 
-def _json(path: Path, text_field: str) -> Iterator[Row]:
+def _json(path: Path, text_field: str) -> Iterator[TextRow]:
     """JSON lines; a `.json` file that is one array is its items, texts or objects."""
     number, anything = 0, False
     try:
@@ -109,17 +111,17 @@ def _json(path: Path, text_field: str) -> Iterator[Row]:
                 anything = True
                 yield _line(f"{path}:{number}", line, text_field)
     except (_Broken, OSError) as error:
-        yield Row(f"{path}:{number + 1}", problem=_reason(error))
+        yield TextRow(f"{path}:{number + 1}", problem=_reason(error))
     else:
         if not anything:
-            yield Row(str(path), problem="is empty; give a file with rows")
+            yield TextRow(str(path), problem="is empty; give a file with rows")
 
 
-def _line(place: str, line: bytes, text_field: str) -> Row:
+def _line(place: str, line: bytes, text_field: str) -> TextRow:
     try:
         return fields(place, json.loads(utf8(line)), text_field)
     except (ValueError, RecursionError) as error:
-        return Row(place, problem=_not_json(error))
+        return TextRow(place, problem=_not_json(error))
 
 
 def _not_json(error: Exception) -> str:
@@ -128,20 +130,20 @@ def _not_json(error: Exception) -> str:
     return str(error) if str(error).startswith("is not UTF-8") else f"is not JSON ({error}); mend the row or skip it"
 
 
-def _array(path: Path, text_field: str) -> Iterator[Row]:
+def _array(path: Path, text_field: str) -> Iterator[TextRow]:
     try:
         items = json.loads(utf8(b"".join(_chunks(path)).removeprefix(b"\xef\xbb\xbf")))
     except (_Broken, OSError) as error:
-        yield Row(str(path), problem=_reason(error))
+        yield TextRow(str(path), problem=_reason(error))
     except (ValueError, RecursionError) as error:
-        yield Row(str(path), problem=_not_json(error))
+        yield TextRow(str(path), problem=_not_json(error))
     else:
         for number, item in enumerate(items, 1):
             place = f"{path}:item {number}"
             yield checked(place, item) if isinstance(item, str) else fields(place, item, text_field)
 
 
-def _parquet(path: Path, text_field: str) -> Iterator[Row]:
+def _parquet(path: Path, text_field: str) -> Iterator[TextRow]:
     """A parquet file, row group by row group: a damaged one loses its own rows only."""
     parquet, arrow = optional("pyarrow.parquet", "text"), optional("pyarrow", "text")
     try:
@@ -150,7 +152,7 @@ def _parquet(path: Path, text_field: str) -> Iterator[Row]:
             if text_field not in names:
                 there = ", ".join(names[:8])
                 problem = f"has no column '{text_field}' (columns: {there}); name the column that holds the text"
-                yield Row(str(path), problem=problem)
+                yield TextRow(str(path), problem=problem)
                 return
             wanted = [name for name in (text_field, "meta") if name in names]
             begun = 0
@@ -158,12 +160,12 @@ def _parquet(path: Path, text_field: str) -> Iterator[Row]:
                 yield from _row_group(path, file, group, begun, wanted, text_field)
                 begun += file.metadata.row_group(group).num_rows
             if not begun:
-                yield Row(str(path), problem="is empty; give a file with rows")
+                yield TextRow(str(path), problem="is empty; give a file with rows")
     except (arrow.ArrowException, OSError) as error:
-        yield Row(str(path), problem=f"is no readable parquet file ({_reason(error)}); write it again or skip it")
+        yield TextRow(str(path), problem=f"is no readable parquet file ({_reason(error)}); write it again or skip it")
 
 
-def _row_group(path: Path, file: Any, group: int, begun: int, wanted: list[str], text_field: str) -> Iterator[Row]:
+def _row_group(path: Path, file: Any, group: int, begun: int, wanted: list[str], text_field: str) -> Iterator[TextRow]:
     """The rows of one group, which `begun` rows precede; those that cannot be read are one row that counts them."""
     arrow, number = optional("pyarrow", "text"), begun
     try:
@@ -174,7 +176,7 @@ def _row_group(path: Path, file: Any, group: int, begun: int, wanted: list[str],
     except (arrow.ArrowException, OSError) as error:
         lost = begun + file.metadata.row_group(group).num_rows - number
         problem = f"is in a damaged row group ({_reason(error)}); write the file again or skip its {lost} rows"
-        yield Row(f"{path}:row {number + 1}", problem=problem, count=max(lost, 1))
+        yield TextRow(f"{path}:row {number + 1}", problem=problem, count=max(lost, 1))
 
 
 def _values(column: Any, arrow: Any) -> list[Any]:
@@ -185,11 +187,11 @@ def _values(column: Any, arrow: Any) -> list[Any]:
     return column.to_pylist()
 
 
-def _cell(place: str, row: dict[str, Any], text_field: str) -> Row:
+def _cell(place: str, row: dict[str, Any], text_field: str) -> TextRow:
     try:
         row = {name: utf8(value) if isinstance(value, bytes) else value for name, value in row.items()}
     except ValueError as error:
-        return Row(place, problem=str(error))
+        return TextRow(place, problem=str(error))
     return fields(place, row, text_field)
 
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..machine import optional, quiet
-from .formats import Row, fields
+from .formats import TextRow, fields
 
 PREFIX = "hub:"
 
 
-def hub_rows(name: str, text_field: str) -> Iterator[Row]:
+def hub_rows(name: str, text_field: str) -> Iterator[TextRow]:
     """The rows of `hub:OWNER/NAME[/CONFIG][:SPLIT]`, fetched as they are read.
 
     Raises:

@@ -20,7 +20,7 @@ from .checkpoints import RunFolder, parameter_hash
 from .memory import check_memory, memory_estimate
 from .order import Order
 from .placement import Placement
-from .run import Reporter, Run, Saves, on_host
+from .run import PretrainingRun, Reporter, Saves, on_host
 from .settings import Pretraining
 from .step import start
 
@@ -101,13 +101,13 @@ def pretrain(
         found = start(fresh, settings.update), np.zeros(0)
     elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
         found = placement.put(found[0]), found[1]
-    run, saves = Run(model, corpus.ids, order, settings, placement, *found), Saves(save, held, folder)
+    run, saves = PretrainingRun(model, corpus.ids, order, settings, placement, *found), Saves(save, held, folder)
     saves.recall(run)
     _train(run, saves, Reporter(run, shapes["embed"].shape[0], progress, peak), remember_every)
     return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)
 
 
-def _train(run: Run, saves: Saves, report: Reporter, remember_every: int) -> None:
+def _train(run: PretrainingRun, saves: Saves, report: Reporter, remember_every: int) -> None:
     first, last = run.step, run.settings.steps
     while True:
         step = run.step

@@ -20,7 +20,7 @@ from .settings import Pretraining
 from .step import advance
 
 
-class Run:
+class PretrainingRun:
     """Parameters, moments and losses, moved on one update at a time without waiting for the device."""
 
     def __init__(
@@ -97,13 +97,13 @@ class Saves:
         self.reduce, self.held, self.folder = save, held, folder
         self.found: dict[int, tuple[Any, float]] = {}
 
-    def recall(self, run: Run) -> None:
+    def recall(self, run: PretrainingRun) -> None:
         """Take over what the folder holds of the run so far."""
         if self.folder is not None and run.step > 0:
             kept = self.folder.saved(self.reduce(run.params))
             self.found = {step: entry for step, entry in kept.items() if step <= run.step}
 
-    def take(self, run: Run) -> None:
+    def take(self, run: PretrainingRun) -> None:
         """Keep what is to be kept of this step."""
         if run.step in self.found:
             return
@@ -112,7 +112,7 @@ class Saves:
         if self.folder is not None:
             self.folder.save(run.step, run.params, kept, held_loss, parameter_hash(on_host(run.params)))
 
-    def remember(self, run: Run) -> None:
+    def remember(self, run: PretrainingRun) -> None:
         """Write down the whole state, so that a kill costs only what comes after."""
         if self.folder is not None:
             self.folder.remember(run.step, run.state, run.losses)
@@ -126,7 +126,7 @@ class Saves:
         """The held-out loss at all saved steps."""
         return np.array([self.found[step][1] for step in settings.saves])
 
-    def _held_loss(self, run: Run) -> float:
+    def _held_loss(self, run: PretrainingRun) -> float:
         if self.held is None:
             return float("nan")
         sizes = run.settings.length, run.settings.batch // run.settings.accumulate
@@ -152,7 +152,7 @@ def on_host(tree: Any) -> Any:
 class Reporter:
     """Says how far a run is."""
 
-    def __init__(self, run: Run, vocab: int, progress: Progress, peak: float | None) -> None:
+    def __init__(self, run: PretrainingRun, vocab: int, progress: Progress, peak: float | None) -> None:
         self.progress = progress
         count = getattr(run.model, "flops_per_token", None)
         if progress is silent or count is None:
@@ -161,7 +161,7 @@ class Reporter:
         peak = peak_of_all(run.placement, run.settings.compute_dtype) if peak is None else peak
         self.share = count(vocab, run.settings.length) / peak
 
-    def __call__(self, run: Run, losses: Float[np.ndarray, " time"]) -> None:
+    def __call__(self, run: PretrainingRun, losses: Float[np.ndarray, " time"]) -> None:
         """Report the updates whose losses were just fetched."""
         speed, steps = run.meter.lap(), run.settings.steps
         pace = Pace(run.step, steps, float(losses.mean()), speed, speed * self.share)

@@ -13,41 +13,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from ._norms import NORMS, row, wide
 from .decoder import Decoder
 from .rotary import rotate
 
 Attend = Callable[[Array, Array, Array], Array]
 """(query, key, value), each `[example, position, head, width]` -> `[example, position, head, width]`."""
-
-
-class RMSNorm(nnx.Module):
-    """x / root mean square(x), times one gain per unit."""
-
-    def __init__(self, settings: Decoder) -> None:
-        self.gain = nnx.Param(jnp.ones(settings.width, float))
-        self.floor = settings.norm_floor
-
-    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        wide = _wide(x)
-        square = jnp.mean(jnp.square(wide), axis=1, keepdims=True)
-        scaled = wide * jax.lax.rsqrt(square + jnp.asarray(self.floor, wide.dtype))
-        return (scaled * _row(self.gain, wide.dtype)).astype(x.dtype)
-
-
-class LayerNorm(nnx.Module):
-    """(x - mean(x)) / standard deviation(x), times one gain and plus one bias per unit."""
-
-    def __init__(self, settings: Decoder) -> None:
-        self.gain = nnx.Param(jnp.ones(settings.width, float))
-        self.bias = nnx.Param(jnp.zeros(settings.width, float))
-        self.floor = settings.norm_floor
-
-    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        wide = _wide(x)
-        centred = wide - jnp.mean(wide, axis=1, keepdims=True)
-        square = jnp.mean(jnp.square(centred), axis=1, keepdims=True)
-        scaled = centred * jax.lax.rsqrt(square + jnp.asarray(self.floor, wide.dtype))
-        return (scaled * _row(self.gain, wide.dtype) + _row(self.bias, wide.dtype)).astype(x.dtype)
 
 
 class Attention(nnx.Module):
@@ -94,12 +65,13 @@ class MLP(nnx.Module):
         return _affine(self, "down", inner)
 
 
-class Block(nnx.Module):
+class DecoderBlock(nnx.Module):
     """Attention, then the MLP, each on normalised input and added to the stream."""
 
     def __init__(self, settings: Decoder, rngs: nnx.Rngs) -> None:
-        self.attention_norm, self.attention = NORMS[settings.norm](settings), Attention(settings, rngs)
-        self.mlp_norm, self.mlp = NORMS[settings.norm](settings), MLP(settings, rngs)
+        norm = settings.width, settings.norm_floor
+        self.attention_norm, self.attention = NORMS[settings.norm](*norm), Attention(settings, rngs)
+        self.mlp_norm, self.mlp = NORMS[settings.norm](*norm), MLP(settings, rngs)
 
     def __call__(self, x: Float[Array, "... width"], examples: int, attend: Attend) -> Float[Array, "... width"]:
         x = x + self.attention(self.attention_norm(x), examples, attend)
@@ -113,8 +85,8 @@ class DecoderModule(nnx.Module):
         self.embed = _matrix(rngs, vocab, settings.width, settings.init_scale)
         if settings.positions == "learned":
             self.positions = _matrix(rngs, settings.max_positions, settings.width, settings.init_scale)
-        self.blocks = nnx.Dict({f"layer{i}": Block(settings, rngs) for i in range(settings.layers)})
-        self.norm = NORMS[settings.norm](settings)
+        self.blocks = nnx.Dict({f"layer{i}": DecoderBlock(settings, rngs) for i in range(settings.layers)})
+        self.norm = NORMS[settings.norm](settings.width, settings.norm_floor)
         if not settings.tied:
             self.unembed = _matrix(rngs, vocab, settings.width, settings.init_scale)
         self.tied, self.learned = settings.tied, settings.positions == "learned"
@@ -130,7 +102,7 @@ class DecoderModule(nnx.Module):
         """`[example * position, token]`, in float32 at least."""
         x = self.states(tokens, attend)[-1]
         head = self.embed if self.tied else self.unembed
-        return _wide(x) @ _wide(head[...]).T
+        return wide(x) @ wide(head[...]).T
 
     def _start(self, tokens: Int[Array, "example position"]) -> Float[Array, "... width"]:
         x = self.embed[...][tokens.reshape(-1)]
@@ -140,27 +112,11 @@ class DecoderModule(nnx.Module):
         return x + self.positions[...][places]
 
 
-NORMS = {"rms": RMSNorm, "layer": LayerNorm}
-
-
 def _affine(module: Any, name: str, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
     """x times the matrix `name`, plus the bias that goes with it where there is one."""
     product = x @ getattr(module, name)[...]
     bias = getattr(module, f"{name}_bias", None)
-    return product if bias is None else product + _row(bias, x.dtype)
-
-
-def _wide_dtype(dtype: Any) -> np.dtype:
-    """The dtype itself, but float32 for half precision: what means, softmax and logits need."""
-    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)
-
-
-def _wide(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    return x.astype(_wide_dtype(x.dtype))
-
-
-def _row(vector: Any, dtype: Any) -> Float[Array, "1 width"]:
-    return vector[...].astype(dtype)[None, :]
+    return product if bias is None else product + row(bias, x.dtype)
 
 
 def _matrix(rngs: nnx.Rngs, rows: int, columns: int, scale: float) -> Any:

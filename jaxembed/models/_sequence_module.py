@@ -13,25 +13,15 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from ._norms import LayerNorm
 from .attention import attention
 from .sequence_transformer import Items, SequenceTransformer
 
 Drop = Callable[[Array], Array]
 WAVES = 10_000.0
 """Slowest wavelength of the sinusoidal positions, over 2 pi."""
-
-
-class LayerNorm(nnx.Module):
-    """(x - mean(x)) / standard deviation(x), times one gain and plus one bias per unit."""
-
-    def __init__(self, width: int, dtype: Any) -> None:
-        self.gain, self.bias = nnx.Param(jnp.ones(width, dtype)), nnx.Param(jnp.zeros(width, dtype))
-
-    def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        centred = x - jnp.mean(x, axis=1, keepdims=True)
-        square = jnp.mean(jnp.square(centred), axis=1, keepdims=True)
-        scaled = centred * jax.lax.rsqrt(square + np.asarray(1e-5, x.dtype))
-        return scaled * self.gain[...][None, :] + self.bias[...][None, :]
+FLOOR = 1e-5
+"""Added to the variance in the norms."""
 
 
 class Affine(nnx.Module):
@@ -44,7 +34,7 @@ class Affine(nnx.Module):
         return x @ self.matrix[...] + self.bias[...][None, :]
 
 
-class Block(nnx.Module):
+class SequenceBlock(nnx.Module):
     """Attention, then the MLP, each added to the stream, with the norm before the part or after the sum."""
 
     def __init__(self, settings: SequenceTransformer, dtype: Any, rngs: nnx.Rngs) -> None:
@@ -54,7 +44,7 @@ class Block(nnx.Module):
             Affine(rngs, width, settings.mlp_width, dtype),
             Affine(rngs, settings.mlp_width, width, dtype),
         )
-        self.attention_norm, self.mlp_norm = LayerNorm(width, dtype), LayerNorm(width, dtype)
+        self.attention_norm, self.mlp_norm = LayerNorm(width, FLOOR, dtype), LayerNorm(width, FLOOR, dtype)
         self.settings = settings
 
     def __call__(self, x: Float[Array, "... width"], sequences: int, drop: "Dropout") -> Float[Array, "... width"]:
@@ -88,9 +78,9 @@ class SequenceModule(nnx.Module):
             self.embed_bias = nnx.Param(jnp.zeros(width, dtype))
         if settings.positions == "learned":  # as large as the sinusoids
             self.positions = _matrix(rngs, settings.max_positions, width, 0.5**0.5, dtype)
-        self.blocks = nnx.Dict({f"layer{i}": Block(settings, dtype, rngs) for i in range(settings.layers)})
+        self.blocks = nnx.Dict({f"layer{i}": SequenceBlock(settings, dtype, rngs) for i in range(settings.layers)})
         if settings.norm == "pre":
-            self.norm = LayerNorm(width, dtype)
+            self.norm = LayerNorm(width, FLOOR, dtype)
         self.head = _matrix(rngs, width, outputs, width**-0.5, dtype)
         self.head_bias = nnx.Param(jnp.zeros(outputs, dtype))
         self.settings = settings

@@ -85,10 +85,10 @@ def singular_floor(values: Float[Array, "..."], shape: tuple[int, ...]) -> Float
     return 8 * float(jnp.finfo(values.dtype).eps) * max(shape) ** 0.5 * values[0]
 
 
-Modes = tuple[Float[Array, "token ..."], Bool[Array, "..."], Bool[Array, "..."]]
+_LeftModes = tuple[Float[Array, "token ..."], Bool[Array, "..."], Bool[Array, "..."]]
 
 
-def _modes(x: Array | np.ndarray, reference: Array | np.ndarray, modes: int) -> tuple[Modes, Modes]:
+def _modes(x: Array | np.ndarray, reference: Array | np.ndarray, modes: int) -> tuple[_LeftModes, _LeftModes]:
     x, reference = jnp.asarray(x), jnp.asarray(reference)
     if x.shape[0] != reference.shape[0]:
         raise ValueError(f"reference: need one row per row of x ({x.shape[0]} tokens), got {reference.shape[0]}")
@@ -99,7 +99,7 @@ def _modes(x: Array | np.ndarray, reference: Array | np.ndarray, modes: int) -> 
     return _left_modes(reference.astype(dtype)), _left_modes(x.astype(dtype))
 
 
-def _left_modes(x: Array) -> Modes:
+def _left_modes(x: Array) -> _LeftModes:
     """Left singular vectors; whether each is cut off from the next (a gap below it); whether it stands alone."""
     u, s, _ = jnp.linalg.svd(x, full_matrices=False)
     gap = s - jnp.concatenate([s[1:], jnp.zeros_like(s[:1])]) > singular_floor(s, x.shape)

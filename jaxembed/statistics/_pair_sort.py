@@ -37,7 +37,7 @@ class Spans(NamedTuple):
         ]
 
 
-class Block(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows `[first, last)` of the table of pairs, and how many pairs are in them."""
 
     first: int
@@ -45,7 +45,7 @@ class Block(NamedTuple):
     pairs: int
 
 
-class Table(NamedTuple):
+class PairTable(NamedTuple):
     """The sparse table of pairs, as the three arrays of a CSR matrix, and the number of every token."""
 
     starts: Int[np.ndarray, "..."]
@@ -53,7 +53,7 @@ class Table(NamedTuple):
     data: Int[np.ndarray, "..."]
     tokens: Int[np.ndarray, " token"]
 
-    def longer(self, size: int) -> "Table":
+    def longer(self, size: int) -> "PairTable":
         """The table with room for so many pairs. It grows in place, so that finished rows are never held twice."""
         if len(self.indices) == 0:  # new memory is first touched by the threads that fill it
             return self._replace(indices=np.empty(size, np.int32), data=np.empty(size, np.int64))
@@ -69,7 +69,7 @@ def loops() -> ModuleType:
 
 def count_table(
     ids: Ids, spans: Spans, vocab: int, window: int, workers: int, budget: float | int, progress: Progress
-) -> Table:
+) -> PairTable:
     """Count the pairs.
 
     One pass over the tokens counts how many pairs begin with each. Then every worker takes a block of rows, as large as
@@ -86,14 +86,14 @@ def count_table(
         capacity = int(budget / workers / KEY.itemsize)
         waves = _waves(row_blocks(firsts, capacity, vocab, workers), workers)
         progress("counting neighbours", 1 / (1 + len(waves)))
-        table = Table(np.zeros(vocab + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), tokens)
+        table = PairTable(np.zeros(vocab + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.int64), tokens)
         for done, wave in enumerate(waves, start=2):
             table = job.with_rows(table, wave, capacity)
             progress("counting neighbours", done / (1 + len(waves)))
     return table
 
 
-def row_blocks(firsts: Int[np.ndarray, " token"], capacity: int, vocab: int, workers: int) -> list[Block]:
+def row_blocks(firsts: Int[np.ndarray, " token"], capacity: int, vocab: int, workers: int) -> list[RowBlock]:
     """All rows, in blocks of at most `capacity` pairs whose keys fit; a longer row is a block of its own.
 
     Every worker has a block where there are rows enough, and blocks are about equally long.
@@ -106,7 +106,7 @@ def row_blocks(firsts: Int[np.ndarray, " token"], capacity: int, vocab: int, wor
     nearest = after - (marks - upto[after - 1] < upto[after] - marks)
     edges = np.unique([0, *nearest, vocab]).tolist()
     pieces = [piece for first, last in pairwise(edges) for piece in _fitting(upto, first, last, capacity, rows)]
-    return [Block(first, last, int(upto[last] - upto[first])) for first, last in pieces]
+    return [RowBlock(first, last, int(upto[last] - upto[first])) for first, last in pieces]
 
 
 def _fitting(upto: np.ndarray, first: int, last: int, capacity: int, rows: int) -> Iterator[tuple[int, int]]:
@@ -117,7 +117,7 @@ def _fitting(upto: np.ndarray, first: int, last: int, capacity: int, rows: int) 
         first = end
 
 
-def _waves(blocks: list[Block], workers: int) -> list[list[Block]]:
+def _waves(blocks: list[RowBlock], workers: int) -> list[list[RowBlock]]:
     return [blocks[i : i + workers] for i in range(0, len(blocks), workers)]
 
 
@@ -149,7 +149,7 @@ class _Job(NamedTuple):
             )
         return tokens.sum(axis=0), firsts.sum(axis=0)
 
-    def with_rows(self, table: Table, wave: list[Block], capacity: int) -> Table:
+    def with_rows(self, table: PairTable, wave: list[RowBlock], capacity: int) -> PairTable:
         """The table with the next blocks of rows, counted at once."""
         found = list(self.pool.map(lambda block: self._counted(block, capacity), wave))
         places = len(table.indices) + np.cumsum([0, *(size for size, _ in found)])
@@ -161,7 +161,7 @@ class _Job(NamedTuple):
         list(self.pool.map(write, range(len(wave))))
         return table
 
-    def _counted(self, block: Block, capacity: int) -> tuple[int, Callable[..., None]]:
+    def _counted(self, block: RowBlock, capacity: int) -> tuple[int, Callable[..., None]]:
         """How many different pairs a block has, and what writes them."""
         if block.pairs > capacity:
             return self._tallied(block.first)

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from ..base import Progress, silent
 from ..keep import read_arrays, write_arrays
 from ..machine import GIB
-from ._pair_sort import Spans, Table, count_table
+from ._pair_sort import PairTable, Spans, count_table
 
 BUDGET = 0.375 * GIB
 """Bytes that counting may take besides the counts themselves."""
@@ -111,7 +111,7 @@ class TokenPairs:
             facts = int(kept["window"]), int(kept["documents"]), str(kept["tokenizer"])
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: holds no pair counts ({error}); write them with `jaxembed count`") from None
-        return _pairs(Table(starts, indices, data, unigrams), *facts)
+        return _pairs(PairTable(starts, indices, data, unigrams), *facts)
 
 
 def count_neighbours(
@@ -182,7 +182,7 @@ def counting_memory(pairs: int, vocab: int, *, budget: float | int = BUDGET, hel
     return min(budget, 4.0 * pairs) + 12.0 * held * min(pairs, vocab * vocab) + 32.0 * vocab
 
 
-def _pairs(table: Table, window: int, documents: int, tokenizer: str = "") -> TokenPairs:
+def _pairs(table: PairTable, window: int, documents: int, tokenizer: str = "") -> TokenPairs:
     vocab = len(table.tokens)
     index = np.int64 if len(table.indices) > np.iinfo(np.int32).max else np.int32
     parts = (table.data, table.indices.astype(index, copy=False), table.starts.astype(index, copy=False))

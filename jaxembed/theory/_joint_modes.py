@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, PRNGKeyArray
 
 
-class Modes(NamedTuple):
+class JointModes(NamedTuple):
     """Columns in the space orthogonal to the constant, their complex weights, and what they leave."""
 
     first: Complex[Array, "token width"]
@@ -41,7 +41,7 @@ def search(
     key: PRNGKeyArray,
     sweeps: int,
     complete: bool,
-) -> Modes:
+) -> JointModes:
     """One start: random combinations, then polar steps until the diagonal gains no more energy.
 
     Args:
@@ -70,11 +70,11 @@ def search(
     walk = jax.lax.while_loop(going, step, walk)
     left = walk.cube - _diagonal(walk.first, walk.second, walk.label, walk.weight)
     share = _energy(_whole(left), seen) / _energy(_whole(walk.cube), seen)
-    return Modes(walk.first, walk.second, walk.label, walk.weight, share)
+    return JointModes(walk.first, walk.second, walk.label, walk.weight, share)
 
 
 @jax.jit
-def lifted(modes: Modes) -> tuple[Array, Array, Array, Array]:
+def lifted(modes: JointModes) -> tuple[Array, Array, Array, Array]:
     """Bases over the symbols, the constant first, sorted by strength; phases such that strengths are not negative."""
     order = jnp.argsort(-jnp.abs(modes.weight))
     helmert = _helmert(modes.weight.dtype, len(modes.weight) + 1)

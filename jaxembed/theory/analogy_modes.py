@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from .word_pairs import Modes, dot, half_time, power, qr_start
+from .word_pairs import WordModes, dot, half_time, power, qr_start
 
 
-def half_rises(embed: Float[Array, "token width"], found: Modes) -> Float[Array, " width"]:
+def half_rises(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
     """When each mode has risen to half its final power, for the start `embed`.
 
     Equation: (Q10) in theory/word_pairs.md from the start of (Q9): tau_k = ln(lam_k / R_kk^2) / lam_k.
@@ -24,7 +24,7 @@ def half_rises(embed: Float[Array, "token width"], found: Modes) -> Float[Array,
     return half_time(qr_start(embed, found), found.strengths)
 
 
-def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], found: Modes) -> Float[Array, "token width"]:
+def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], found: WordModes) -> Float[Array, "token width"]:
     """Vectors of the modes alone, in the basis of the modes.
 
     Equation: (A1) in theory/analogy_modes.md: W(t) = V* diag(s_k(t)), s_k^2 the sigmoid (Q8) from `start`.
@@ -38,7 +38,7 @@ def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], found: Modes) 
 
 
 def with_start(
-    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: Modes
+    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: WordModes
 ) -> Float[Array, "token width"]:
     """Vectors of the modes and of what is left of the start, in the basis of the modes.
 
@@ -128,7 +128,7 @@ def solved(
 def accuracy_curve(
     ts: Float[Array, " time"],
     start: Float[Array, " width"],
-    found: Modes,
+    found: WordModes,
     questions: Int[Array, "example 4"],
     tie: float | None = None,
 ) -> Float[Array, " time"]:
@@ -145,7 +145,7 @@ def accuracy_curve(
 
 
 def ladder(
-    found: Modes, questions: Int[Array, "example 4"], counts: Int[Array, " time"], tie: float | None = None
+    found: WordModes, questions: Int[Array, "example 4"], counts: Int[Array, " time"], tie: float | None = None
 ) -> Float[Array, "time example"]:
     """Which questions the first K modes solve, at full height and without the others.
 

@@ -193,7 +193,7 @@ def _conditional(family: Float[Array, "..."]) -> tuple[Float[Array, "token token
 
 def _best(
     conditional: Float[Array, "token token token"], seen: Bool[Array, "token token"], keys: list, sweeps: int
-) -> joint_modes.Modes:
+) -> joint_modes.JointModes:
     """The start that ends with the smallest residual; the first exact one ends the search."""
     complete, best = bool(seen.all()), None
     for key in keys:

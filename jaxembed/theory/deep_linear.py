@@ -31,7 +31,7 @@ class Correlations(NamedTuple):
     xx: Float[Array, "..."]
 
 
-class Modes(NamedTuple):
+class MapModes(NamedTuple):
     """Sigma_yx = U diag(s) V^T; mode k is column k, the strongest first.
 
     Attributes:
@@ -65,7 +65,7 @@ def field(t: Float[ArrayLike, ""], state: State, sig: Correlations) -> State:
     return {f"w{i + 1}": rate for i, rate in enumerate(rates)}
 
 
-def modes(sig: Correlations) -> Modes:
+def modes(sig: Correlations) -> MapModes:
     """The directions that the network learns independently of each other.
 
     Equation: (D3) in theory/deep_linear.md: Sigma_yx = U diag(s) V^T.
@@ -74,7 +74,7 @@ def modes(sig: Correlations) -> Modes:
     Clock: strengths are rates per flow time.
     """
     output, strength, across = jnp.linalg.svd(sig.yx, full_matrices=False)
-    return Modes(output, strength, across.T)
+    return MapModes(output, strength, across.T)
 
 
 def strength(t: Values, start: Values, s: Values, layers: int = 2, variance: Values = 1.0) -> Float[Array, "..."]:

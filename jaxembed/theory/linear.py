@@ -12,7 +12,7 @@ State = dict[str, Float[Array, "token width"]]
 """`{"embed": E, "unembed": U}`: rows are tokens."""
 
 
-class Modes(NamedTuple):
+class SingularModes(NamedTuple):
     """Singular value decomposition A = P diag(S) Q^T; mode k is column k, the fastest first.
 
     Attributes:
@@ -78,7 +78,7 @@ def closed_form(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> Stat
     return {"embed": dot(embed, grow + decay), "unembed": dot(unembed, grow - decay)}
 
 
-def modes(sig: Signatures) -> Modes:
+def modes(sig: Signatures) -> SingularModes:
     """The directions in which embeddings leave the origin, and how fast.
 
     Equation: (L4) in theory/linear.md: A = M1 - r 1^T / v = P diag(S) Q^T.
@@ -87,7 +87,7 @@ def modes(sig: Signatures) -> Modes:
     Clock: rates are per flow time.
     """
     left, values, right = jnp.linalg.svd(drive(sig), full_matrices=True)
-    return Modes(left, values, right.T)
+    return SingularModes(left, values, right.T)
 
 
 def plateau_time(sig: Signatures, init_scale: Float[ArrayLike, ""]) -> Float[Array, ""]:

@@ -15,7 +15,7 @@ from .word_pairs import logistic
 Joint = Float[Array | np.ndarray, "token target"]
 
 
-class Modes(NamedTuple):
+class TextModes(NamedTuple):
     """Singular modes of what a text says beyond a base prediction, column by column, the fastest first.
 
     Attributes:
@@ -31,7 +31,7 @@ class Modes(NamedTuple):
     height: Float[Array, " dimension"]
 
 
-def modes(joint: Joint, base: Float[Array | np.ndarray, " token"], count: int) -> Modes:
+def modes(joint: Joint, base: Float[Array | np.ndarray, " token"], count: int) -> TextModes:
     """The fastest modes of what the text says beyond a base prediction that is the same for all contexts.
 
     Equation: (O3), (O5) in theory/order_of_arrival.md: J - r p^T = A diag(S) Z^T, H_k = S_k / kappa_k,
@@ -44,10 +44,10 @@ def modes(joint: Joint, base: Float[Array | np.ndarray, " token"], count: int) -
     rates = jnp.sum(table, axis=1)
     left, strengths, right = jnp.linalg.svd(table - rates[:, None] * at[None, :], full_matrices=False)
     left, strengths, right = left[:, :count], strengths[:count], right[:count].T
-    return Modes(left, strengths, right, strengths / _curvature(left, right, rates, at))
+    return TextModes(left, strengths, right, strengths / _curvature(left, right, rates, at))
 
 
-def unigram_mode(joint: Joint) -> Modes:
+def unigram_mode(joint: Joint) -> TextModes:
     """The one mode of a text whose words are shuffled: what it says beyond a uniform prediction is its frequencies.
 
     Equation: (O4) in theory/order_of_arrival.md: r (c - 1/v)^T = |r| |c - 1/v| a z^T.
@@ -62,10 +62,10 @@ def unigram_mode(joint: Joint) -> Modes:
     left, right = rates / jnp.linalg.norm(rates), excess / jnp.linalg.norm(excess)
     strength = (jnp.linalg.norm(rates) * jnp.linalg.norm(excess))[None]
     left, right = left[:, None], right[:, None]
-    return Modes(left, strength, right, strength / _curvature(left, right, rates, uniform))
+    return TextModes(left, strength, right, strength / _curvature(left, right, rates, uniform))
 
 
-def start(state0: State, found: Modes) -> Float[Array, " dimension"]:
+def start(state0: State, found: TextModes) -> Float[Array, " dimension"]:
     """What a random start holds of every mode once the faster ones have taken their directions.
 
     Equation: (O6) in theory/order_of_arrival.md: ((A^T E0 + Z^T U0) / 2)^T = Q R, u_k(0) = R_kk^2.
@@ -78,7 +78,7 @@ def start(state0: State, found: Modes) -> Float[Array, " dimension"]:
     return jnp.diagonal(jnp.linalg.qr(growing.T, mode="r")) ** 2
 
 
-def share(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: Modes) -> Float[Array, " dimension"]:
+def share(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, " dimension"]:
     """How much of every mode the model's predictions hold: 0 at the base prediction, 1 at the text's own.
 
     Equation: (O7) in theory/order_of_arrival.md: s_k(t) = 1 / (1 + (H_k / u_k(0) - 1) e^(-2 S_k t)).
@@ -86,14 +86,14 @@ def share(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: Mod
     Valid while: as `modes`; later modes come earlier than this, for the earlier ones make their logits grow unevenly.
     Clock: flow time since the start, cross-entropy in nats, mean over positions.
 
-    >>> one = Modes(jnp.ones((1, 1)), jnp.ones(1), jnp.ones((1, 1)), jnp.array([2.0]))
+    >>> one = TextModes(jnp.ones((1, 1)), jnp.ones(1), jnp.ones((1, 1)), jnp.array([2.0]))
     >>> round(float(share(arrival_time(jnp.array([1e-4]), one)[0], jnp.array([1e-4]), one)[0]), 4)
     0.5
     """
     return logistic(t, begun, 2 * found.rate, found.height) / found.height
 
 
-def arrival_time(begun: Float[Array, " dimension"], found: Modes) -> Float[Array, " dimension"]:
+def arrival_time(begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, " dimension"]:
     """When half of a mode is learned.
 
     Equation: (O8) in theory/order_of_arrival.md: t_k = ln(H_k / u_k(0) - 1) / (2 S_k).
@@ -104,7 +104,7 @@ def arrival_time(begun: Float[Array, " dimension"], found: Modes) -> Float[Array
     return jnp.log(found.height / begun - 1) / (2 * found.rate)
 
 
-def gain(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: Modes) -> Float[Array, ""]:
+def gain(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, ""]:
     """By how much the modes have lowered the cross-entropy below that of the base prediction, in nats.
 
     Equation: (O9) in theory/order_of_arrival.md: sum over k of S_k H_k (s_k - s_k^2 / 2).

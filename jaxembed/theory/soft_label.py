@@ -42,7 +42,7 @@ def centred_support(support: Float[ArrayLike, "token sequence"]) -> Support:
     return centred(jnp.asarray(support, float))
 
 
-def modes(sig: Support) -> deep_linear.Modes:
+def modes(sig: Support) -> deep_linear.MapModes:
     """The concepts: S~ = U diag(sigma) Z^T, the broadest (largest sigma) first.
 
     Equation: (S1) in theory/soft_label.md; `output` is U, `input` is Z.

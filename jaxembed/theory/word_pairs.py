@@ -18,7 +18,7 @@ State = dict[str, Float[Array, "token width"]]
 """`{"embed": W}`: one vector per word, which serves as context vector too."""
 
 
-class Modes(NamedTuple):
+class WordModes(NamedTuple):
     """Leading eigenvectors of the target, column by column, and their eigenvalues, the largest first.
 
     Attributes:
@@ -77,7 +77,7 @@ def target_of(
     return 2 * (positive - negative) / (positive + negative)
 
 
-def modes(target: Float[Array, "token token"], width: int) -> Modes:
+def modes(target: Float[Array, "token token"], width: int) -> WordModes:
     """The `width` leading modes of a target.
 
     Equation: (Q6) in theory/word_pairs.md: M* = V* diag(lam) V*^T.
@@ -86,7 +86,7 @@ def modes(target: Float[Array, "token token"], width: int) -> Modes:
     Clock: eigenvalues are rates per flow time.
     """
     values, vectors = jnp.linalg.eigh((target + target.T) / 2)
-    return Modes(vectors[:, ::-1][:, :width], values[::-1][:width])
+    return WordModes(vectors[:, ::-1][:, :width], values[::-1][:width])
 
 
 def velocity(embed: Float[Array, "token width"], target: Float[Array, "token token"]) -> Float[Array, "token width"]:
@@ -148,7 +148,7 @@ def exact(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> State:
 
 
 def exact_rows(
-    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: Modes
+    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: WordModes
 ) -> Float[Array, "token width"]:
     """`exact` where the modes are at hand already: W(t), up to a rotation of the width.
 
@@ -250,7 +250,7 @@ def half_time(start: Float[Array, " width"], strengths: Float[Array, " width"]) 
     return jnp.log(strengths / start) / strengths
 
 
-def qr_start(embed: Float[Array, "token width"], found: Modes) -> Float[Array, " width"]:
+def qr_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
     """R_kk^2 of W(0)^T V* = Q R: what of mode k is left of the start once the faster modes have taken their directions.
 
     Equation: (Q9) in theory/word_pairs.md.
@@ -261,22 +261,22 @@ def qr_start(embed: Float[Array, "token width"], found: Modes) -> Float[Array, "
     return jnp.diagonal(jnp.linalg.qr(dot(embed.T, found.vectors), mode="r")) ** 2
 
 
-def svd_start(embed: Float[Array, "token width"], found: Modes) -> Float[Array, " width"]:
+def svd_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
     """Squared singular values of W(0): the start that ignores which way modes point (beside (Q9), as a control)."""
     return jnp.linalg.svd(embed, compute_uv=False) ** 2
 
 
-def constant_start(embed: Float[Array, "token width"], found: Modes) -> Float[Array, " width"]:
+def constant_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
     """sigma^2 d for every mode: the mean power of a start along one direction, with sigma^2 the mean square of W(0)."""
     return jnp.full_like(found.strengths, embed.shape[1] * jnp.mean(embed**2))
 
 
-def mean_start(embed: Float[Array, "token width"], found: Modes) -> Float[Array, " width"]:
+def mean_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
     """sigma^2 (d - k + 1): the mean of `qr_start` over normal starts."""
     return jnp.mean(embed**2) * (embed.shape[1] - jnp.arange(found.strengths.shape[0], dtype=embed.dtype))
 
 
-Start = Callable[[Float[Array, "token width"], Modes], Float[Array, " width"]]
+Start = Callable[[Float[Array, "token width"], WordModes], Float[Array, " width"]]
 STARTS: dict[str, Start] = {
     "svd of W(0)": svd_start,
     "sigma^2 d": constant_start,

@@ -31,7 +31,7 @@ def full(task):
 
 @pytest.fixture(scope="module")
 def found(full):
-    return wp.Modes(full.vectors[:, :D], full.strengths[:D])
+    return wp.WordModes(full.vectors[:, :D], full.strengths[:D])
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_one_slow_attribute_delays_the_questions_that_must_tell_its_values(asked
 
 
 def test_equal_strengths_part_half_rises_by_the_start_alone(found):
-    equal = wp.Modes(found.vectors, jnp.full(D, 4.0))
+    equal = wp.WordModes(found.vectors, jnp.full(D, 4.0))
     start = begin(1e-3)
     parted = np.log(np.asarray(wp.qr_start(start, equal))) / 4
     rises = np.asarray(am.half_rises(start, equal))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ._scan import Plan, Scan, cosine_blocks
+from ._scan import Scan, ScanPlan, cosine_blocks
 from ._unit_rows import Unit
 from .blockwise import correlation, deviations
 
@@ -67,7 +67,7 @@ def cosine_bins(unit: Unit) -> tuple[float, float]:
 
 
 def similarity_bands(
-    found: Scan, plan: Plan, floors: tuple[float, float], rng: np.random.Generator, resamples: int
+    found: Scan, plan: ScanPlan, floors: tuple[float, float], rng: np.random.Generator, resamples: int
 ) -> Bands:
     """Bands of a scan; every interval from the same resampled groups of tokens."""
     weights = _pair_weights(rng, plan.groups, resamples)

@@ -23,7 +23,7 @@ MIB = 2**20
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScanPlan:
     """What a pass collects, in which order of the tokens and in how much memory.
 
     Attributes:
@@ -68,7 +68,7 @@ class Scan:
     neighbours: list[Int[np.ndarray, "token hidden"]]
 
 
-def scan(a: Unit, b: Unit, plan: Plan) -> Scan:
+def scan(a: Unit, b: Unit, plan: ScanPlan) -> Scan:
     """Every pair i < j once.
 
     Raises:
@@ -106,7 +106,7 @@ def cosine_blocks(
             yield (i, first), (j, second), *blocks
 
 
-def block_size(a: Unit, b: Unit, plan: Plan) -> int:
+def block_size(a: Unit, b: Unit, plan: ScanPlan) -> int:
     """The largest block whose working memory fits the budget."""
     tables = plan.bins * 24 * (plan.groups**2 + cores())
     kept = len(plan.order) * (40 + 2 * 16 * plan.top)
@@ -137,7 +137,7 @@ def _edges(tokens: int, groups: int, size: int) -> list[tuple[slice, int]]:
     ]
 
 
-def _empty(plan: Plan, sides: tuple[Unit, Unit]) -> Scan:
+def _empty(plan: ScanPlan, sides: tuple[Unit, Unit]) -> Scan:
     tokens = len(plan.order)
     values = [np.full((tokens, plan.top), -np.inf, side.dtype) for side in sides]
     neighbours = [np.full((tokens, plan.top), -1) for _ in range(2)]
@@ -149,7 +149,9 @@ def _empty(plan: Plan, sides: tuple[Unit, Unit]) -> Scan:
 class _Taking:
     """Adds one block to what was found, a share of its stripes a thread."""
 
-    def __init__(self, plan: Plan, found: Scan, x: Any, y: Any, i: slice, j: slice, groups: tuple[int, int]) -> None:
+    def __init__(
+        self, plan: ScanPlan, found: Scan, x: Any, y: Any, i: slice, j: slice, groups: tuple[int, int]
+    ) -> None:
         self.plan, self.found, self.x, self.y, self.i, self.j, self.groups = plan, found, x, y, i, j, groups
         self.loops, self.triangle = _block_kernels.kernels(), i == j
         self.lock = Lock()

@@ -11,7 +11,7 @@ from ...base import Progress, silent
 from ._bands import BINS, Band, cosine_bins, similarity_bands
 from ._identities import Similarity, similarity
 from ._permutations import mantel_sd, neighbour_null, overlap, p_value, r_cos_null, shuffles
-from ._scan import Plan, scan
+from ._scan import ScanPlan, scan
 from ._unit_rows import Rows, Targets, Unit
 from .blockwise import BUDGET, correlation, deviations, floors, has_direction, units_of_same_tokens
 
@@ -178,7 +178,7 @@ def _kept(a: Unit, b: Unit) -> Int[np.ndarray, " token"]:
     return kept
 
 
-def _plan(sides: tuple[Similarity, Similarity], budget: int, top: int, progress: Callable[[float], None]) -> Plan:
+def _plan(sides: tuple[Similarity, Similarity], budget: int, top: int, progress: Callable[[float], None]) -> ScanPlan:
     tokens, (low, scale) = len(sides[0].unit), cosine_bins(sides[0].unit)
     shifts = sides[0].pairs_mean, sides[1].pairs_mean
-    return Plan(np.arange(tokens), shifts, budget, min(GROUPS, tokens), BINS, low, scale, top, progress)
+    return ScanPlan(np.arange(tokens), shifts, budget, min(GROUPS, tokens), BINS, low, scale, top, progress)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Float
 
 from ...base import SparseRows
 from ._identities import pair_product, similarity, spread
-from ._scan import Plan, scan
+from ._scan import ScanPlan, scan
 from ._unit_rows import Rows, Targets, Unit, resolution, unit_rows
 
 AnyRows = Float[Array | np.ndarray, "..."] | SparseRows
@@ -80,7 +80,7 @@ def pair_moments(W: Rows, S: Targets, *, budget: int = BUDGET) -> PairMoments:
     means = sides[0].pairs_mean, sides[1].pairs_mean
     squares = [math.nan] if a.sparse or b.sparse else [spread(side, budget=budget) for side in sides]
     if math.isnan(sum(squares)):  # sparse, or too close to constant for products of whole sides
-        found = scan(a, b, Plan(np.arange(len(a)), means, budget))
+        found = scan(a, b, ScanPlan(np.arange(len(a)), means, budget))
         about = 2 * deviations(found.groups[0, 0], pairs / 2)
     else:
         about = np.array([*squares, pair_product(*sides, budget=budget)])

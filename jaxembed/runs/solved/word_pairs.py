@@ -104,5 +104,5 @@ class WordPairs:
         return signatures(count(self._task.dataset(), order=1))
 
     @property
-    def _modes(self) -> word_pairs.Modes:
+    def _modes(self) -> word_pairs.WordModes:
         return word_pairs.modes(word_pairs.target(self._signatures), self.width)

@@ -70,7 +70,7 @@ class Families:
 
 
 def measured(
-    embed: Float[np.ndarray, "time token width"], modes: word_pairs.Modes, families: Families, shown: str
+    embed: Float[np.ndarray, "time token width"], modes: word_pairs.WordModes, families: Families, shown: str
 ) -> Measures:
     """Everything that is read of trained vectors, at every save.
 
@@ -116,7 +116,7 @@ def drawn(
 def predicted(
     times: Float[np.ndarray, " time"],
     start_at: Float[np.ndarray, "token width"],
-    modes: word_pairs.Modes,
+    modes: word_pairs.WordModes,
     families: Families,
 ) -> Measures:
     """The same from the modes alone, in float64: nothing of the training but its start and its clock.
@@ -143,7 +143,7 @@ _solved = jax.jit(partial(analogy_modes.solved, tie=TIE))
 _ladder = jax.jit(partial(analogy_modes.ladder, tie=TIE))
 
 
-def ladders(modes: word_pairs.Modes, families: Families, orders: int, spacing: int) -> Measures:
+def ladders(modes: word_pairs.WordModes, families: Families, orders: int, spacing: int) -> Measures:
     """Accuracy by family of the first modes.
 
     Returns:
@@ -155,7 +155,7 @@ def ladders(modes: word_pairs.Modes, families: Families, orders: int, spacing: i
     rng, mixed = np.random.default_rng(0), []
     for _ in range(orders):
         order = rng.permutation(width)
-        shuffled = word_pairs.Modes(modes.vectors[:, order], modes.strengths[order])
+        shuffled = word_pairs.WordModes(modes.vectors[:, order], modes.strengths[order])
         mixed.append(np.asarray(_ladder(shuffled, questions, jnp.arange(spacing, width + 1, spacing))))
     return {"true": families.means(true), "mixed": families.means(np.array(mixed))}
 

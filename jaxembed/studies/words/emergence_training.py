@@ -56,20 +56,20 @@ class EmergenceSetting:
         return self.model.init(jax.random.key(seed), vocab)
 
 
-def modes(pairs: Cooccurrence, width: int) -> word_pairs.Modes:
+def modes(pairs: Cooccurrence, width: int) -> word_pairs.WordModes:
     """The leading modes of M*, float64, by Lanczos on the dense matrix that theory makes of the counts."""
     joint = pairs.matrix.toarray() / pairs.joint_total
     share = joint.sum(axis=1)
     target = np.asarray(word_pairs.target_of(jnp.asarray(joint), jnp.asarray(np.outer(share, share))))
     values, vectors = eigsh(target, width, which="LA", v0=np.random.default_rng(0).normal(size=len(target)))
     order = np.argsort(-values)
-    return word_pairs.Modes(jnp.asarray(vectors[:, order]), jnp.asarray(values[order]))
+    return word_pairs.WordModes(jnp.asarray(vectors[:, order]), jnp.asarray(values[order]))
 
 
-def kept_modes(pairs: Cooccurrence, width: int, keep: Path | None) -> word_pairs.Modes:
+def kept_modes(pairs: Cooccurrence, width: int, keep: Path | None) -> word_pairs.WordModes:
     """`modes`, computed once."""
     found = kept_arrays(keep, "modes", (pairs_digest(pairs), width), lambda: modes(pairs, width)._asdict())
-    return word_pairs.Modes(jnp.asarray(found["vectors"]), jnp.asarray(found["strengths"]))
+    return word_pairs.WordModes(jnp.asarray(found["vectors"]), jnp.asarray(found["strengths"]))
 
 
 @dataclass(frozen=True)

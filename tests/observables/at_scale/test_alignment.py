@@ -90,7 +90,7 @@ def test_products_of_whole_sides_equal_the_pass_over_pairs(small_blocks):
     """Two exact routes; the products alone would lose the digits of nearly constant cosines, and say so."""
     W, S = related(1)
     a, b = (similarity(unit) for unit in units_of_same_tokens(W, S))
-    found = _scan.scan(a.unit, b.unit, _scan.Plan(np.arange(120), (a.pairs_mean, b.pairs_mean), BUDGET))
+    found = _scan.scan(a.unit, b.unit, _scan.ScanPlan(np.arange(120), (a.pairs_mean, b.pairs_mean), BUDGET))
     sums = 2 * found.groups[0, 0]
     got = spread(a, budget=BUDGET), spread(b, budget=BUDGET), pair_product(a, b, budget=BUDGET)
     np.testing.assert_allclose(got, sums[2:] - sums[[0, 1, 0]] * sums[[0, 1, 1]] / (120 * 119), rtol=1e-12)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from . import (
-    alignment,
     horizon,
     signature_start,
 )
@@ -24,7 +23,6 @@ from .evidence import verdict as verdict
 
 _FILES = (
     horizon,
-    alignment,
     signature_start,
 )
 

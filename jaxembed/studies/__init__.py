@@ -43,6 +43,7 @@ REGISTRY: tuple[str, ...] = (
     "sequences.semantic_share",
     "sequences.ceilings",
     "words.task_vectors",
+    "language.alignment",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

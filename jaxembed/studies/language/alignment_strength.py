@@ -22,8 +22,8 @@ class Strength:
         excess: the same of the excess.
     """
 
-    means: Float[np.ndarray, "seed time"]
-    excess: Float[np.ndarray, "seed time"]
+    means: Float[np.ndarray, "draw columns"]
+    excess: Float[np.ndarray, "draw columns"]
 
     @property
     def trend(self) -> tuple[float, float, float]:
@@ -40,7 +40,6 @@ def strength(
     W: Float[np.ndarray, "token width"],
     S: Float[np.ndarray, "token target"],
     draws: int,
-    *,
     quantiles: tuple[float, ...] = QUANTILES,
     seed: int = 0,
 ) -> Strength:
@@ -69,7 +68,7 @@ def strength(
     return Strength(mean_b, mean_b - line)
 
 
-def slope(means: Float[np.ndarray, "seed time"]) -> Float[np.ndarray, " seed"]:
+def slope(means: Float[np.ndarray, "draw columns"]) -> Float[np.ndarray, " draw"]:
     """Slope of a straight line over the number of the quantile, per row.
 
     >>> print(slope(np.array([[0.0, 0.1, 0.2, 0.3]])).round(3))
@@ -79,13 +78,13 @@ def slope(means: Float[np.ndarray, "seed time"]) -> Float[np.ndarray, " seed"]:
     return means @ number / np.sum(number**2)
 
 
-def with_interval(values: Float[np.ndarray, " seed"]) -> tuple[float, float, float]:
+def with_interval(values: Float[np.ndarray, " draw"]) -> tuple[float, float, float]:
     """The sample's value and the central 95 % of the resampled ones."""
     low, high = np.quantile(values[1:], (0.025, 0.975))
     return float(values[0]), float(low), float(high)
 
 
-def _multiplicities(tokens: int, draws: int, seed: int) -> Float[np.ndarray, "seed token"]:
+def _multiplicities(tokens: int, draws: int, seed: int) -> Float[np.ndarray, "draw token"]:
     """The sample itself, then tokens drawn with replacement, as counts."""
     drawn = np.random.default_rng(seed).multinomial(tokens, np.full(tokens, 1 / tokens), size=draws)
     return np.concatenate([np.ones((1, tokens)), drawn.astype(float)])

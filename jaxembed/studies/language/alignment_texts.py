@@ -32,7 +32,7 @@ Pairs = Float[np.ndarray, " example"]
 
 
 @dataclass(frozen=True)
-class Text:
+class CountedText:
     """An encoded text and the signatures of its frequent tokens, counted on the part trained on.
 
     Attributes:
@@ -40,18 +40,18 @@ class Text:
         held: whole documents off the end, never trained on.
         tokens: `[token]`, the most frequent ones that have a follower and a predecessor, most frequent first.
         signatures: by name, `[token, target]`: "next" and "previous" minus the unigram distribution, and both plain.
-        shuffled: by name, `[seed, pair]`, `pair_scores` of the signatures of corpora shuffled within documents.
-        halves: by name, `[seed, pair]`, those of random halves of the documents; seeds 2k and 2k + 1 are complements.
+        shuffled: by name, `[draw, example]`, `pair_scores` of the signatures of corpora shuffled within documents.
+        halves: by name, `[draw, example]`, those of random halves of the documents; 2k and 2k + 1 are complements.
     """
 
     train: EncodedCorpus
     held: EncodedCorpus
     tokens: Int[np.ndarray, " token"]
     signatures: dict[str, Rows]
-    shuffled: dict[str, Float[np.ndarray, "seed example"]]
-    halves: dict[str, Float[np.ndarray, "seed example"]]
+    shuffled: dict[str, Float[np.ndarray, "draw example"]]
+    halves: dict[str, Float[np.ndarray, "draw example"]]
 
-    def reliability(self, name: str) -> Float[np.ndarray, " seed"]:
+    def reliability(self, name: str) -> Float[np.ndarray, " draw"]:
         """Agreement of a signature counted on one half of the documents with that on the other, by random halving."""
         scores = self.halves[name]
         return np.sum(scores[::2] * scores[1::2], axis=1)
@@ -67,14 +67,14 @@ def text_of(
     shuffles: int,
     halvings: int,
     characters: int | None = None,
-) -> Text:
+) -> CountedText:
     """Encode a subset with a tokeniser trained on it, and count its neighbours as often as its nulls need.
 
     Args:
         subset: `BUILTIN`, or a file `pile/SUBSET.jsonl.gz` below the folder that JAXEMBED_DATA names.
         tokenizer: "bytes" (byte-level BPE) or "words".
         vocab: entries of the tokeniser.
-        frequent: how many of the most frequent tokens are looked at.
+        frequent: how many of the most frequent tokens are compared.
         held_out: tokens kept for the held-out loss.
         shuffles: corpora shuffled within documents, whose signatures are the null.
         halvings: random halvings of the documents, for the sampling error of the signatures.
@@ -92,7 +92,7 @@ def text_of(
         table[name + PLAIN] = rows(counted, centred=False).select(tokens).dense().astype(np.float32)
     shuffled = [_scores(train.shuffled(seed), tokens) for seed in range(shuffles)]
     halves = [_scores(train.select(half), tokens) for seed in range(halvings) for half in _halves(len(train), seed)]
-    return Text(train, held, tokens, table, _stacked(shuffled), _stacked(halves))
+    return CountedText(train, held, tokens, table, _stacked(shuffled), _stacked(halves))
 
 
 def encoded(
@@ -108,7 +108,7 @@ def read(subset: str, characters: int | None = None) -> list[Document]:
     """The documents of a subset, up to a number of characters.
 
     Raises:
-        ValueError: where a file of The Pile is asked for and not there.
+        ValueError: where the subset's file is not there.
     """
     if subset == BUILTIN:
         return _up_to(_sections(python_documentation()), characters)
@@ -154,7 +154,7 @@ def neighboured(
         unknown: a token that stands for many words, and so for none; left out like the end of a document.
 
     Raises:
-        ValueError: where there are fewer than asked.
+        ValueError: where there are fewer.
     """
     has_both = (counted.firsts > 0) & (counted.seconds > 0)
     has_both[[token for token in (train.end_token, unknown) if token is not None]] = False

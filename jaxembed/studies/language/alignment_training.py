@@ -1,10 +1,8 @@
-"""One cell of the alignment study: a decoder trained on a text, and how its tables agree with the text's signatures."""
+"""One training of the alignment study: a decoder on a text, and how its tables agree with the text's signatures."""
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,23 +14,23 @@ from ...language.pretrain import Pretrained, pretrain
 from ...language.settings import Pretraining
 from ...losses.language import head_of
 from ...models import Decoder, llama, qwen2
-from ...observables.at_scale import alignment
-from ..measured import single_precision
+from ...observables import alignment
+from ...train import single_precision
 from .alignment_strength import QUANTILES, Strength, strength
-from .alignment_texts import Pairs, Text, agreement, pair_scores
+from .alignment_texts import CountedText, Pairs, agreement, pair_scores
 
 ARCHITECTURES: dict[str, Callable[..., Decoder]] = {"qwen2": qwen2, "llama": llama}
 TABLES = ("embed", "unembed")
 OWN = {"embed": "next", "unembed": "previous"}
 """The signature that theory gives each table."""
 CROSS = {"embed": "previous", "unembed": "next"}
-"""The other one's, the control."""
+"""The other table's, the control."""
 SIGNATURES = ("next", "previous")
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Sizes of the decoder, its schedule, and how often each null is drawn; the same for all cells.
+class AlignedShape:
+    """Sizes of the decoder, its schedule, and how often each null is drawn; the same for all trainings.
 
     Attributes:
         vocab: entries of the tokeniser.
@@ -47,7 +45,7 @@ class Shape:
         learning_rate: at the top; it and `beta2` were chosen by held-out loss.
         beta2: memory of AdamW's mean square.
         save_steps: steps at which alignment is measured.
-        frequent: tokens looked at, the most frequent ones.
+        frequent: tokens compared, the most frequent ones.
         held_out: tokens kept for the held-out loss.
         draws: untrained networks, shuffled corpora and relabellings of tokens behind each null.
         resamples: bootstrap draws over tokens.
@@ -82,8 +80,8 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Training:
-    """Which training a cell is: the text and its tokeniser, the architecture, the seed of start and data order."""
+class AlignedTraining:
+    """Which training: the text and its tokeniser, the architecture, the seed of start and data order."""
 
     subset: str
     tokenizer: str
@@ -97,7 +95,11 @@ class Training:
         ends = ("-shuffled" if self.shuffled else "") + ("-tied" if self.tied else "")
         return f"{self.subset}-{self.tokenizer}-{self.architecture}-{self.seed}{ends}"
 
-    def model(self, shape: Shape) -> Decoder:
+    @property
+    def title(self) -> str:
+        return f"{self.subset}, {self.tokenizer}, {self.architecture}"
+
+    def model(self, shape: AlignedShape) -> Decoder:
         """Untied heads but where said: a tied head would make embedding and unembedding one table."""
         kv_heads = {"qwen2": max(1, shape.heads // 2), "llama": shape.heads}[self.architecture]
         sizes = {"width": shape.width, "layers": shape.layers, "heads": shape.heads, "mlp_width": shape.mlp_width}
@@ -105,23 +107,22 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Cell:
+class AlignedDecoder:
     """What was measured of a training; R_cos throughout, over the text's frequent tokens.
 
     Attributes:
         training: which.
-        facts: about the run, as json can hold them: shape, parameters, tokens, hash of the corpus, speed.
         values: by name, arrays. Courses over the saved steps: "steps", "held" (held-out loss, nats per token), and for
             TABLE in embed, unembed and SIGNATURE in next, previous: "TABLE SIGNATURE" `[time]`, "TABLE SIGNATURE plain"
             `[time]`, "alone SIGNATURE" `[time, layer]` (states of a token by itself). Unless trained on shuffled text
             also "context SIGNATURE" `[time, layer]` (mean states over contexts, first and last save); the nulls, the
             same names with " untrained" `[draw]` and " shuffled" `[draw, time]`, for own signatures " mantel" and
             " halves" `[draw]`; " interval" over tokens (low, high); "TABLE overlap" of the ten nearest neighbours with
-            the 99th percentile of relabellings; and what `Strength` needs.
+            the 99th percentile of relabellings; and what `Strength` needs. Of the run: "corpus" (hash), "tokens",
+            "parameters", "tokens per second".
     """
 
-    training: Training
-    facts: dict[str, Any]
+    training: AlignedTraining
     values: dict[str, np.ndarray]
 
     def last(self, name: str) -> float:
@@ -142,74 +143,40 @@ class Cell:
         """Agreement of a table with its own signature by strength of the pair, at the end."""
         return Strength(self.values[f"{table} means"], self.values[f"{table} excess"])
 
-    def save(self, folder: Path) -> None:
-        """Write `NAME.npz`; complete or not at all."""
-        folder.mkdir(parents=True, exist_ok=True)
-        held = folder / f".{self.training.name}.npz"
-        contents: dict[str, Any] = self.values | {"facts": np.array(json.dumps(self.facts))}
-        np.savez_compressed(held, **contents)
-        held.replace(folder / f"{self.training.name}.npz")
 
-
-def stored(training: Training, shape: Shape, folder: Path | None) -> Cell | None:
-    """The cell that a former run left in the folder, or None.
-
-    Raises:
-        ValueError: where it was run with another shape.
-    """
-    path = None if folder is None else folder / f"{training.name}.npz"
-    if path is None or not path.is_file():
-        return None
-    with np.load(path) as file:
-        values = {name: file[name] for name in file.files}
-    facts = json.loads(str(values.pop("facts")))
-    if facts["shape"] != json.loads(json.dumps(asdict(shape))):
-        raise ValueError(f"folder: {path} is of other settings; name another folder or remove it")
-    return Cell(training, facts, values)
-
-
-def train_cell(training: Training, shape: Shape, text: Text) -> Cell:
-    """Train one decoder and measure it."""
-    model = training.model(shape)
+def measured(training: AlignedTraining, shape: AlignedShape, read: Callable[[], CountedText]) -> dict[str, np.ndarray]:
+    """Train one decoder and measure it; see `AlignedDecoder.values`."""
+    text, model = read(), training.model(shape)
     trained = _trained(training, shape, text, model)
-    states = [
-        jax.tree.map(lambda leaf, now=now: leaf[now], trained.trajectory.ys) for now in range(len(shape.save_steps))
-    ]
+    states = [jax.tree.map(lambda leaf, i=i: leaf[i], trained.trajectory.ys) for i in range(len(shape.save_steps))]
     truth = {name: pair_scores(rows) for name, rows in text.signatures.items()}
     values = {"steps": np.array(shape.save_steps, float), "held": np.asarray(trained.held_losses, float)}
     values |= _courses(states, text, truth, model)
     if not training.shuffled:
         values |= _contexts([states[0], states[-1]], text, model, shape) | _untrained(model, shape, text, truth)
-        values |= _other_texts(states, text) | _at_the_end(states[-1], text, shape)
-    facts = {"shape": asdict(shape), "corpus": text.train.hash, "tokens": text.train.tokens, "held": text.held.tokens}
-    facts |= {"parameters": model.parameter_count(text.train.vocab), "tokens_per_second": trained.tokens_per_second}
-    return Cell(training, facts, values)
+        values |= _texts(states, text) | _at_the_end(states[-1], text, shape)
+    facts = {"corpus": text.train.hash, "tokens": text.train.tokens, "tokens per second": trained.tokens_per_second}
+    facts["parameters"] = model.parameter_count(text.train.vocab)
+    return values | {name: np.array(fact) for name, fact in facts.items()}
 
 
 def tables(params: dict[str, Any], tokens: Int[Array | np.ndarray, " token"]) -> dict[str, Array]:
-    """Embedding and unembedding of the tokens looked at; with a tied head both are one table."""
+    """Embedding and unembedding of the tokens compared; with a tied head both are one table."""
     return {"embed": params["embed"][tokens], "unembed": head_of(params)[tokens]}
 
 
-def _trained(training: Training, shape: Shape, text: Text, model: Decoder) -> Pretrained:
+def _trained(training: AlignedTraining, shape: AlignedShape, text: CountedText, model: Decoder) -> Pretrained:
     settings = Pretraining(
-        steps=shape.steps,
-        batch=shape.batch,
-        length=shape.length,
-        learning_rate=shape.learning_rate,
-        warmup=shape.warmup,
-        beta2=shape.beta2,
-        init_seed=training.seed,
-        data_seed=training.seed,
-        save_steps=shape.save_steps,
-    )
+        shape.steps, shape.batch, shape.length, shape.learning_rate, shape.warmup, beta2=shape.beta2,
+        init_seed=training.seed, data_seed=training.seed, save_steps=shape.save_steps,
+    )  # fmt: skip
     train, held = text.train, text.held
     if training.shuffled:
         train, held = train.shuffled(training.seed), held.shuffled(training.seed)
     return pretrain(model, train, settings, held=held)
 
 
-def _courses(states: list[Any], text: Text, truth: dict[str, Pairs], model: Decoder) -> dict[str, np.ndarray]:
+def _courses(states: list[Any], text: CountedText, truth: dict[str, Pairs], model: Decoder) -> dict[str, np.ndarray]:
     """Both tables against every signature, and the states of single tokens at every depth, save by save."""
     found: dict[str, list] = {}
     for params in states:
@@ -223,7 +190,7 @@ def _courses(states: list[Any], text: Text, truth: dict[str, Pairs], model: Deco
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _contexts(states: list[Any], text: Text, model: Decoder, shape: Shape) -> dict[str, np.ndarray]:
+def _contexts(states: list[Any], text: CountedText, model: Decoder, shape: AlignedShape) -> dict[str, np.ndarray]:
     """Mean state of a token over contexts, at every depth, for the tokens that occur often enough in them."""
     windows = _windows(text, shape)
     place = np.full(text.train.vocab, len(text.tokens))
@@ -237,7 +204,7 @@ def _contexts(states: list[Any], text: Text, model: Decoder, shape: Shape) -> di
         depths = [pair_scores(rows[:-1][seen] / occurrences[seen][:, None]) for rows in sums]
         for name in SIGNATURES:
             found[name].append([agreement(scores, truth[name]) for scores in depths])
-    return {f"context {name}": np.array(values) for name, values in found.items()} | {"seen": np.array([seen.sum()])}
+    return {f"context {name}": np.array(values) for name, values in found.items()}
 
 
 def sum_over_contexts(
@@ -278,13 +245,15 @@ def _alone(model: Decoder, params: Any, tokens: Int[Array, " token"]) -> Float[A
     return model.states(params, tokens[:, None])[:, :, 0]
 
 
-def _windows(text: Text, shape: Shape) -> Int[np.ndarray, "sequence position"]:
+def _windows(text: CountedText, shape: AlignedShape) -> Int[np.ndarray, "sequence position"]:
     """Sequences spread evenly over the text."""
     starts = np.linspace(0, text.train.tokens - shape.length - 1, shape.contexts).astype(int)
     return np.asarray(text.train.ids)[starts[:, None] + np.arange(shape.length)[None, :]].astype(np.int32)
 
 
-def _untrained(model: Decoder, shape: Shape, text: Text, truth: dict[str, Pairs]) -> dict[str, np.ndarray]:
+def _untrained(
+    model: Decoder, shape: AlignedShape, text: CountedText, truth: dict[str, Pairs]
+) -> dict[str, np.ndarray]:
     """What networks that were never trained show by chance, over their initial draws."""
     found: dict[str, list] = {}
     for key in jax.random.split(jax.random.key(len(text.tokens)), shape.draws):
@@ -307,7 +276,7 @@ def _start(
     return tables(params, tokens), _alone(model, params, tokens)
 
 
-def _other_texts(states: list[Any], text: Text) -> dict[str, np.ndarray]:
+def _texts(states: list[Any], text: CountedText) -> dict[str, np.ndarray]:
     """The trained tables against signatures of shuffled corpora, save by save, and of halves, at the end."""
     found = {}
     for table in TABLES:
@@ -318,17 +287,13 @@ def _other_texts(states: list[Any], text: Text) -> dict[str, np.ndarray]:
     return found | {f"{name} reliability": text.reliability(name) for name in SIGNATURES}
 
 
-def _at_the_end(params: Any, text: Text, shape: Shape) -> dict[str, np.ndarray]:
+def _at_the_end(params: Any, text: CountedText, shape: AlignedShape) -> dict[str, np.ndarray]:
     """Mantel's null, the interval over tokens, neighbours shared, and which pairs agree most."""
-    return dict(_items_at_the_end(params, text, shape))
-
-
-def _items_at_the_end(params: Any, text: Text, shape: Shape) -> Iterator[tuple[str, np.ndarray]]:
+    values = {}
     for table, rows in tables(params, text.tokens).items():
         W, S = np.asarray(rows), text.signatures[OWN[table]]
-        found = alignment(W, S, permutations=shape.draws)
-        yield f"{table} {OWN[table]} mantel", found.null
-        yield f"{table} {OWN[table]} interval", np.array(found.interval)
-        yield f"{table} overlap", np.array([found.overlap, found.overlap_99])
-        strong = strength(W, S, shape.resamples, quantiles=shape.quantiles)
-        yield from ((f"{table} {part}", getattr(strong, part)) for part in ("means", "excess"))
+        found, strong = alignment(W, S, permutations=shape.draws), strength(W, S, shape.resamples, shape.quantiles)
+        values |= {f"{table} {OWN[table]} mantel": found.null, f"{table} {OWN[table]} interval": found.interval}
+        values |= {f"{table} overlap": (found.overlap, found.overlap_99)}
+        values |= {f"{table} means": strong.means, f"{table} excess": strong.excess}
+    return {name: np.array(value) for name, value in values.items()}

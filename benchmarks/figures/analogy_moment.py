@@ -20,9 +20,9 @@ def draw(result: AnalogyMoment, figure: Figure) -> None:
     figure.set_size_inches(13, 5)
     for axes, kind in zip(figure.subplots(1, 2), KINDS, strict=True):
         for run, colour in zip(RUNS, COLOURS, strict=False):
-            moments = result.of(kind, run)
+            moments = result.moments[kind, run]
             band(axes, moments.times, moments.accuracy, f"trained, {run}", colour)
-        plain = result.of(kind)
+        plain = result.moments[kind, "quadratic"]
         axes.plot(plain.times, plain.theory.mean(axis=0), "--", color="black", linewidth=1, label="modes and start")
         axes.axvline(plain.last.mean(), color="grey", linewidth=0.8, linestyle=":", label="half-rise of the last mode")
         axes.axhline(0.5, color="grey", linewidth=0.5)

@@ -62,11 +62,10 @@ def noise_panel(axes: Axes, result: LabelNoise) -> None:
 
 
 def curves_panel(axes: Axes, result: LabelNoise) -> None:
-    lines = [(curves, part) for curves in result.curves for part in curves.losses]
-    for number, (curves, part) in enumerate(lines):
-        losses = curves.losses[part]
-        label = curves.table if part == "all" else f"{curves.table}, {part}"
-        band(axes, curves.times, losses / losses[:, :1], label, COLOURS[number % len(COLOURS)])
+    lines = [(table, times, *line) for table, (times, parts) in result.curves.items() for line in parts.items()]
+    for number, (table, times, part, losses) in enumerate(lines):
+        label = table if part == "all" else f"{table}, {part}"
+        band(axes, times, losses / losses[:, :1], label, COLOURS[number % len(COLOURS)])
     axes.set(xlabel="flow time", ylabel="mean loss / its start")
     axes.set_title("further on")
     axes.legend(fontsize=8)

@@ -75,19 +75,8 @@ class PartSlope:
         return float(abs(self.measured.mean() / self.predicted - 1))
 
 
-@dataclass(frozen=True)
-class LossCurves:
-    """Mean losses of a longer training, to look at.
-
-    Attributes:
-        table: name of the table.
-        times: `[time]`, flow time.
-        losses: by part, `[seed, time]`.
-    """
-
-    table: str
-    times: Float[np.ndarray, " time"]
-    losses: dict[str, Float[np.ndarray, "seed time"]]
+LossCurves = tuple[Float[np.ndarray, " time"], dict[str, Float[np.ndarray, "seed time"]]]
+"""Flow times of a longer training, and by part mean losses, to look at."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ class LabelNoise:
 
     setting: LabelNoiseSetting
     slopes: tuple[PartSlope, ...]
-    curves: tuple[LossCurves, ...]
+    curves: dict[str, LossCurves]
 
     def of(self, part: str) -> list[PartSlope]:
         return [slope for slope in self.slopes if slope.part == part]
@@ -128,7 +117,7 @@ def run(setting: LabelNoiseSetting, run: Run) -> LabelNoise:
 
     Source: wang2026modular.
     """
-    slopes, curves = [], []
+    slopes, curves = [], {}
     for noise in setting.noises:
         task = BinaryTable(setting.size, label_noise=noise)
         data, clean = task.dataset(), task.clean_mask
@@ -136,13 +125,13 @@ def run(setting: LabelNoiseSetting, run: Run) -> LabelNoise:
         ends = ", ".join(f"{extremes(slope.measured)} {slope.part}" for slope in slopes[-2:])
         run.progress(f"noise {noise:g}: slopes {ends}")
         if noise == setting.noises[len(setting.noises) // 2]:
-            curves.append(_curves(setting, f"noise {noise:g}", data, clean, run.seeds))
+            curves[f"noise {noise:g}"] = _curves(setting, data, clean, run.seeds)
     for modulus in setting.moduli:
         name, data = f"multiplication modulo {modulus}", BinaryTable(modulus, "modular_multiplication").dataset()
         slopes += _slopes(setting, name, 0.0, data, None, run.seeds)
-        curves.append(_curves(setting, name, data, None, run.seeds))
+        curves[name] = _curves(setting, data, None, run.seeds)
         run.progress(f"{name}: slope {extremes(slopes[-1].measured)}")
-    return LabelNoise(setting, tuple(slopes), tuple(curves))
+    return LabelNoise(setting, tuple(slopes), curves)
 
 
 def tables(result: LabelNoise) -> tuple[Table, ...]:
@@ -253,10 +242,9 @@ def _first_slope(times: np.ndarray, losses: Float[np.ndarray, "seed time"]) -> F
     return -np.polynomial.polynomial.polyfit(times, losses.T, 2)[1]
 
 
-def _curves(setting: LabelNoiseSetting, table: str, data: Dataset, clean: np.ndarray | None, seeds: int) -> LossCurves:
+def _curves(setting: LabelNoiseSetting, data: Dataset, clean: np.ndarray | None, seeds: int) -> LossCurves:
     every = max(setting.long_steps // 40, 1)
-    parts = _parts(data, clean)
-    return LossCurves(table, *_losses(setting, data, parts, seeds, setting.long_step, setting.long_steps, every))
+    return _losses(setting, data, _parts(data, clean), seeds, setting.long_step, setting.long_steps, every)
 
 
 def _losses(
@@ -267,7 +255,7 @@ def _losses(
     step: float,
     steps: int,
     every: int = 1,
-) -> tuple[np.ndarray, dict[str, Float[np.ndarray, "seed time"]]]:
+) -> LossCurves:
     """Mean loss of each part along gradient descent on the whole."""
     model = TwoPosition(setting.width)
     whole, watched = population_loss(model, data), {k: population_loss(model, part) for k, part in parts.items()}

@@ -62,16 +62,12 @@ class Moments:
     """One kind of attributes and one run.
 
     Attributes:
-        kind: of the attributes.
-        run: of `RUNS`.
         times: `[time]`, flow time.
         accuracy: `[seed, time]`, in training.
         theory: `[seed, time]`, of the modes with their start.
         last: `[seed]`, half-rise time of the slowest kept mode.
     """
 
-    kind: str
-    run: str
     times: Float[np.ndarray, " time"]
     accuracy: Float[np.ndarray, "seed time"]
     theory: Float[np.ndarray, "seed time"]
@@ -100,21 +96,17 @@ class AnalogyMoment:
     Attributes:
         setting: sizes.
         ladder: by kind `[width]`, accuracy of the first K modes.
-        moments: of every kind and run.
+        moments: by kind and run.
     """
 
     setting: AnalogyMomentSetting
     ladder: dict[str, Float[np.ndarray, " width"]]
-    moments: tuple[Moments, ...]
+    moments: dict[tuple[str, str], Moments]
 
     @property
     def chance(self) -> float:
         """Accuracy of guessing."""
         return 1 / (2 ** len(self.setting.strengths) - 3)
-
-    def of(self, kind: str, run: str = "quadratic") -> Moments:
-        """One kind and run."""
-        return next(m for m in self.moments if (m.kind, m.run) == (kind, run))
 
 
 def run(setting: AnalogyMomentSetting, run: Run) -> AnalogyMoment:
@@ -125,7 +117,7 @@ def run(setting: AnalogyMomentSetting, run: Run) -> AnalogyMoment:
 
     Source: jaxembed.
     """
-    moments, ladder = [], {}
+    moments, ladder = {}, {}
     for kind, probabilities in zip(KINDS, ((), setting.probabilities), strict=True):
         task = Attributes(setting.strengths, probabilities)
         data, width = task.dataset(), len(setting.strengths)
@@ -133,29 +125,30 @@ def run(setting: AnalogyMomentSetting, run: Run) -> AnalogyMoment:
         leading = word_pairs.WordModes(full.vectors[:, :width], full.strengths[:width])
         questions = jnp.asarray(task.analogies())
         ladder[kind] = np.asarray(analogy_modes.ladder(leading, questions, jnp.arange(1, width + 1))).mean(axis=1)
-        moments += _moments(setting, kind, data, full, leading, questions, run.seeds)
+        moments |= _moments(setting, kind, data, full, leading, questions, run.seeds)
         run.progress(f"{kind} attributes: done")
-    return AnalogyMoment(setting, ladder, tuple(moments))
+    return AnalogyMoment(setting, ladder, moments)
 
 
 def tables(result: AnalogyMoment) -> tuple[Table, ...]:
     """The moments of every kind of attributes and every run."""
     rows = [
-        (m.kind, m.run, interval(m.moment, ".3f"), interval(m.predicted, ".3f"),
+        (kind, run, interval(m.moment, ".3f"), interval(m.predicted, ".3f"),
          number(np.abs(m.ratio - 1).max(), ".3f"), number(np.mean(m.last / m.moment), ".1f"),
          interval(m.accuracy[:, -1], ".2f"))
-        for m in result.moments
+        for (kind, run), m in result.moments.items()
     ]  # fmt: skip
     return (Table("the moment at which analogies become solvable", HEADER, rows),)
 
 
 def evidence(result: AnalogyMoment) -> tuple[Evidence, ...]:
     """The predicted moment, and what the half-rise of the last mode would have said."""
-    plain = [result.of(kind) for kind in KINDS]
+    moments = result.moments
+    plain = [moments[kind, "quadratic"] for kind in KINDS]
     off = np.max([np.abs(m.ratio - 1) for m in plain], axis=0)
     late = np.min([m.last / m.moment for m in plain], axis=0)
-    even, small = plain[0], result.of("even", "smaller start")
-    null = np.max([result.of(kind, "shuffled pairs").accuracy.max(axis=1) for kind in KINDS], axis=0)
+    even, small = plain[0], moments["even", "smaller start"]
+    null = np.max([moments[kind, "shuffled pairs"].accuracy.max(axis=1) for kind in KINDS], axis=0)
     close = Bound("expectation", most=0.1, source="10 %")
     later = Bound("machinery", least=1.1, source="a prediction that must fail", strict=True)
     return (
@@ -215,7 +208,7 @@ def _moments(
     leading: word_pairs.WordModes,
     questions: Array,
     seeds: int,
-) -> list[Moments]:
+) -> dict[tuple[str, str], Moments]:
     """All runs of one kind of attributes, on one clock; the quadratic ones are compiled together."""
     plain = starts(len(setting.strengths), setting.init_scale, data.vocab, seeds)["embed"]
     begun = {run: plain * (SMALLER if run == "smaller start" else 1) for run in RUNS}
@@ -244,10 +237,8 @@ def _moments(
         accuracy |= dict(zip(group, curves, strict=True))
     both = jnp.concatenate([begun["quadratic"], begun["smaller start"]])
     large, small = np.split(np.asarray(ensemble(theory, both, mapping="loop")), 2)
-    return [
-        Moments(kind, run, np.asarray(ts), accuracy[run], small if run == "smaller start" else large, last[run])
-        for run in RUNS
-    ]
+    curves = {run: small if run == "smaller start" else large for run in RUNS}
+    return {(kind, run): Moments(np.asarray(ts), accuracy[run], curves[run], last[run]) for run in RUNS}
 
 
 def _steps(setting: AnalogyMomentSetting, last: float) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Words of binary attributes: what eigendecomposition gives, and word embeddings trained on them beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import jax
@@ -11,7 +13,7 @@ from jaxtyping import Array, Float, Int
 
 from ...ensemble import ensemble
 from ...models import PairLoss
-from ...observables import analogies, subspace_overlap
+from ...observables import AnalogyScore, analogies, subspace_overlap
 from ...statistics import count, signatures
 from ...tables import Table
 from ...tasks import Attributes
@@ -22,6 +24,7 @@ from ..study import Run, Study
 from ._pairs import half_rises, losses, sigmoids, starts
 
 RUNS = ("quadratic", "logistic", "quadratic, shuffled pairs")
+MATRICES = {"PMI": word_pairs.pmi, "M*": word_pairs.target}
 HEADER = ("attributes", "matrix", "dimensions", "accuracy", "tied", "accuracy, unit vectors", "tied, unit")
 
 
@@ -44,19 +47,6 @@ SETTINGS: dict[Size, AttributesSetting] = {
 
 
 @dataclass(frozen=True)
-class Decomposition:
-    """Analogies by eigendecomposition: `dimensions` leading eigenvectors of a matrix, times the root of eigenvalues."""
-
-    attributes: str
-    matrix: str
-    dimensions: int
-    accuracy: float
-    tied: float
-    unit_accuracy: float
-    unit_tied: float
-
-
-@dataclass(frozen=True)
 class AttributesResult:
     """What decomposition and training make of the pairs.
 
@@ -64,7 +54,8 @@ class AttributesResult:
         setting: sizes and tolerances.
         rank: numerical rank of the PMI by kind of attributes: singular values above 1e-9 of the largest.
         eigenvalue_error: largest difference of PMI eigenvalues at p = 1/2 from 2^d gamma_k and the constant mode.
-        static: analogies by eigendecomposition.
+        static: analogies by eigendecomposition: by kind of attributes, matrix and number of leading eigenvectors (times
+            the root of eigenvalues), of the vectors as they are and of unit vectors.
         times: `[time]`, flow time of the training on uneven attributes.
         accuracy: by run (`RUNS`), `[seed, time]`, analogies along training, on the questions of the intact pairs.
         power: `[seed, time, width]`, s_k^2 of the quadratic run.
@@ -78,7 +69,7 @@ class AttributesResult:
     setting: AttributesSetting
     rank: dict[str, int]
     eigenvalue_error: float
-    static: tuple[Decomposition, ...]
+    static: dict[tuple[str, str, int], tuple[AnalogyScore, AnalogyScore]]
     times: Float[np.ndarray, " time"]
     accuracy: dict[str, Float[np.ndarray, "seed time"]]
     power: Float[np.ndarray, "seed time width"]
@@ -101,12 +92,7 @@ class AttributesResult:
     @property
     def ceiling(self) -> float:
         """Accuracy of the eigendecomposition of M* at K = d, the uneven attributes that are trained on."""
-        return self.decomposition("uneven", "M*", self.count).unit_accuracy
-
-    def decomposition(self, attributes: str, matrix: str, dimensions: int) -> Decomposition:
-        """One row of the table of decompositions."""
-        key = (attributes, matrix, dimensions)
-        return next(s for s in self.static if (s.attributes, s.matrix, s.dimensions) == key)
+        return float(self.static["uneven", "M*", self.count][1].accuracy)
 
 
 def run(setting: AttributesSetting, run: Run) -> AttributesResult:
@@ -117,7 +103,7 @@ def run(setting: AttributesSetting, run: Run) -> AttributesResult:
     Source: korchinski2025linear.
     """
     tasks = {"even": Attributes(setting.strengths), "uneven": Attributes(setting.strengths, setting.probabilities)}
-    static = tuple(row for name, task in tasks.items() for row in _decompositions(name, task))
+    static = {key: scores for name, task in tasks.items() for key, scores in _decompositions(name, task)}
     run.progress("decompositions: done")
     ranks = {name: _rank(task) for name, task in tasks.items()}
     trained = _trained(setting, tasks["uneven"], run)
@@ -126,11 +112,7 @@ def run(setting: AttributesSetting, run: Run) -> AttributesResult:
 
 def tables(result: AttributesResult) -> tuple[Table, ...]:
     """The decompositions."""
-    rows = [
-        (s.attributes, s.matrix, str(s.dimensions),
-         *(f"{x:.3f}" for x in (s.accuracy, s.tied, s.unit_accuracy, s.unit_tied)))
-        for s in result.static
-    ]  # fmt: skip
+    rows = [(*map(str, key), *(f"{x:.3f}" for score in scores for x in score)) for key, scores in result.static.items()]
     title = f"analogies by eigendecomposition, {result.count} attributes, {2**result.count} words"
     return (Table(title, HEADER, rows),)
 
@@ -140,9 +122,8 @@ def evidence(result: AttributesResult) -> tuple[Evidence, ...]:
     d, chance = result.count, np.array([result.chance])
     final = {run: curves[:, -1] for run, curves in result.accuracy.items()}
     trained, null, start = final[RUNS[0]], final[RUNS[2]], result.accuracy[RUNS[0]][:, 0]
-    whole = {m: [result.decomposition(kind, m, d) for kind in ("even", "uneven")] for m in ("PMI", "M*")}
-    lowest = {m: np.array([min(min(s.accuracy, s.unit_accuracy) for s in rows)]) for m, rows in whole.items()}
-    short, full = (result.decomposition("even", "PMI", k).accuracy for k in (d - 1, d))
+    lowest = {m: min(float(s.accuracy) for kind in result.rank for s in result.static[kind, m, d]) for m in MATRICES}
+    short, full = (np.array([float(result.static["even", "PMI", k][0].accuracy)]) for k in (d - 1, d))
     right = Bound("paper", least=1.0, source="1.0")
     return (
         Evidence("attributes-rank", "the PMI of words made of d attributes has rank d + 1 (rank - d)",
@@ -152,15 +133,15 @@ def evidence(result: AttributesResult) -> tuple[Evidence, ...]:
         Evidence("attributes-eigenvalues", "its eigenvalues at even attributes are 2^d gamma_k (largest error)",
                  np.array([result.eigenvalue_error]), Bound("machinery", most=1e-10, source="closed form"),
                  published="identity", no_null="a closed form", ceiling="0"),
-        Evidence("attributes-analogies-pmi", "d eigenvectors of the PMI solve all analogies (accuracy)", lowest["PMI"],
-                 right, published="1.0", null=chance, ceiling="1"),
-        Evidence("attributes-analogies-target", "so do d eigenvectors of M* (accuracy)", lowest["M*"], right,
-                 published="1.0", null=chance, ceiling="1"),
+        Evidence("attributes-analogies-pmi", "d eigenvectors of the PMI solve all analogies (accuracy)",
+                 np.array([lowest["PMI"]]), right, published="1.0", null=chance, ceiling="1"),
+        Evidence("attributes-analogies-target", "so do d eigenvectors of M* (accuracy)",
+                 np.array([lowest["M*"]]), right, published="1.0", null=chance, ceiling="1"),
         # The lost attribute makes twins of words, and a tie is not won.
         Evidence("attributes-one-short",
                  "d - 1 eigenvectors do not, at even attributes (accuracy, ties lost; null: d eigenvectors)",
-                 np.array([short]), Bound("expectation", most=0.999, source="twins tie"), published="not stated",
-                 null=np.array([full]), ceiling="0"),
+                 short, Bound("expectation", most=0.999, source="twins tie"), published="not stated",
+                 null=full, ceiling="0"),
         Evidence("attributes-trained", "word embeddings trained on the pairs solve them too (accuracy)", trained,
                  Bound("expectation", least=0.99, source="as the decomposition"), published="not trained there",
                  null=null, ceiling=f"{result.ceiling:.2f} (decomposition of M*)", every=True),
@@ -221,16 +202,15 @@ def _eigenvalue_error(task: Attributes) -> float:
     return float(np.abs(np.sort(expected) - values).max())
 
 
-def _decompositions(name: str, task: Attributes) -> list[Decomposition]:
+def _decompositions(
+    name: str, task: Attributes
+) -> Iterator[tuple[tuple[str, str, int], tuple[AnalogyScore, AnalogyScore]]]:
     sig, questions, d = signatures(count(task.dataset(), order=1)), task.analogies(), len(task.strengths)
-    rows = []
-    for matrix, values in (("PMI", word_pairs.pmi(sig)), ("M*", word_pairs.target(sig))):
-        for dimensions in (d - 1, d):
-            vectors, strengths = word_pairs.modes(values, dimensions)
-            embed = vectors * jnp.sqrt(jnp.maximum(strengths, 0))[None, :]
-            scores = [analogies(embed, questions, normalise=unit) for unit in (False, True)]
-            rows.append(Decomposition(name, matrix, dimensions, *(float(x) for score in scores for x in score)))
-    return rows
+    for matrix, dimensions in product(MATRICES, (d - 1, d)):
+        vectors, strengths = word_pairs.modes(MATRICES[matrix](sig), dimensions)
+        embed = vectors * jnp.sqrt(jnp.maximum(strengths, 0))[None, :]
+        raw, unit = (analogies(embed, questions, normalise=unit) for unit in (False, True))
+        yield (name, matrix, dimensions), (raw, unit)
 
 
 def _trained(setting: AttributesSetting, task: Attributes, run: Run) -> dict[str, Any]:
@@ -243,13 +223,13 @@ def _trained(setting: AttributesSetting, task: Attributes, run: Run) -> dict[str
     rate = setting.learning_rate
     steps = max(1, round(setting.window * float(half_times[:, -1].max()) / rate / setting.saves))
 
-    def member(member: tuple[dict[str, Array], PairLoss]) -> Array:
+    def vectors(member: tuple[dict[str, Array], PairLoss]) -> Array:
         start, loss = member
         return train(loss, start, optax.sgd(rate), dt=rate, steps_per_save=steps, num_saves=setting.saves).ys["embed"]
 
     ys = {}
     for name in RUNS:
-        ys[name] = ensemble(member, (begun, losses(data, name, run.seeds)))
+        ys[name] = ensemble(vectors, (begun, losses(data, name, run.seeds)))
         run.progress(f"{name}: trained")
     ts = steps * rate * jnp.arange(setting.saves + 1, dtype=float)
     power = jnp.linalg.svd(ys["quadratic"], compute_uv=False) ** 2

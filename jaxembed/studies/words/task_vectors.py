@@ -181,8 +181,9 @@ def tables(result: TaskVectorsResult) -> tuple[Table, ...]:
     """The families, and what orders them by accuracy."""
     few = f"; too few pairs: {', '.join(result.left_out)}" if result.left_out else ""
     note = (
-        f"{result.description}; spectra and analogies at width {result.setting.scored}; analogies: {result.convention}; "
-        f"brackets of the shuffles: 2.5 and 97.5 % of {result.setting.shuffles}; edge and spike: ratios to theory{few}"
+        f"{result.description}; spectra and analogies at width {result.setting.scored}; analogies: "
+        f"{result.convention}; brackets of the shuffles: 2.5 and 97.5 % of {result.setting.shuffles}; edge and spike: "
+        f"ratios to theory{few}"
     )
     orders = [(label, *order_text(*result.order(label))) for label in ORDERS]
     return (

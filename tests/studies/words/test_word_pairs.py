@@ -37,7 +37,7 @@ def test_attributes_are_learnt():
     assert not [row.id for row in attributes.STUDY.evidence(result) if not row.holds()]
     assert set(result.accuracy) == set(attributes.RUNS)
     # Words that differ in the lost attribute are twins; they tie unless the question holds one of them: 2 / d of all.
-    short = result.decomposition("even", "PMI", 2)
+    short, _ = result.static["even", "PMI", 2]
     assert short.accuracy == pytest.approx(2 / 3) and short.tied == pytest.approx(1 / 3)
     # From the last save before the half-time of the slowest mode on, 95 % of the analogies stay right.
     last = np.searchsorted(result.times, result.half_times[-1]) - 1

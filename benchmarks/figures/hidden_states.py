@@ -2,8 +2,8 @@
 
 `python benchmarks/figures/hidden_states.py` trains transformers and recurrent networks on chains with emissions of both
 concentrations, probes every target from both embeddings beside nulls and ceilings, and writes the figure and tables;
-about 8 minutes on two cores, `--size tiny` under half a minute, `--size full` the published sizes (hours on a GPU).
-With `--keep FOLDER` a killed run goes on.
+about 8 minutes on two cores, `--size tiny` under half a minute, `--size published` the published sizes (hours on a
+GPU). With `--keep FOLDER` a killed run goes on.
 """
 
 import sys
@@ -12,60 +12,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, plt, save
-from _generated import stamped_markdown, study_arguments
-from common import finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxembed.decoding.scores import CEILING, MODEL, UNTRAINED
-from jaxembed.studies.measured import mean_and_interval
-from jaxembed.studies.sequences.hidden_state_cells import EMBEDDINGS, OWN_PRIOR, STATISTIC, TARGETS, TRANSFER
-from jaxembed.studies.sequences.hidden_states import HEADER, MAIN, METRICS, NETWORKS, HiddenStates, hidden_states
+from jaxembed.studies.sequences.hidden_state_scores import EMBEDDINGS, STATISTIC, TARGETS
+from jaxembed.studies.sequences.hidden_states import MAIN, NETWORKS, STUDY, HiddenStates
 
-LOSS_HEADER = ("emission", "network", "trained", "untrained", "exact", "excess, nats a token")
-SHIFTED_HEADER = ("emission", "network", "belief of", "metric", "probe fitted anew", TRANSFER, OWN_PRIOR, "best null")
-SEEDS = {"tiny": 1, "quick": 3, "full": 10}
 KL = "KL to the exact belief, nats"
 
 
-def main() -> None:
-    args = study_arguments(__doc__.splitlines()[0])
-    result = hidden_states(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
-    show("what a linear probe reads, 95 % intervals over seeds", HEADER, result.rows(), width=220)
-    note = note_on(result)
-    stamped_markdown(args.out / "hidden_states.md", HEADER, result.rows(), args.command, note)
-    stamped_markdown(args.out / "hidden_states_losses.md", LOSS_HEADER, result.loss_rows(), args.command, note)
-    stamped_markdown(args.out / "hidden_states_shifted.md", SHIFTED_HEADER, shifted_rows(result), args.command, note)
-    draw(result, args.out / "hidden_states.png", note)
-    finish("hidden states", result.checks())
-
-
-def note_on(result: HiddenStates) -> str:
-    """Sizes, and where the probes read."""
-    recipe, process = result.setting.recipes[NETWORKS[0]], result.setting.process
-    return (
-        f"{result.size}, {len(result.seeds)} seeds (network, world, draws), {process.states} states, {process.vocab} "
-        f"tokens, lingering {process.linger:g}, {recipe.steps} steps of {recipe.batch} sequences of {recipe.length}, "
-        f"{recipe.model}; read after item {result.setting.position} and the next"
-    )
-
-
-def shifted_rows(result: HiddenStates) -> list[tuple[str, ...]]:
-    """Out of distribution: the probe fitted anew beside the one carried over."""
-    rows = []
-    for (emission, network), run in result.runs.items():
-        for prior in ("own", "shifted"):
-            name = f"shifted data: belief of the {prior} prior"
-            for metric in METRICS:
-                found = [run.cells.values(name, metric, source) for source in (MODEL, TRANSFER, OWN_PRIOR)]
-                null, source = run.cells.null(name, metric)
-                texts = [*(mean_and_interval(values, 4) for values in found), f"{null.mean():.4f} ({source})"]
-                rows.append((f"{emission:g}", network, f"the {prior} prior", metric, *texts))
-    return rows
-
-
-def draw(result: HiddenStates, path: Path, note: str) -> None:
-    figure, axes = plt.subplots(2, 2, figsize=(15, 10), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+def draw(result: HiddenStates, figure: Figure) -> None:
+    figure.set_size_inches(15, 10)
+    axes = figure.subplots(2, 2)
     emission = result.setting.emissions[0]
     for panel, embedding in zip(axes[0], EMBEDDINGS, strict=True):
         grid_panel(panel, result, emission, embedding)
@@ -74,16 +34,15 @@ def draw(result: HiddenStates, path: Path, note: str) -> None:
     for panel in axes.flat:
         panel.grid(alpha=0.3)
         panel.legend(fontsize=8, ncols=3 if panel in axes[0] else 1)
-    save(figure, path, f"{note}. Bars and bands: smallest to largest over seeds.")
 
 
-def grid_panel(panel: plt.Axes, result: HiddenStates, emission: float, embedding: str) -> None:
+def grid_panel(panel: Axes, result: HiddenStates, emission: float, embedding: str) -> None:
     """Accuracy of every target from one embedding: network, ceiling, best null."""
     places = np.arange(len(TARGETS))
     sources = [(network, result.of(emission, network), MODEL) for network in result.setting.recipes]
     sources += [(name, result.of(emission), name) for name in (STATISTIC, CEILING)]
-    for i, ((label, cells, source), colour) in enumerate(zip(sources, COLOURS, strict=False)):
-        values = np.array([cells.values(f"{embedding}: {target}", "accuracy", source) for target in TARGETS])
+    for i, ((label, scores, source), colour) in enumerate(zip(sources, COLOURS, strict=False)):
+        values = np.array([scores.values(f"{embedding}: {target}", "accuracy", source) for target in TARGETS])
         means = values.mean(axis=1)
         spread = [means - values.min(axis=1), values.max(axis=1) - means]
         panel.bar(places + 0.2 * (i - 1.5), means, 0.2, yerr=spread, color=colour, label=label, capsize=2)
@@ -93,7 +52,7 @@ def grid_panel(panel: plt.Axes, result: HiddenStates, emission: float, embedding
     panel.set(ylabel="agreement of the argmax", title=f"{embedding}, emission {emission:g}", ylim=(0, 1.25))
 
 
-def along_panel(panel: plt.Axes, result: HiddenStates) -> None:
+def along_panel(panel: Axes, result: HiddenStates) -> None:
     """KL of the belief along training, dotted before it."""
     for (emission, network), run in result.runs.items():
         steps = sorted({place[2] or 0 for place in run.depths.places("belief")})
@@ -107,7 +66,7 @@ def along_panel(panel: plt.Axes, result: HiddenStates) -> None:
     panel.set(xscale="log", yscale="log", xlabel="step", ylabel=KL, title=f"{MAIN}, along training")
 
 
-def depth_panel(panel: plt.Axes, result: HiddenStates) -> None:
+def depth_panel(panel: Axes, result: HiddenStates) -> None:
     """KL of the belief by layer, at the end of training and, dotted, before it."""
     for (emission, network), run in result.runs.items():
         places = run.depths.places("belief")
@@ -123,4 +82,4 @@ def depth_panel(panel: plt.Axes, result: HiddenStates) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -2,9 +2,8 @@
 
 `python benchmarks/figures/hypotheses.py` trains networks on rectangles (easy and hard edges by squared error, easy ones
 by a density too) and on the number game, 3 seeds each, scores a softmax probe beside its nulls and the exact posterior,
-writes table and figure, and exits non-zero where a figure falls short; about a quarter of an hour on one core.
-`--size tiny` takes half a minute, `--size full` the published sizes (half an hour for each network on a core). With
-`--keep FOLDER` a killed run goes on.
+and writes tables and figure; about a quarter of an hour on one core. `--size tiny` takes half a minute, `--size
+published` the published sizes (half an hour for each network on a core). With `--keep FOLDER` a killed run goes on.
 """
 
 import sys
@@ -13,35 +12,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, plt, save
-from _generated import stamped_markdown, study_arguments
-from common import finish, show
+from common import COLOURS, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.sequences.hypotheses import HEADER, OWN, HypothesesStudy, hypotheses
-from jaxembed.studies.sequences.hypothesis_cells import CEILING, MODEL, SOURCES, UNTRAINED
+from jaxembed.studies.sequences.hypotheses import OWN, STUDY, Hypotheses
+from jaxembed.studies.sequences.hypothesis_scores import CEILING, MODEL, SOURCES, UNTRAINED
 
 COLOUR_OF = dict(zip(SOURCES, (*COLOURS, "black"), strict=True))
-SEEDS = {"tiny": 1, "quick": 3, "full": 5}
 
 
-def main() -> None:
-    args = study_arguments(__doc__.splitlines()[0])
-    result = hypotheses(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
-    show("which hypothesis, by a softmax probe (95 % interval over seeds: network and draws)", HEADER, result.rows())
-    print(*result.notes(), sep="\n")
-    named, note = "hypotheses_full" if args.study == "full" else "hypotheses", f"{args.study}, {result.seeds} seeds"
-    stamped_markdown(args.out / f"{named}.md", HEADER, result.rows(), args.command, note)
-    with (args.out / f"{named}.md").open("a", encoding="utf-8") as file:
-        file.write("\n" + "".join(f"- {note}\n" for note in result.notes()))
-    draw(result, args.out / f"{named}.png")
-    finish("hypotheses", result.checks())
-
-
-def draw(result: HypothesesStudy, path: Path) -> None:
-    figure, panels = plt.subplot_mosaic(
-        [["scores"] * len(result.curves), list(result.curves)], figsize=(18, 9), layout="constrained"
-    )
-    figure.get_layout_engine().set(rect=(0, 0.05, 1, 0.95))
+def draw(result: Hypotheses, figure: Figure) -> None:
+    figure.set_size_inches(18, 9)
+    panels = figure.subplot_mosaic([["scores"] * len(result.curves), list(result.curves)])
     score_panel(panels["scores"], result)
     for name, found in result.curves.items():
         panel, numbers = panels[name], np.arange(1, len(found["exact"]) + 1)
@@ -55,12 +38,9 @@ def draw(result: HypothesesStudy, path: Path) -> None:
     first = panels[next(iter(result.curves))]
     first.set_ylabel("probability that it belongs")
     first.legend(fontsize=8)
-    sizes = (f"{s.recipe.steps} steps of {s.recipe.batch} x {s.recipe.length}" for s in result.settings.values())
-    trained = "; ".join(f"{run}: {size}" for run, size in zip(result.settings, sizes, strict=True))
-    save(figure, path, f"{trained}; bars: mean over {result.seeds} seeds, points: seeds.\n")
 
 
-def score_panel(axes: plt.Axes, result: HypothesesStudy) -> None:
+def score_panel(axes: Axes, result: Hypotheses) -> None:
     """Agreement with the posterior's argmax, filled, and with the generating hypothesis, its outline."""
     places = [(run, n) for run, members in result.scores.items() for n in members[0][OWN]]
     for offset, source in enumerate(SOURCES):
@@ -80,4 +60,4 @@ def score_panel(axes: plt.Axes, result: HypothesesStudy) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -1,7 +1,7 @@
 """Linear-Gaussian states: R2 of the Kalman mean read from embeddings, trained by likelihood and by squared error.
 
 `python benchmarks/figures/kalman.py` trains both heads, probes them on own and shifted data, and writes figure and
-tables; about 4 minutes on two cores, `--size tiny` under half a minute, `--size full` hours on a GPU. With `--keep
+tables; about 4 minutes on two cores, `--size tiny` under half a minute, `--size published` hours on a GPU. With `--keep
 FOLDER` a killed run goes on.
 """
 
@@ -11,36 +11,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, plt, save
-from _generated import stamped_markdown, study_arguments
-from common import finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from jaxembed.decoding.scores import CEILING, MODEL, NULLS, UNTRAINED
-from jaxembed.runs.presets.catalogue import find_setting
-from jaxembed.studies.sequences.kalman import DATA, HEADER, LOSS_HEADER, MEAN, Kalman, kalman
-
-SEEDS = {"tiny": 1, "quick": 3, "full": 5}
+from jaxembed.studies.sequences.kalman import DATA, MEAN, STUDY, Kalman
 
 
-def main() -> None:
-    args = study_arguments(__doc__.splitlines()[0])
-    result = kalman(args.study, SEEDS[args.study], args.keep, lambda line: print(line, flush=True))
-    show("R2 of linear probes, 95 % intervals over seeds", HEADER, result.rows(), width=200)
-    setting = find_setting("linear-gaussian", args.study)
-    recipe = setting.recipe
-    note = (
-        f"{args.study}, {SEEDS[args.study]} seeds (network, world, draws), {setting.process}, {recipe.steps} steps of "
-        f"{recipe.batch} sequences of {recipe.length}, {recipe.model}"
-    )
-    stamped_markdown(args.out / "kalman.md", HEADER, result.rows(), args.command, note)
-    stamped_markdown(args.out / "kalman_losses.md", LOSS_HEADER, result.loss_rows(), args.command, note)
-    draw(result, args.out / "kalman.png", note)
-    finish("linear-Gaussian states", result.checks())
-
-
-def draw(result: Kalman, path: Path, note: str) -> None:
-    figure, axes = plt.subplots(1, 3, figsize=(18, 5.5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
+def draw(result: Kalman, figure: Figure) -> None:
+    figure.set_size_inches(18, 5.5)
+    axes = figure.subplots(1, 3)
     data_panel(axes[0], result)
     for head, colour in zip(result.results, COLOURS, strict=False):
         along = result.depths[head]
@@ -61,10 +42,9 @@ def draw(result: Kalman, path: Path, note: str) -> None:
     axes[0].legend(fontsize=8, loc="upper center", ncols=3)
     for panel in axes[1:]:
         panel.legend(fontsize=8)
-    save(figure, path, f"{note}. Bars and bands: smallest to largest over seeds.")
 
 
-def data_panel(panel: plt.Axes, result: Kalman) -> None:
+def data_panel(panel: Axes, result: Kalman) -> None:
     """The Kalman mean by head and data, beside the best null; the ceiling is 1."""
     places = np.arange(len(DATA))
     for i, (head, colour) in enumerate(zip(result.results, COLOURS, strict=False)):
@@ -79,4 +59,4 @@ def data_panel(panel: plt.Axes, result: Kalman) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -1,132 +1,169 @@
-"""Five networks and five topic models: the mixture is read from a network only where its own topics wrote the text."""
+"""Five networks and five topic models: the mixture is read from a network only where its own topics wrote the text.
 
-from collections.abc import Callable
+With its own probe a network says nothing about topics of another model: their order there is arbitrary. With the probe
+retrained on those documents what counts is whether the network's states hold them apart.
+"""
+
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Setting, Trained, train_models
+from ...decoding import DecodingSetting, Trained, train_models
 from ...decoding.reading import read_states
 from ...probes import scores
 from ...processes import Draw
 from ...runs.presets.catalogue import find_setting
-from ..check import Check
-from ..measured import silent
-from .topics import PLANS, TARGET, TopicSize, masked_setting, read_mixture
+from ...tables import Table, number
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import training_note
+from .topics import SMALLER, TARGET, VARIED, masked_setting, read_mixture
 
 DRAWS = 4000
 """What is folded into a seed's key for the documents of its process."""
-MOVED, RETRAINED = "own probe", "probe retrained"
-READINGS = (MOVED, RETRAINED)
+MOVED, RETRAINED = READINGS = ("own probe", "probe retrained")
 SHOWN = {"accuracy": 3, "L2": 4}
 """Metrics, with their digits."""
-PARTS: dict[str, dict[str, int]] = {
-    "tiny": {},
-    "quick": {"train": 1000, "validation": 300, "test": 500},
-    "full": {},
-}
-"""Documents of the probes, where fewer than the setting's: there are as many probes as pairs."""
 
 
 @dataclass(frozen=True)
-class CrossProbingStudy:
-    """What the study found.
+class CrossProbingSetting:
+    """Networks on topic models of their own.
 
     Attributes:
-        size: of the study.
-        setting: of the networks and probes.
+        decoding: process, training and probing.
+        masks: words to fill in, for networks that do that in place of predicting the next, as many words in all; 0 for
+            those that predict.
+    """
+
+    decoding: DecodingSetting
+    masks: int = 0
+
+    @property
+    def networks(self) -> DecodingSetting:
+        """The setting that is trained."""
+        return masked_setting(self.decoding, self.masks) if self.masks else self.decoding
+
+
+def setting_of(size: Size, **parts: int) -> CrossProbingSetting:
+    """The setting "topics" of the catalogue with fewer documents of the probes: there are as many probes as pairs."""
+    setting = find_setting("topics", size)
+    return CrossProbingSetting(replace(setting, probing=replace(setting.probing, **parts)))
+
+
+SETTINGS: dict[Size, CrossProbingSetting] = {
+    "tiny": setting_of("tiny"),
+    "quick": setting_of("quick", train=1000, validation=300, test=500),
+    "published": setting_of("published"),
+}
+
+
+@dataclass(frozen=True)
+class CrossProbing:
+    """Networks read on the documents of every process.
+
+    Attributes:
+        setting: what ran.
         scores: by reading (`READINGS`) and metric, `[seed, seed]`: network i on documents of process j.
         untrained: by metric, `[seed]`: network j before training on documents of process j, the probe fitted there.
         ceiling: by metric, `[seed]`: exact inference on the documents of process j, its topics known.
     """
 
-    size: TopicSize
-    setting: Setting
+    setting: CrossProbingSetting
     scores: dict[str, dict[str, Float[np.ndarray, "seed seed"]]]
     untrained: dict[str, Float[np.ndarray, " seed"]]
     ceiling: dict[str, Float[np.ndarray, " seed"]]
 
-    def header(self) -> tuple[str, ...]:
-        """Of the rows."""
-        return ("reading", "metric", "network", *(f"documents {j + 1}" for j in range(len(self.ceiling["L2"]))))
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every matrix, a row per network, then the untrained networks and the ceilings."""
-        found = []
-        for metric, digits in SHOWN.items():
-            for reading in READINGS:
-                for i, row in enumerate(self.scores[reading][metric]):
-                    found.append((reading, metric, str(i + 1), *(f"{x:.{digits}f}" for x in row)))
-            for name, values in (("probe retrained, untrained", self.untrained), ("ceiling", self.ceiling)):
-                found.append((name, metric, "", *(f"{x:.{digits}f}" for x in values[metric])))
-        return found
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        own, other = split(self.scores[MOVED]["accuracy"])
-        got = f"diagonal {own.min():.3f} .. {own.max():.3f}, others {other.min():.3f} .. {other.max():.3f}"
-        asked, passed = "every diagonal cell above every other", bool(own.min() > other.max())
-        return [Check("own probe: accuracy", asked, got, passed), self._retrained_check()]
-
-    def _retrained_check(self) -> Check:
-        """Within one process's documents, for these differ in how hard they are."""
-        errors = self.scores[RETRAINED]["L2"]
-        own, best_other = np.diagonal(errors), np.where(np.eye(len(errors)) > 0, np.inf, errors).min(axis=0)
-        pairs = ", ".join(f"{a:.4f} / {b:.4f}" for a, b in zip(own, best_other, strict=True))
-        got = f"own / best other {pairs}; untrained {self.untrained['L2'].mean():.4f}, "
-        got += f"ceiling {self.ceiling['L2'].mean():.4f}"
-        asked = "the process's own network below every other"
-        return Check("probe retrained: L2 on one process's documents", asked, got, bool(np.all(own < best_other)))
+def run(setting: CrossProbingSetting, run: Run) -> CrossProbing:
+    """Train a network for each of several topic models, and read each on the documents of all of them."""
+    one, seeds = setting.networks, range(run.seeds)
+    trained = train_models(one.process, one.recipe, seeds, keep=run.keep, progress=run.progress)
+    reader, rows = _Reader(one, trained), {reading: [] for reading in READINGS}
+    for i in seeds:
+        for reading, row in reader.network(i).items():
+            rows[reading].append(row)
+        run.progress(f"network {i + 1} of {run.seeds}: read on all documents")
+    matrices = {
+        reading: {metric: np.array([[score[metric] for score in row] for row in rows[reading]]) for metric in SHOWN}
+        for reading in READINGS
+    }
+    return CrossProbing(setting, matrices, _columns(reader.untrained()), _columns(reader.ceilings()))
 
 
-def split(matrix: Float[np.ndarray, "seed seed"]) -> tuple[np.ndarray, np.ndarray]:
-    """Cells on the diagonal, and all others."""
-    same = np.eye(len(matrix), dtype=bool)
-    return matrix[same], matrix[~same]
+def tables(result: CrossProbing) -> tuple[Table, ...]:
+    """Every matrix, a row per network, then the untrained networks and the ceilings."""
+    rows = []
+    for metric, digits in SHOWN.items():
+        spec = f".{digits}f"
+        for reading in READINGS:
+            for i, row in enumerate(result.scores[reading][metric]):
+                rows.append((reading, metric, str(i + 1), *(number(x, spec) for x in row)))
+        for name, values in (("probe retrained, untrained", result.untrained), ("ceiling", result.ceiling)):
+            rows.append((name, metric, "", *(number(x, spec) for x in values[metric])))
+    header = ("reading", "metric", "network", *(f"documents {j + 1}" for j in range(len(result.ceiling["L2"]))))
+    note = training_note(result.setting.networks)
+    note += "" if result.setting.masks else "; masked networks (`CrossProbingSetting.masks`): not run"
+    return (Table("the mixture read from network i on documents of process j", header, rows, note),)
 
 
-def cross_probing(
-    size: TopicSize, seeds: int = 5, keep: Path | None = None, progress: Callable[[str], None] = silent, *,
-    masked: bool = False,
-) -> CrossProbingStudy:  # fmt: skip
-    """Train a network for each of several topic models, and read each on the documents of all of them.
+def evidence(result: CrossProbing) -> tuple[Evidence, ...]:
+    """Own topics against the best of the other networks on the same documents."""
+    own, best = own_and_others(result.scores[MOVED]["accuracy"], np.max)
+    errors, least = own_and_others(result.scores[RETRAINED]["L2"], np.min)
+    ceiling = f"{result.ceiling['accuracy'].mean():.3f} (exact inference)"
+    above = Bound("paper", least=float(best.max()), source="above every other network", strict=True)
+    zero = Bound("expectation", least=0.0, source="below every other network", strict=True)
+    return (
+        Evidence("topics-cross-probing", "only of topics a network was trained on (accuracy; null: best other network)",
+                 own, above, "figure only", best, ceiling=ceiling, varied=VARIED),
+        Evidence("topics-cross-probing-every", "own probe: accuracy on own documents above every other, every network",
+                 own, above, "figure only", best, ceiling=ceiling, varied=VARIED, every=True),
+        Evidence("topics-cross-probing-retrained", "probe retrained: L2 of the best other network less that of a "
+                 "process's own, on its documents, which differ in how hard they are", least - errors, zero,
+                 "figure only", np.zeros_like(errors), ceiling=f"{least.mean():.4f}", varied=VARIED, every=True),
+    )  # fmt: skip
 
-    With its own probe a network says nothing about topics of another model: their order there is arbitrary. With the
-    probe retrained on those documents what counts is whether the network's states hold them apart.
 
-    Args:
-        size: "tiny", "quick" or "full".
-        seeds: networks and topic models.
-        keep: a folder for the networks, so that a killed run goes on where it was.
-        progress: takes lines on how far it is.
-        masked: networks that fill in masked words in place of those that predict the next, as many words in all.
+def caption(result: CrossProbing) -> str:
+    ceiling = ", ".join(f"{value:.3f}" for value in result.ceiling["accuracy"])
+    return f"{training_note(result.setting.networks)}; accuracy of exact inference by process: {ceiling}."
 
-    Source: zhang2024embed, zhang2023definetti.
+
+STUDY = Study(
+    name="cross_probing",
+    source="zhang2023definetti",
+    settings=SETTINGS,
+    seeds={"tiny": 3, "quick": 5, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("topics-cross-probing", "topics-cross-probing-every", "topics-cross-probing-retrained"),
+    takes={"tiny": "20 s", "quick": "4 min", "published": "hours"},
+    smaller=SMALLER,
+)
+
+
+def own_and_others(matrix: Float[np.ndarray, "seed seed"], best: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What every network scores on its own documents, and the best of the others on the same documents.
+
+    >>> own_and_others(np.arange(9.0).reshape(3, 3), np.min)
+    (array([0., 4., 8.]), array([3., 1., 2.]))
     """
-    setting = find_setting("topics", size)
-    setting = replace(setting, probing=replace(setting.probing, **PARTS[size]))
-    setting = masked_setting(setting, PLANS[size].masks) if masked else setting
-    trained = train_models(setting.process, setting.recipe, range(seeds), keep=keep, progress=progress)
-    read = _Readings(setting, trained)
-    found = {reading: {metric: np.empty((seeds, seeds)) for metric in SHOWN} for reading in READINGS}
-    for i in range(seeds):
-        for reading, row in read.network(i).items():
-            for metric in SHOWN:
-                found[reading][metric][i] = [one[metric] for one in row]
-        progress(f"network {i + 1} of {seeds}: read on all documents")
-    return CrossProbingStudy(size, setting, found, _columns(read.untrained()), _columns(read.ceilings()))
+    others = [np.delete(column, j) for j, column in enumerate(matrix.T)]
+    return np.diagonal(matrix), np.array([best(column) for column in others])
 
 
-class _Readings:
+class _Reader:
     """Networks and the documents of every process: those of training and validation of a probe, then of its test."""
 
-    def __init__(self, setting: Setting, trained: Trained) -> None:
+    def __init__(self, setting: DecodingSetting, trained: Trained) -> None:
         self.setting, self.trained, self.probing = setting, trained, setting.probing
-        self.fitted, self.members = self.probing.train + self.probing.validation, range(len(trained.seeds))
+        self.fitted, self.members = self.probing.fitted, range(len(trained.seeds))
         self.sample = jax.jit(setting.process.sample, static_argnums=(2, 3))
         self.draws = [self._draw(j) for j in self.members]
         self.truths = [np.asarray(draw.latents[TARGET]) for draw in self.draws]
@@ -135,11 +172,10 @@ class _Readings:
         """Scores of network i on the documents of every process, by reading."""
         states = [self._states(self.trained.at(i), j) for j in self.members]
         every = np.concatenate([rows[self.fitted :] for rows in states])
-        moved = read_mixture(self.probing, states[i], self.truths[i], every)
-        retrained = [self._own(states[j], j) for j in self.members]
+        moved = np.split(read_mixture(self.probing, states[i], self.truths[i], every), len(self.members))
         return {
-            MOVED: [self._score(part, j) for j, part in enumerate(np.split(moved, len(self.members)))],
-            RETRAINED: retrained,
+            MOVED: [self._score(part, j) for j, part in enumerate(moved)],
+            RETRAINED: [self._own(states[j], j) for j in self.members],
         }
 
     def untrained(self) -> list[dict[str, float]]:
@@ -148,28 +184,26 @@ class _Readings:
 
     def ceilings(self) -> list[dict[str, float]]:
         """Scores of exact inference."""
-        process, found = self.setting.process, []
+        process, rows = self.setting.process, []
         places, guess = self.probing.places(self.setting.recipe.length)[-1:], process.targets[TARGET].ceiling
         for j in self.members:
-            said = process.exact(self.trained.world(j), self.draws[j].items[self.fitted :], [guess], places)[guess]
-            found.append(self._score(np.asarray(said)[:, 0], j))
-        return found
+            exact = process.exact(self.trained.world(j), self.draws[j].items[self.fitted :], [guess], places)[guess]
+            rows.append(self._score(np.asarray(exact)[:, 0], j))
+        return rows
 
     def _draw(self, j: int) -> Draw:
         key = jax.random.fold_in(jax.random.key(self.trained.seeds[j]), DRAWS)
-        count = self.fitted + self.probing.test
-        return self.sample(key, self.trained.world(j), count, self.setting.recipe.length)
+        return self.sample(key, self.trained.world(j), self.probing.sequences, self.setting.recipe.length)
 
     def _states(self, params: Any, j: int) -> Float[np.ndarray, "document width"]:
-        model: Any = self.setting.recipe.model
-        return read_states(model, params, self.draws[j].items, self.probing)[1][0, :, -1]
+        return read_states(self.setting.recipe.model, params, self.draws[j].items, self.probing)[1][0, :, -1]
 
     def _own(self, states: np.ndarray, j: int) -> dict[str, float]:
         return self._score(read_mixture(self.probing, states, self.truths[j], states[self.fitted :]), j)
 
-    def _score(self, said: np.ndarray, j: int) -> dict[str, float]:
-        return scores("distribution", said, self.truths[j][self.fitted :])
+    def _score(self, answers: np.ndarray, j: int) -> dict[str, float]:
+        return scores("distribution", answers, self.truths[j][self.fitted :])
 
 
-def _columns(found: list[dict[str, float]]) -> dict[str, Float[np.ndarray, " seed"]]:
-    return {metric: np.array([one[metric] for one in found]) for metric in SHOWN}
+def _columns(rows: list[dict[str, float]]) -> dict[str, Float[np.ndarray, " seed"]]:
+    return {metric: np.array([row[metric] for row in rows]) for metric in SHOWN}

@@ -1,65 +1,76 @@
-"""Hidden Markov models: which belief over the hidden state embeddings hold, before and after a token, and where."""
+"""Hidden Markov models: which belief over the hidden state embeddings hold, before and after a token, and where.
 
-from collections.abc import Callable
+Transformers and recurrent networks are trained on chains with emissions of two concentrations. Every target about a
+token is read from the embedding just before it and from the one just after it, beside nulls and what can be known.
+"""
+
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...decoding import Decoded, Probing, Recipe, Trained, decode, train_models
-from ...decoding._folder import kept_json
+from ...base import Progress
+from ...decoding import Decoded, Probing, Trained, TrainingRecipe, decode, train_models
 from ...decoding.reading import losses, read_states
 from ...decoding.scores import CEILING, LAST_ITEM, MODEL, NULLS, UNTRAINED, joined
+from ...keep import kept_json
 from ...models import Recurrent
 from ...processes import HiddenMarkov
 from ...runs.presets.catalogue import find_setting
-from ..check import Check, need_float64
-from ..measured import mean_and_interval, silent
-from .hidden_state_cells import (
+from ...tables import Table, interval, number
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import WORLDS, margin, prefixed, score_evidence, share_evidence
+from .hidden_state_scores import (
     BELIEF,
     EMBEDDINGS,
     OWN_PRIOR,
     SMOOTHER,
     STATISTIC,
+    TRANSFER,
     TWICE,
     VITERBI,
-    Split,
-    grid_cells,
-    questions,
-    shifted_cells,
+    grid_scores,
+    shifted_scores,
+    state_targets,
     statistic,
 )
 
-HiddenStateSize = Literal["tiny", "quick", "full"]
 NETWORKS = ("transformer", "recurrent")
-HEADER = ("emission", "network", "embedding: target", "metric", "model", *NULLS, STATISTIC, CEILING, "share closed")
 METRICS = ("accuracy", "L2", "KL")
-
-
-SPLIT = Split(1500, 500, 1000)
-"""Sequences that fit, choose and test a probe."""
+DRAWS = 2000
+"""What is folded into a seed's key for the draws of this study."""
+MAIN = f"{EMBEDDINGS[0]}: {BELIEF}"
+"""The pair that prediction demands: the exact belief about the next state, before its token."""
+VITERBI_BEFORE = f"{EMBEDDINGS[0]}: {VITERBI}"
+"""The published alternative: a point estimate, of which only so much can be known before its token."""
+MISMATCHED = (
+    f"{EMBEDDINGS[0]}: {TWICE}",
+    *(f"{EMBEDDINGS[1]}: {target}" for target in (BELIEF, VITERBI, SMOOTHER, TWICE)),
+)
+"""Pairs whose target prediction does not demand of their embedding, though what was read determines it: of others, as
+of the state before its token, a network could not come nearer than the ceiling."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is carried out.
+class HiddenStateSetting:
+    """Chains, networks and probes.
 
     Attributes:
-        process: the process; its emissions are set by `emissions`.
+        process: its emissions are set by `emissions`.
         recipes: by network, how it is trained.
+        probing: sizes of the three parts of the probes.
         emissions: Dirichlet concentrations of the emissions.
-        split: sequences of the probes.
-        least: share of the gap that is asked.
+        share: of the gap that is expected to be closed.
     """
 
     process: HiddenMarkov
-    recipes: dict[str, Recipe]
+    recipes: dict[str, TrainingRecipe]
+    probing: Probing
     emissions: tuple[float, ...] = (0.5, 1.0)
-    split: Split = SPLIT
-    least: float = 0.7
+    share: float = 0.7
 
     @property
     def position(self) -> int:
@@ -67,223 +78,216 @@ class Setting:
         return self.recipes[NETWORKS[0]].length - 3
 
 
+def setting_of(size: Size) -> HiddenStateSetting:
+    """The catalogue's setting "hmm" for both kinds of emissions and both networks; one of each for "tiny"."""
+    base = find_setting("hmm", size)
+    parts = Probing((BELIEF,), train=base.probing.train, validation=base.probing.validation, test=base.probing.test)
+    if size == "tiny":
+        return HiddenStateSetting(base.process, {NETWORKS[0]: base.recipe}, parts, (0.5,), share=0.3)
+    recurrent = replace(base.recipe, model=Recurrent(getattr(base.recipe.model, "width", 64)), save_steps=())
+    return HiddenStateSetting(base.process, dict(zip(NETWORKS, (base.recipe, recurrent), strict=True)), parts)
+
+
+SETTINGS: dict[Size, HiddenStateSetting] = {
+    "tiny": setting_of("tiny"),
+    "quick": setting_of("quick"),
+    "published": setting_of("published"),
+}
+
+
 @dataclass(frozen=True)
-class Run:
+class HiddenStateRun:
     """One network on one kind of emissions.
 
     Attributes:
-        cells: scores of the grid, and of the shifted data.
+        scores: of the grid of targets and embeddings, and of the shifted data.
         depths: the belief by layer and step, from the embedding that has not seen the next token.
-        curve: mean loss of every piece of training, `[seed, time]`, and its steps `[time]`.
     """
 
-    cells: Decoded
+    scores: Decoded
     depths: Decoded
-    curve: tuple[Float[np.ndarray, "seed time"], np.ndarray]
 
 
 @dataclass(frozen=True)
 class HiddenStates:
-    """What the study found.
+    """Networks by emission concentration and kind; a seed is a network with a world of its own."""
 
-    Attributes:
-        size: of the study.
-        setting: of it.
-        seeds: of the networks; each has a world of its own.
-        runs: by emission concentration and network.
-    """
-
-    size: HiddenStateSize
-    setting: Setting
-    seeds: tuple[int, ...]
-    runs: dict[tuple[float, str], Run]
+    setting: HiddenStateSetting
+    runs: dict[tuple[float, str], HiddenStateRun]
 
     def of(self, emission: float, network: str = NETWORKS[0]) -> Decoded:
-        """All cells of one network."""
-        return self.runs[emission, network].cells
+        """All scores of one network."""
+        return self.runs[emission, network].scores
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every cell of the grid and of the shifted data, as text under `HEADER`."""
-        rows = []
-        for (emission, network), run in self.runs.items():
-            for target in run.cells.targets:
-                rows += [
-                    (f"{emission:g}", network, target, metric, *_texts(run.cells, target, metric)) for metric in METRICS
-                ]
-        return rows
-
-    def loss_rows(self) -> list[tuple[str, ...]]:
-        """Nats a token: trained, untrained, exact, and the excess with its interval."""
-        rows = []
-        for (emission, network), run in self.runs.items():
-            means = [f"{np.mean(run.cells.losses[name]):.4f}" for name in ("trained", "untrained", "floor")]
-            rows.append((f"{emission:g}", network, *means, _interval(run.cells.excess, 4)))
-        return rows
-
-    def share(self, emission: float, metric: str, network: str = NETWORKS[0]) -> Float[np.ndarray, " seed"]:
-        """Of the gap between the best null and the ceiling, for the exact belief."""
-        return self.of(emission, network).share(MAIN, metric)
-
-    def matched(self, emission: float, source: str = MODEL, network: str = NETWORKS[0]) -> Float[np.ndarray, " seed"]:
-        """KL of the best mismatched cell over that of the exact belief before its token: above 1 where that wins."""
-        cells = self.of(emission, network)
-        mismatched = np.min([cells.values(name, "KL", source) for name in MISMATCHED], axis=0)
-        return mismatched / cells.values(MAIN, "KL", source)
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        return [check for emission in self.setting.emissions for check in self._checks_of(emission)]
-
-    def _checks_of(self, emission: float) -> list[Check]:
-        cells, title, least = self.of(emission), f"emission {emission:g}", self.setting.least
-        checks = []
-        for metric in ("L2", "KL"):
-            share, (null, source) = self.share(emission, metric), cells.null(MAIN, metric)
-            got = f"{_interval(share)}; {_interval(cells.values(MAIN, metric), 4)}, {source} {null.mean():.4f}"
-            name = f"{title}: share of the gap closed, {metric} of the exact belief"
-            checks.append(Check(name, f">= {least:g} (mean)", got, bool(share.mean() >= least)))
-        found, null = cells.values(MAIN, "L2"), cells.values(MAIN, "L2", LAST_ITEM)
-        got = f"{_interval(found, 4)}; last token {_interval(null, 4)}"
-        checks.append(
-            Check(f"{title}: L2 of the exact belief", "below the last token's", got, bool(np.all(found < null)))
-        )
-        return [*checks, self._matched_check(title, emission), self._viterbi_check(title, emission)]
-
-    def _matched_check(self, title: str, emission: float) -> Check:
-        """Targets differ in how hard they are to read; what training adds is what the untrained network lacks."""
-        found, null = self.matched(emission), self.matched(emission, UNTRAINED)
-        name = f"{title}: least KL of a mismatched cell over that of the exact belief"
-        got = f"{_interval(found)}; untrained {_interval(null)}; above 1 in {np.sum(found > 1)} of {len(found)} seeds"
-        return Check(name, "above the untrained network's in every seed", got, bool(np.all(found > null)))
-
-    def _viterbi_check(self, title: str, emission: float) -> Check:
-        """That accuracy for a Viterbi target is low before its token is a matter of what has been read."""
-        cells, share, least = self.of(emission), self.share_of_viterbi(emission), self.setting.least
-        found, ceiling = (cells.values(VITERBI_BEFORE, "accuracy", source) for source in (MODEL, CEILING))
-        null, source = cells.null(VITERBI_BEFORE, "accuracy")
-        got = f"{_interval(share)}; {_interval(found, 3)} of {_interval(ceiling, 3)}, {source} {null.mean():.3f}"
-        name = f"{title}: share of the gap closed, accuracy of the Viterbi state before its token"
-        return Check(name, f">= {least:g} (mean)", got, bool(share.mean() >= least))
-
-    def share_of_viterbi(self, emission: float) -> Float[np.ndarray, " seed"]:
-        """Of the gap between the best null and what can be known before the token, in accuracy."""
-        return self.of(emission).share(VITERBI_BEFORE, "accuracy")
+    def matched(self, emission: float, source: str = MODEL) -> Float[np.ndarray, " seed"]:
+        """KL of the best mismatched pair over that of the exact belief before its token: above 1 where that wins."""
+        scores = self.of(emission)
+        mismatched = np.min([scores.values(name, "KL", source) for name in MISMATCHED], axis=0)
+        return mismatched / scores.values(MAIN, "KL", source)
 
 
-MAIN = f"{EMBEDDINGS[0]}: {BELIEF}"
-"""The cell that prediction demands: the exact belief about the next state, before its token."""
-VITERBI_BEFORE = f"{EMBEDDINGS[0]}: {VITERBI}"
-"""The published alternative: a point estimate, of which only so much can be known before its token."""
-MISMATCHED = (
-    f"{EMBEDDINGS[0]}: {TWICE}",
-    *(f"{EMBEDDINGS[1]}: {target}" for target in (BELIEF, VITERBI, SMOOTHER, TWICE)),
-)
-"""Cells whose target prediction does not demand of their embedding, though what was read determines it: of others, as
-of the state before its token, a network could not come nearer than the ceiling."""
-
-
-def hidden_states(
-    size: HiddenStateSize, seeds: int = 3, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> HiddenStates:
-    """Train transformers and recurrent networks on hidden Markov chains, and read the hidden state off them.
-
-    Args:
-        size: "tiny" (seconds), "quick" (minutes) or "full" (the published sizes).
-        seeds: networks of each kind; each has a world of its own.
-        keep: a folder for what is trained and found, so that a killed run goes on.
-        progress: takes lines on how far it is.
-
-    Raises:
-        ValueError: where JAX computes in float32, which is too coarse for the exact posteriors.
-
-    Source: zhang2024embed.
-    """
-    need_float64("hidden_states")
-    setting, members, runs = setting_of(size), tuple(range(seeds)), {}
+def run(setting: HiddenStateSetting, run: Run) -> HiddenStates:
+    """Train transformers and recurrent networks on hidden Markov chains, and read the hidden state off them."""
+    runs = {}
     for emission in setting.emissions:
         process = replace(setting.process, emission=emission)
         for network, recipe in setting.recipes.items():
-            place = None if keep is None else keep / f"{network}_{emission:g}"
-            say = _named(progress, f"emission {emission:g}, {network}: ")
-            runs[emission, network] = _run(process, recipe, setting, members, place, say)
-    return HiddenStates(size, setting, members, runs)
+            folder = None if run.keep is None else run.keep / f"{network}_{emission:g}"
+            progress = prefixed(run.progress, f"emission {emission:g}, {network}")
+            runs[emission, network] = _of_network(process, recipe, setting, range(run.seeds), folder, progress)
+    return HiddenStates(setting, runs)
 
 
-def _named(progress: Callable[[str], None], name: str) -> Callable[[str], None]:
-    return lambda line: progress(name + line)
+def tables(result: HiddenStates) -> tuple[Table, ...]:
+    """Every target from both embeddings; losses; and the shifted data, probes fitted anew beside ones carried over."""
+    rows, lost, shifted = [], [], []
+    sources = (*NULLS, STATISTIC, CEILING)
+    for (emission, network), part in result.runs.items():
+        place, scores = (f"{emission:g}", network), part.scores
+        rows += [
+            (*place, target, metric, *scores.texts(target, metric, sources, ".4f", ".2f"))
+            for target in scores.targets
+            for metric in METRICS
+        ]
+        means = (number(np.mean(scores.losses[name]), ".4f") for name in ("trained", "untrained", "floor"))
+        lost.append((*place, *means, interval(scores.excess, ".4f")))
+        for prior in ("own", "shifted"):
+            target = f"shifted data: belief of the {prior} prior"
+            for metric in METRICS:
+                texts = (interval(scores.values(target, metric, of), ".4f") for of in (MODEL, TRANSFER, OWN_PRIOR))
+                null, source = scores.null(target, metric)
+                best = f"{number(null.mean(), '.4f')} ({source})"
+                shifted.append((*place, f"the {prior} prior", metric, *texts, best))
+    first, note = ("emission", "network"), training(result)
+    header = (*first, "embedding: target", "metric", "model", *sources, "share closed")
+    loss_header = (*first, "trained", "untrained", "exact", "excess, nats a token")
+    shifted_header = (*first, "belief of", "metric", "probe fitted anew", TRANSFER, OWN_PRIOR, "best null")
+    return (
+        Table("what a linear probe reads, 95 % intervals over seeds", header, rows, note),
+        Table("losses, nats a token", loss_header, lost, note, "losses"),
+        Table("data of another prior", shifted_header, shifted, note, "shifted"),
+    )
 
 
-def _run(
-    process: HiddenMarkov, recipe: Recipe, setting: Setting, seeds: tuple[int, ...], keep: Path | None, progress: Any
-) -> Run:
+def evidence(result: HiddenStates) -> tuple[Evidence, ...]:
+    """The belief before its token, its rivals, and the Viterbi state; for every concentration of the emissions."""
+    return tuple(row for emission in result.setting.emissions for row in _evidence(result, emission))
+
+
+def _ending(emission: float) -> str:
+    """Of ids: the published concentration has the plain ones."""
+    return "" if emission == 0.5 else f"-{emission:g}"
+
+
+def _evidence(result: HiddenStates, emission: float) -> tuple[Evidence, ...]:
+    scores, end = result.of(emission), _ending(emission)
+    chains = "" if not end else f" (emissions of concentration {emission:g})"
+    token = scores.values(MAIN, "L2", LAST_ITEM)
+    expected = Bound("expectation", least=result.setting.share, source="expected at this size")
+    after, before = result.matched(emission), result.matched(emission, UNTRAINED)
+    known = scores.values(VITERBI_BEFORE, "accuracy", CEILING).mean()
+    return (
+        score_evidence(f"hidden-markov-belief{end}", "HMM: L2 of the belief about the next state, read off the "
+                       f"embedding before its token, over that of the last token alone{chains}",
+                       scores.values(MAIN, "L2") / token, np.ones_like(token),
+                       Bound("paper", most=1.0, source="better than the last token", strict=True),
+                       "accuracy 90.8 %, last token 88.5 %", ceiling="0", varied=WORLDS),
+        share_evidence(f"hidden-markov-gap{end}", "HMM: share of the gap between the best null and the exact belief "
+                       f"closed, KL{chains}", scores, MAIN, "KL", expected, varied=WORLDS),
+        share_evidence(f"hidden-markov-gap-l2{end}", "HMM: share of the gap between the best null and the exact belief "
+                       f"closed, L2{chains}", scores, MAIN, "L2", expected, varied=WORLDS),
+        score_evidence(f"hidden-markov-matched{end}", "HMM: KL of the best mismatched pair of embedding and target "
+                       f"over the matched one's{chains}", after, before,
+                       Bound("paper", least=1.0, source="matched pair best"), "matched pair best", ceiling="none",
+                       varied=WORLDS),
+        score_evidence(f"hidden-markov-matched-trained{end}", f"HMM: that ratio beyond the untrained network's{chains}",
+                       after - before, np.zeros_like(after), margin("expected"), ceiling="none", varied=WORLDS,
+                       every=True),
+        share_evidence(f"hidden-markov-viterbi{end}", "HMM: the Viterbi state before its token is read nearly as well "
+                       f"as it can be known, {known:.3f} (share of the gap, accuracy){chains}", scores, VITERBI_BEFORE,
+                       "accuracy", expected, "59.8 %", varied=WORLDS),
+    )  # fmt: skip
+
+
+def training(result: HiddenStates) -> str:
+    """Sizes, and where the probes read."""
+    setting, recipe, process = result.setting, result.setting.recipes[NETWORKS[0]], result.setting.process
+    return (
+        f"{process.states} states, {process.vocab} tokens, lingering {process.linger:g}, {recipe.steps} steps of "
+        f"{recipe.batch} sequences of {recipe.length}, {recipe.model}; read after item {setting.position} and the next"
+    )
+
+
+def caption(result: HiddenStates) -> str:
+    return f"{training(result)}. Bars and bands: smallest to largest over seeds (network, world, draws)."
+
+
+KINDS = ("belief", "gap", "gap-l2", "matched", "matched-trained", "viterbi")
+STUDY = Study(
+    name="hidden_states",
+    source="zhang2024embed",
+    settings=SETTINGS,
+    seeds={"tiny": 1, "quick": 3, "published": 10},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=tuple(f"hidden-markov-{kind}{_ending(emission)}" for emission in (0.5, 1.0) for kind in KINDS),
+    takes={"tiny": "30 s", "quick": "8 min", "published": "hours on a GPU"},
+    smaller={
+        "tiny": "3 states and 6 tokens, sequences of 20 for 500, width 16 for 128, one kind of network and emissions",
+        "quick": "4 lingering states and 16 tokens, sequences of 128 for 500, width 64 for 128, 2500 steps for 40000",
+    },
+    needs=("float64",),
+    ledger="tiny",
+)
+
+
+def _of_network(
+    process: HiddenMarkov,
+    recipe: TrainingRecipe,
+    setting: HiddenStateSetting,
+    seeds: range,
+    keep: Path | None,
+    progress: Progress,
+) -> HiddenStateRun:
     trained = train_models(process, recipe, seeds, keep=None if keep is None else keep / "training", progress=progress)
     parts = []
-    for i in range(len(seeds)):
-        identity = repr((process, recipe, setting.split, seeds[i], OWN_PRIOR))
-        found = kept_json(keep, "cells", identity, lambda i=i: _cells(process, recipe, trained, i, setting).plain())
-        parts.append(Decoded.of_plain(found))
-        progress(f"seed {seeds[i]}: grid probed")
-    train, validation, test = setting.split
-    probing = Probing((BELIEF,), (setting.position,), "all", "linear", train, validation, test, times="all")
-    depths = decode(process, recipe, trained, probing, keep=keep)
-    return Run(joined(parts), depths, (trained.losses, trained.loss_steps))
+    for i in seeds:
+        identity = (process, recipe, setting.probing, i, OWN_PRIOR)
+        record = kept_json(keep, "grid", identity, lambda i=i: _of_seed(process, recipe, trained, i, setting).record())
+        parts.append(Decoded.of_record(record))
+        progress(f"seed {i}: grid probed")
+    everywhere = replace(setting.probing, positions=(setting.position,), layers="all", times="all")
+    return HiddenStateRun(joined(parts), decode(process, recipe, trained, everywhere, keep=keep))
 
 
-def _cells(process: HiddenMarkov, recipe: Recipe, trained: Trained, i: int, setting: Setting) -> Decoded:
+def _of_seed(
+    process: HiddenMarkov, recipe: TrainingRecipe, trained: Trained, i: int, setting: HiddenStateSetting
+) -> Decoded:
     """The grid and the shifted data of one seed."""
-    world, n, split = trained.world(i), setting.position, setting.split
+    world, n, probing = trained.world(i), setting.position, setting.probing
     keys = jax.random.split(jax.random.fold_in(jax.random.key(trained.seeds[i]), DRAWS), 4)
-    draw = process.sample(keys[0], world, split.total, recipe.length)
+    draw = process.sample(keys[0], world, probing.sequences, recipe.length)
     networks = {MODEL: trained.at(i), UNTRAINED: trained.at(i, 0)}
     belief = process.exact(world, draw.items, [BELIEF], [n, n + 1])[BELIEF]
     states = {embedding: {STATISTIC: statistic(belief[:, j])} for j, embedding in enumerate(EMBEDDINGS)}
-    for source, params in networks.items():
-        read = _read(recipe, params, draw.items, (n, n + 1))
+
+    def read(source: str, items: Array) -> Float[np.ndarray, "sequence position width"]:
+        """What the head reads, at both positions: what is compiled serves again."""
+        asked = Probing((BELIEF,), (n, n + 1))
+        return read_states(recipe.model, networks[source], items, asked)[1][0]
+
+    for source in networks:
+        both = read(source, draw.items)
         for j, embedding in enumerate(EMBEDDINGS):
-            states[embedding][source] = read[:, j]
-    asked = questions(process, world, draw.items, draw.latents["state"], n)
-    cells = grid_cells(asked, states, np.asarray(draw.items), process.vocab, n, split, keys[1])
-    other = process.shifted().sample(keys[2], world, split.total, recipe.length).items
-    # At both positions, of which one is wanted: what is compiled serves again.
-    shifted = {source: _read(recipe, params, other, (n, n + 1))[:, 0] for source, params in networks.items()}
-    own = (states[EMBEDDINGS[0]][MODEL], asked[BELIEF].truth)
-    cells += shifted_cells(process, world, shifted, own, other, n, split, keys[3])
+            states[embedding][source] = both[:, j]
+    targets = state_targets(process, world, draw.items, draw.latents["state"], n)
+    scores = grid_scores(targets, states, np.asarray(draw.items), process.vocab, n, probing, keys[1])
+    moved = process.shifted().sample(keys[2], world, probing.sequences, recipe.length).items
+    shifted = {source: read(source, moved)[:, 0] for source in networks}
+    own = (states[EMBEDDINGS[0]][MODEL], targets[BELIEF].truth)
+    scores += shifted_scores(process, world, shifted, own, moved, n, probing, keys[3])
     named = {"trained": networks[MODEL], "untrained": networks[UNTRAINED]}
-    found = losses(process, world, recipe.model, recipe.head, named, draw.items[: split.test])
-    return Decoded(tuple(cells), {name: (value,) for name, value in found.items()}, trained.seeds[i : i + 1])
-
-
-DRAWS = 2000
-"""What is folded into a seed's key for the draws of this study."""
-
-
-def _read(
-    recipe: Recipe, params: Any, items: Array, positions: tuple[int, ...]
-) -> Float[np.ndarray, "sequence position width"]:
-    """What the head reads."""
-    return read_states(recipe.model, params, items, Probing((BELIEF,), positions))[1][0]
-
-
-def _texts(cells: Decoded, target: str, metric: str) -> list[str]:
-    """Model and share with intervals over seeds; nulls, statistic and ceiling as means."""
-    sources = (*NULLS, STATISTIC, CEILING)
-    return [
-        _interval(cells.values(target, metric), 4),
-        *(f"{round(float(cells.values(target, metric, source).mean()), 4) + 0:.4f}" for source in sources),
-        _interval(cells.share(target, metric)),
-    ]
-
-
-def _interval(values: Float[np.ndarray, " seed"], digits: int = 2) -> str:
-    return mean_and_interval(values, digits)
-
-
-def setting_of(size: HiddenStateSize) -> Setting:
-    """The catalogue's setting "hmm" for both kinds of emissions and both networks; one of each for "tiny"."""
-    found = find_setting("hmm", size)
-    split = Split(found.probing.train, found.probing.validation, found.probing.test)
-    width = getattr(found.recipe.model, "width", 64)
-    recurrent = replace(found.recipe, model=Recurrent(width), save_steps=())
-    if size == "tiny":
-        return Setting(found.process, {NETWORKS[0]: found.recipe}, (0.5,), split, least=0.3)
-    return Setting(found.process, {NETWORKS[0]: found.recipe, NETWORKS[1]: recurrent}, split=split)
+    lost = losses(process, world, recipe.model, recipe.head, named, draw.items[: probing.test])
+    return Decoded(tuple(scores), {name: (value,) for name, value in lost.items()}, trained.seeds[i : i + 1])

@@ -1,245 +1,294 @@
-"""Discrete hypotheses: do networks that predict the next item carry the posterior over what generates the items?"""
+"""Discrete hypotheses: do networks that predict the next item carry the posterior over what generates the items?
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+Networks are trained on points of rectangles (edges of an even and of an uneven grid, by squared error; the even ones by
+a density too) and on the number game; a softmax probe of the state names the hypothesis. Published: agreement with the
+posterior's likeliest rectangle.
+"""
+
+from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Probing, Setting, Trained, train_models
-from ...decoding._folder import kept_json
+from ...decoding import DecodingSetting, Probing, Trained, train_models
 from ...decoding.reading import losses, read_states
-from ...decoding.result import interval
+from ...keep import kept_json
 from ...models import Mixture
-from ...observables import summary
 from ...probes import gap_closed
-from ...processes import Rectangles
-from ...runs.presets.catalogue import SETTINGS
-from ..check import Check, need_float64
-from ..measured import silent
-from .hypothesis_cells import CEILING, METRICS, MODEL, NULLS, UNTRAINED, Material, drawn, fitted_on, on_ridge, readings
+from ...runs.presets.catalogue import find_setting
+from ...tables import Table, interval
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import margin, score_evidence
+from .hypothesis_scores import (
+    CEILING,
+    METRICS,
+    MODEL,
+    NULLS,
+    UNTRAINED,
+    HypothesisDraw,
+    draw_hypotheses,
+    fitted_on,
+    on_ridge,
+    scores_by_source,
+)
 
-HypothesisSize = Literal["tiny", "quick", "full"]
-EASY, HARD, DENSITY, NUMBERS = ("rectangles", "rectangles-hard", "rectangles, density", "number-game")
-RUNS = {"tiny": (EASY, NUMBERS), "quick": (EASY, HARD, DENSITY, NUMBERS), "full": (EASY, HARD, DENSITY, NUMBERS)}
+EASY, HARD, DENSITY, NUMBERS = EVERY = ("rectangles", "rectangles-hard", "rectangles, density", "number-game")
 OWN, RETRAINED, CARRIED = PRIORS = ("own prior", "shifted prior", "shifted prior, probe carried over")
 PUBLISHED = {20: 0.873, 50: 0.995}
 """Agreement after so many points; which axis it was, and against which hypothesis, is not known."""
-SHARE = 0.7
-SHOWN = {
+EXAMPLES = {
     "16, 8, 2, 64": (16, 8, 2, 64),
     "12, 18, 3, 9": (12, 18, 3, 9),
     "16, 23, 19, 20": (16, 23, 19, 20),
     "7, 11, 9, 8": (7, 11, 9, 8),
 }
 """Examples whose generalisation is drawn, where the game has their numbers: of rules, and of magnitude."""
-HEADER = ("process", "after", "prior", "read from", *METRICS)
 
 Scores = dict[str, dict[str, float]]
 """By source and metric."""
 
 
 @dataclass(frozen=True)
-class HypothesesStudy:
-    """What the study found.
+class HypothesesSetting:
+    """Networks by run, and what is asked of them.
 
     Attributes:
-        size: of the study.
-        seeds: members of every run.
-        settings: by run.
+        runs: process, training and probing by name.
+        share: of the gap between the best null and certainty; None asks for more than none.
+        published: agreement by points seen, where the process is the published one.
+    """
+
+    runs: dict[str, DecodingSetting]
+    share: float | None = 0.7
+    published: dict[int, float] = field(default_factory=dict)
+
+
+def of_run(name: str, size: Size) -> DecodingSetting:
+    """The setting of a run: the catalogue's, or its rectangles with a density for a head; "tiny" reads one position."""
+    setting = find_setting(EASY if name == DENSITY else name, size)
+    if size == "tiny":
+        setting = replace(setting, probing=replace(setting.probing, positions=setting.probing.positions[:1]))
+    return setting if name != DENSITY else replace(setting, recipe=replace(setting.recipe, head=Mixture(8)))
+
+
+SETTINGS: dict[Size, HypothesesSetting] = {
+    "tiny": HypothesesSetting({name: of_run(name, "tiny") for name in (EASY, NUMBERS)}, share=None),
+    "quick": HypothesesSetting({name: of_run(name, "quick") for name in EVERY}),
+    "published": HypothesesSetting({name: of_run(name, "published") for name in EVERY}, published=PUBLISHED),
+}
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """What networks carry of the posterior.
+
+    Attributes:
+        setting: what ran.
         scores: by run and seed: by prior, position, source and metric.
         excess: by run, `[seed]`: loss above that of exact inference.
         moments: by run of rectangles, `[seed]` by source and target: R2 of posterior means from a ridge probe.
         curves: of the number game, by examples: exact and read probabilities that a number belongs, the latter by seed.
     """
 
-    size: HypothesisSize
-    seeds: int
-    settings: dict[str, Setting]
+    setting: HypothesesSetting
     scores: dict[str, list[dict[str, dict[int, Scores]]]]
     excess: dict[str, Float[np.ndarray, " seed"]]
     moments: dict[str, dict[str, dict[str, Float[np.ndarray, " seed"]]]]
     curves: dict[str, dict[str, np.ndarray]]
 
-    def values(self, run: str, position: int, source: str, metric: str, prior: str = OWN) -> Float[np.ndarray, " seed"]:
+    def first(self, name: str) -> int:
+        """The first position that is read: later ones are nearly certain, and the nulls too."""
+        return min(self.scores[name][0][OWN])
+
+    def values(
+        self, name: str, position: int, source: str, metric: str, prior: str = OWN
+    ) -> Float[np.ndarray, " seed"]:
         """One score of every seed."""
-        return np.array([found[prior][position][source][metric] for found in self.scores[run]])
+        return np.array([scores[prior][position][source][metric] for scores in self.scores[name]])
 
-    def null(self, run: str, position: int) -> Float[np.ndarray, " seed"]:
+    def null(self, name: str, position: int) -> Float[np.ndarray, " seed"]:
         """The agreement of the best null of every seed."""
-        return np.max([self.values(run, position, source, "agreement") for source in NULLS], axis=0)
+        return np.max([self.values(name, position, source, "agreement") for source in NULLS], axis=0)
 
-    def share(self, run: str, position: int) -> Float[np.ndarray, " seed"]:
+    def share(self, name: str, position: int) -> Float[np.ndarray, " seed"]:
         """The share of the gap between the best null and certainty that is closed, in agreement with the posterior."""
-        return gap_closed(self.values(run, position, MODEL, "agreement"), self.null(run, position), 1.0)
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every score, mean over seeds with its interval, under `HEADER`."""
-        rows = []
-        for run, members in self.scores.items():
-            for prior, places in members[0].items():
-                for position, sources in places.items():
-                    for source in sources:
-                        place = (run, position, source)
-                        found = [text(self.values(*place, metric, prior)) for metric in METRICS]
-                        rows.append((run, f"{position + 1}", prior, source, *found))
-        return rows
-
-    def notes(self) -> list[str]:
-        """What is left to say below the table."""
-        notes = [f"{run}: loss {text(excess)} above exact inference" for run, excess in self.excess.items()]
-        for run, sources in self.moments.items():
-            parts = (
-                f"{name} {text(r2)} ({text(sources[UNTRAINED][name])} untrained)" for name, r2 in sources[MODEL].items()
-            )
-            notes.append(f"{run}: R2 of posterior means, {', '.join(parts)}")
-        for run, members in self.scores.items():
-            for position in members[0][OWN]:
-                notes.append(f"{run}, after {position + 1}: share of the gap closed {text(self.share(run, position))}")
-        return notes
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        checks = [self._share_check(run) for run in self.scores]
-        if self.size == "full":
-            checks += [self._published_check(n) for n in PUBLISHED]
-        return [*checks, self._shifted_check(), self._curve_check()]
-
-    def _share_check(self, run: str) -> Check:
-        """At the first position that is read: later ones are nearly certain, and the nulls too."""
-        position = min(self.scores[run][0][OWN])
-        found, least = self.share(run, position), SHARE if self.size != "tiny" else 0.0
-        got = (
-            f"{text(found)}; agreement {text(self.values(run, position, MODEL, 'agreement'))}, best null "
-            f"{text(self.null(run, position))}; of the generating one "
-            f"{text(self.values(run, position, MODEL, 'generating'))}, possible "
-            f"{text(self.values(run, position, CEILING, 'generating'))}"
-        )
-        asked = f">= {least:.0%} (mean over seeds)"
-        name = f"{run}: share of the gap closed after {position + 1}"
-        return Check(name, asked, got, bool(found.mean() >= least))
-
-    def _published_check(self, items: int) -> Check:
-        """Asked of the published sizes alone: smaller ones are another process."""
-        found, null = self.values(EASY, items - 1, MODEL, "agreement"), self.null(EASY, items - 1)
-        got, asked = f"{text(found)}; best null {text(null)}", f">= {PUBLISHED[items]:.1%}"
-        return Check(f"easy rectangles: agreement after {items}", asked, got, bool(found.mean() >= PUBLISHED[items]))
-
-    def _shifted_check(self) -> Check:
-        """A network that only knew its own prior would fall to the nulls of its own."""
-        position = min(self.scores[EASY][0][OWN])
-        found = {prior: self.values(EASY, position, MODEL, "agreement", prior) for prior in PRIORS}
-        null = self.values(EASY, position, UNTRAINED, "agreement", RETRAINED)
-        got = "; ".join(f"{prior} {text(values)}" for prior, values in found.items()) + f"; untrained {text(null)}"
-        asked = "probe fitted anew: above the untrained network, every seed"
-        return Check("easy rectangles, small ones favoured", asked, got, bool(np.all(found[RETRAINED] > null)))
-
-    def _curve_check(self) -> Check:
-        found = np.array(self.curve_errors(MODEL))
-        null = np.array(self.curve_errors(UNTRAINED))
-        asked = "below the untrained network's, every seed"
-        got = f"{text(found)}; untrained {text(null)}"
-        return Check("number game: mean error of drawn generalisation", asked, got, bool(np.all(found < null)))
+        return gap_closed(self.values(name, position, MODEL, "agreement"), self.null(name, position), 1.0)
 
     def curve_errors(self, source: str) -> Float[np.ndarray, " seed"]:
         """Mean absolute error over numbers and examples, by seed."""
-        errors = [np.abs(found[source] - found["exact"][None]).mean(axis=1) for found in self.curves.values()]
+        errors = [np.abs(curve[source] - curve["exact"][None]).mean(axis=1) for curve in self.curves.values()]
         return np.mean(errors, axis=0)
 
 
-def hypotheses(
-    size: HypothesisSize, seeds: int = 3, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> HypothesesStudy:
+def run(setting: HypothesesSetting, run: Run) -> Hypotheses:
     """Train on rectangles and the number game, and read the posterior over hypotheses from the networks.
 
-    Args:
-        size: "tiny", "quick" or "full" (see `latent.SETTINGS`).
-        seeds: networks of every run, each with draws of its own.
-        keep: a folder for networks and scores, so that a killed run goes on where it was.
-        progress: takes lines on how far it is.
-
-    Raises:
-        ValueError: where JAX computes in float32.
-
-    Source: zhang2024embed, tenenbaum1999bayesian.
+    A seed is a network with draws of its own.
     """
-    need_float64("hypotheses")
-    settings, scores, excess, moments, curves = {run: of_run(run, size) for run in RUNS[size]}, {}, {}, {}, {}
-    for run, setting in settings.items():
-        folder = None if keep is None else keep / run.replace(", ", "-")
-        trained = train_models(setting.process, setting.recipe, range(seeds), keep=folder, progress=progress)
+    scores, excess, moments, curves = {}, {}, {}, {}
+    for name, one in setting.runs.items():
+        folder = None if run.keep is None else run.keep / name.replace(", ", "-")
+        trained = train_models(one.process, one.recipe, range(run.seeds), keep=folder, progress=run.progress)
+        identity = (one.process, one.recipe, one.probing)
         members = [
-            kept_json(folder, "hypotheses", repr((setting, seed)), partial(_member, run, setting, trained, seed))
-            for seed in range(seeds)
+            kept_json(folder, "hypotheses", repr((identity, seed)), partial(_member, name, one, trained, seed))
+            for seed in range(run.seeds)
         ]
-        scores[run] = [_by_position(found["scores"]) for found in members]
-        excess[run] = np.array([found["excess"] for found in members])
-        if run != NUMBERS:
-            moments[run] = _gathered([found["moments"] for found in members])
+        scores[name] = [_by_position(member["scores"]) for member in members]
+        excess[name] = np.array([member["excess"] for member in members])
+        if name != NUMBERS:
+            moments[name] = jax.tree.map(lambda *r2: np.array(r2), *(member["moments"] for member in members))
         else:
-            curves = {name: _curves([found["curves"][name] for found in members]) for name in members[0]["curves"]}
-        progress(f"{run}: scored")
-    return HypothesesStudy(size, seeds, settings, scores, excess, moments, curves)
+            curves = {shown: _curves([member["curves"][shown] for member in members]) for shown in members[0]["curves"]}
+        run.progress(f"{name}: scored")
+    return Hypotheses(setting, scores, excess, moments, curves)
 
 
-def recovered(seeds: int, sequences: int) -> dict[tuple[str, int], Float[np.ndarray, " seed"]]:
-    """How often the likeliest rectangle is the generating one, by axis and points seen: what can be known at all."""
-    found, points = {}, (1, 20, 50)
-    places = tuple(count - 1 for count in points)
-    for axis in ("easy", "hard"):
-        for seed in range(seeds):
-            material = drawn(Rectangles(axis), jax.random.key(seed), sequences, max(points), places)
-            right = material.exact["hypothesis"].argmax(axis=2) == material.generating[:, None]
-            for count, share in zip(points, right.mean(axis=0), strict=True):
-                found.setdefault((axis, count), []).append(share)
-    return {place: np.array(shares) for place, shares in found.items()}
+def tables(result: Hypotheses) -> tuple[Table, ...]:
+    """Every score; then losses, posterior means and shares of the gap."""
+    rows = [
+        (name, f"{n + 1}", prior, source, *(interval(result.values(name, n, source, m, prior)) for m in METRICS))
+        for name, members in result.scores.items()
+        for prior, places in members[0].items()
+        for n, sources in places.items()
+        for source in sources
+    ]
+    more = [(name, "loss above exact inference", interval(excess), "") for name, excess in result.excess.items()]
+    for name, r2 in result.moments.items():
+        more += [(name, f"R2 of the posterior mean: {of}", *(interval(r2[s][of]) for s in (MODEL, UNTRAINED)))
+                 for of in r2[MODEL]]  # fmt: skip
+    for name, members in result.scores.items():
+        more += [(name, f"share of the gap closed after {n + 1}", interval(result.share(name, n)), "")
+                 for n in members[0][OWN]]  # fmt: skip
+    title = "which hypothesis, by a softmax probe (95 % interval over seeds: network and draws)"
+    return (
+        Table(title, ("process", "after", "prior", "read from", *METRICS), rows),
+        Table("losses, posterior means and shares", ("process", "quantity", MODEL, UNTRAINED), more, name="more"),
+    )
 
 
-def of_run(run: str, size: HypothesisSize) -> Setting:
-    """The setting of a run: the catalogue's, or its rectangles with a density for a head; "tiny" reads one position."""
-    setting = SETTINGS[EASY if run == DENSITY else run][size]
-    if size == "tiny":
-        setting = replace(setting, probing=replace(setting.probing, positions=setting.probing.positions[:1]))
-    if run != DENSITY:
-        return setting
-    return replace(setting, recipe=replace(setting.recipe, head=Mixture(8)))
+SHARES = {
+    EASY: ("rectangles-posterior", "trained to predict points: share of the gap in agreement with the posterior",
+           "agreement 0.873 after 20 points", ""),
+    HARD: ("rectangles-hard-posterior", "the same on an uneven grid", "no number", ""),
+    DENSITY: ("rectangles-density-posterior", "the same on an even grid, trained by a density", "no number", ""),
+    NUMBERS: ("number-game-posterior", "trained to predict numbers: share of the gap, of rules and intervals",
+              "no number", "tenenbaum1999bayesian"),
+}  # fmt: skip
+"""By run: id, claim, what is published, and its source."""
 
 
-def _member(run: str, setting: Setting, trained: Trained, seed: int) -> dict[str, Any]:
-    """All that is found of one network, as JSON data."""
+def evidence(result: Hypotheses) -> tuple[Evidence, ...]:
+    """Shares of the gap, published agreements, a shifted prior, and drawn generalisation."""
+    rows = [_share(result, name) for name in result.scores]
+    for points, agreement in result.setting.published.items():
+        values, null = result.values(EASY, points - 1, MODEL, "agreement"), result.null(EASY, points - 1)
+        bound = Bound("paper", least=agreement, source=f"{agreement} after {points} points")
+        claim = f"easy rectangles: agreement after {points}"
+        rows.append(score_evidence(f"rectangles-agreement-{points}", claim, values, null, bound, f"{agreement:.1%}"))
+    return (*rows, _shifted(result), _generalisation(result))
+
+
+def _share(result: Hypotheses, run: str) -> Evidence:
+    """A network before training is at 0, or below another null."""
+    name, claim, published, source = SHARES[run]
+    place = (run, result.first(run))
+    untrained = result.values(*place, UNTRAINED, "agreement") - result.null(*place)
+    possible = result.values(*place, CEILING, "generating").mean()
+    share, generating = result.setting.share, result.values(*place, MODEL, "generating").mean()
+    bound = None if share is None else Bound("expectation", least=share, source="expected at sequences of 51 or 17")
+    ceiling = f"1 (exact posterior); generating one named {generating:.3f}, possible {possible:.3f}"
+    return score_evidence(name, claim, result.share(*place), untrained, bound or margin("expected at size tiny"),
+                          published, ceiling=ceiling, source=source)  # fmt: skip
+
+
+def _shifted(result: Hypotheses) -> Evidence:
+    """A network that only knew its own prior would fall to the nulls of its own."""
+    place = result.first(EASY)
+    after, before = (result.values(EASY, place, source, "agreement", RETRAINED) for source in (MODEL, UNTRAINED))
+    own, carried = (result.values(EASY, place, MODEL, "agreement", prior).mean() for prior in (OWN, CARRIED))
+    ceiling = f"1; agreement {after.mean():.3f}, own prior {own:.3f}, probe carried over {carried:.3f}"
+    return score_evidence("rectangles-shifted", "easy rectangles, small ones favoured, probe fitted anew: agreement "
+                          "beyond the untrained network's", after - before, np.zeros_like(after), margin("expected"),
+                          ceiling=ceiling, every=True)  # fmt: skip
+
+
+def _generalisation(result: Hypotheses) -> Evidence:
+    after, before = result.curve_errors(MODEL), result.curve_errors(UNTRAINED)
+    return score_evidence("number-game-generalisation", "number game: error of drawn generalisation below the "
+                          "untrained network's", before - after, np.zeros_like(after), margin("expected"),
+                          ceiling=f"{before.mean():.3g}", source="tenenbaum1999bayesian", every=True)  # fmt: skip
+
+
+def caption(result: Hypotheses) -> str:
+    recipes = {name: one.recipe for name, one in result.setting.runs.items()}
+    sizes = (f"{name}: {recipe.steps} steps of {recipe.batch} x {recipe.length}" for name, recipe in recipes.items())
+    return f"{'; '.join(sizes)}; bars: mean over seeds, points: seeds."
+
+
+STUDY = Study(
+    name="hypotheses",
+    source="zhang2024embed",
+    settings=SETTINGS,
+    seeds={"tiny": 1, "quick": 3, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(
+        *(row[0] for row in SHARES.values()),
+        *(f"rectangles-agreement-{points}" for points in PUBLISHED),
+        "rectangles-shifted",
+        "number-game-generalisation",
+    ),
+    takes={"tiny": "30 s", "quick": "15 min", "published": "half an hour a network"},
+    smaller={
+        "tiny": "36 rectangles for 784, 20 numbers for 100, width 32 for 128, 300 steps for 30000",
+        "quick": "100 rectangles for 784, width 64 for 128, 3000 to 9000 steps for 30000",
+    },
+    needs=("float64",),
+    ledger="tiny",
+)
+
+
+def _member(name: str, setting: DecodingSetting, trained: Trained, seed: int) -> dict[str, Any]:
+    """All that is read of one network, as JSON data."""
     process, recipe, probing = setting.process, setting.recipe, setting.probing
-    places, count = probing.places(recipe.length), probing.train + probing.validation + probing.test
+    places, count = probing.places(recipe.length), probing.sequences
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 2000), 2)
-    names = ("generalisation",) if run == NUMBERS else ("centre", "extent")
-    own, other = drawn(process, keys[0], count, recipe.length, places, names), None
+    more = ("generalisation",) if name == NUMBERS else ("centre", "extent")
+    own, other = draw_hypotheses(process, keys[0], count, recipe.length, places, more), None
     parts = [own.items]
-    if run == EASY:
-        other = drawn(process.shifted(), keys[1], count, recipe.length, places, names)
+    if name == EASY:
+        other = draw_hypotheses(process.shifted(), keys[1], count, recipe.length, places, more)
         parts.append(other.items)
-    shown = _shown(process, recipe.length) if run == NUMBERS else {}
-    if shown:
-        parts.append(np.stack([np.asarray(items, own.items.dtype) for items in shown.values()]))
+    examples = _examples(process, recipe.length) if name == NUMBERS else {}
+    if examples:
+        parts.append(np.stack([np.asarray(items, own.items.dtype) for items in examples.values()]))
     read = _read(setting, trained, seed, parts)
-    states = {name: rows[0] for name, rows in read.items()}
-    asked = places[:1] if run == DENSITY else places
-    found = {OWN: readings(states, own, probing, asked, process.size)}
+    states = {source: rows[0] for source, rows in read.items()}
+    scores = {OWN: scores_by_source(states, own, probing, places[:1] if name == DENSITY else places, process.size)}
     if other is not None:
-        moved = {name: rows[1] for name, rows in read.items()}
-        found[RETRAINED] = readings(moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
+        moved = {source: rows[1] for source, rows in read.items()}
+        scores[RETRAINED] = scores_by_source(moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
         both = (fitted_on(states, moved, probing), fitted_on(own, other, probing))
-        found[CARRIED] = readings(*both, probing, places[:1], 2, (MODEL, CEILING))
+        scores[CARRIED] = scores_by_source(*both, probing, places[:1], 2, (MODEL, CEILING))
     params, tested = {"trained": trained.at(seed)}, jnp.asarray(own.items[-probing.loss_draws :])
     loss = losses(process, {}, recipe.model, recipe.head, params, tested)
-    more = {"curves": _curves_read(setting, read, own, shown)} if shown else {"moments": _moments(states, own, probing)}
-    return {"scores": found, "excess": loss["trained"] - loss["floor"], **more}
+    found = {"scores": scores, "excess": loss["trained"] - loss["floor"]}
+    if examples:
+        return found | {"curves": _curves_read(setting, read, own, examples)}
+    return found | {"moments": _moments(states, own, probing)}
 
 
-def _read(setting: Setting, trained: Trained, seed: int, parts: list[np.ndarray]) -> dict[str, list[np.ndarray]]:
+def _read(
+    setting: DecodingSetting, trained: Trained, seed: int, parts: list[np.ndarray]
+) -> dict[str, list[np.ndarray]]:
     """States of the model and the untrained network at all places, of every part; read in one go, compiled once."""
     items, cuts = jnp.asarray(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1]
     found = {}
@@ -249,36 +298,34 @@ def _read(setting: Setting, trained: Trained, seed: int, parts: list[np.ndarray]
     return found
 
 
-def _moments(states: dict[str, np.ndarray], own: Material, probing: Probing) -> dict[str, dict[str, float]]:
+def _moments(states: dict[str, np.ndarray], own: HypothesisDraw, probing: Probing) -> dict[str, dict[str, float]]:
     """R2 of the posterior means of centre and extent at the first place, by a ridge probe."""
-    cut, found = probing.train + probing.validation, {}
-    for source, rows in states.items():
-        first = {name: own.exact[name][:, 0] for name in ("centre", "extent")}
-        said = {name: on_ridge(rows[:, 0], target, rows[cut:, 0], probing) for name, target in first.items()}
-        found[source] = {name: _r2(said[name], first[name][cut:]) for name in first}
-    return found
+    first = {name: own.exact[name][:, 0] for name in ("centre", "extent")}
+
+    def r2(rows: np.ndarray, truth: np.ndarray) -> float:
+        answers, tested = on_ridge(rows, truth, rows[probing.fitted :], probing), truth[probing.fitted :]
+        missed, spread = (np.sum((x - tested) ** 2, axis=0) for x in (answers, tested.mean(axis=0)))
+        return float(np.mean(1 - missed / spread))
+
+    return {source: {name: r2(rows[:, 0], truth) for name, truth in first.items()} for source, rows in states.items()}
 
 
-def _shown(process: Any, length: int) -> dict[str, list[int]]:
+def _examples(process: Any, length: int) -> dict[str, list[int]]:
     """Examples as sequences: what follows them is not read, and repeats the last."""
-    fitting = {name: numbers for name, numbers in SHOWN.items() if max(numbers) <= process.numbers}
+    fitting = {name: numbers for name, numbers in EXAMPLES.items() if max(numbers) <= process.numbers}
     return {name: [n - 1 for n in (*numbers, *numbers[-1:] * (length - 4))] for name, numbers in fitting.items()}
 
 
 def _curves_read(
-    setting: Setting, read: dict[str, list[np.ndarray]], own: Material, shown: dict[str, list[int]]
+    setting: DecodingSetting, read: dict[str, list[np.ndarray]], own: HypothesisDraw, examples: dict[str, list[int]]
 ) -> dict[str, dict[str, list[float]]]:
     """How likely every number belongs after four examples: exact, and read by a ridge probe fitted on other draws."""
-    items = jnp.asarray(list(shown.values()))[:, :4]
-    said = {"exact": np.asarray(setting.process.exact({}, items, ("generalisation",), (3,))["generalisation"][:, 0])}
-    target = own.exact["generalisation"][:, 0]
+    items = jnp.asarray(list(examples.values()))[:, :4]
+    exact = np.asarray(setting.process.exact({}, items, ("generalisation",), (3,))["generalisation"][:, 0])
+    curves, target = {"exact": exact}, own.exact["generalisation"][:, 0]
     for source, (rows, asked) in read.items():
-        said[source] = on_ridge(rows[:, 0], target, asked[:, 0], setting.probing)
-    return {name: {source: rows[i].tolist() for source, rows in said.items()} for i, name in enumerate(shown)}
-
-
-def _r2(said: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.mean(1 - np.sum((said - truth) ** 2, axis=0) / np.sum((truth - truth.mean(axis=0)) ** 2, axis=0)))
+        curves[source] = on_ridge(rows[:, 0], target, asked[:, 0], setting.probing)
+    return {name: {source: rows[i].tolist() for source, rows in curves.items()} for i, name in enumerate(examples)}
 
 
 def _by_position(scores: dict[str, Any]) -> dict[str, dict[int, Scores]]:
@@ -286,16 +333,6 @@ def _by_position(scores: dict[str, Any]) -> dict[str, dict[int, Scores]]:
     return {prior: {int(n): found for n, found in places.items()} for prior, places in scores.items()}
 
 
-def _gathered(members: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, np.ndarray]]:
-    first = members[0]
-    return {a: {b: np.array([found[a][b] for found in members]) for b in first[a]} for a in first}
-
-
 def _curves(members: list[dict[str, list[float]]]) -> dict[str, np.ndarray]:
     by_seed = {name: np.array([found[name] for found in members]) for name in members[0]}
     return by_seed | {"exact": by_seed["exact"][0]}
-
-
-def text(values: Float[np.ndarray, " seed"]) -> str:
-    """ "mean [low, high]" over seeds: Student's interval."""
-    return interval(summary(values, "seeds (network and draws)"))

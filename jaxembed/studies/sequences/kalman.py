@@ -1,47 +1,70 @@
 """Linear-Gaussian states: the mean of the Kalman filter in embeddings trained by likelihood and squared error."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Decoded, LatentResult, Probing, Trained, carried_out, decode
-from ...decoding.scores import CEILING, MODEL, NULLS
+from ...decoding import Decoded, DecodingResult, DecodingSetting, Trained, decode
+from ...decoding.scores import CEILING, NULLS
 from ...models import Gaussian, SquaredError
 from ...processes import LinearGaussian
 from ...runs.presets.catalogue import find_setting
-from ..check import Check, need_float64
-from ..measured import mean_and_interval, silent
+from ...tables import Table, interval, number
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import WORLDS, score_evidence, share_evidence
 
-KalmanSize = Literal["tiny", "quick", "full"]
-HEADS = {"likelihood": Gaussian(), "squared error": SquaredError()}
-MEAN, STATE = "state_mean", "state"
+LIKELIHOOD, SQUARED = "likelihood", "squared error"
+HEADS = {LIKELIHOOD: Gaussian(), SQUARED: SquaredError()}
+MEAN = "state_mean"
 DATA: tuple[str, ...] = ("own data", "shifted data, probe fitted anew", "shifted data, probe of own data")
-HEADER = ("head", "data", "target", "R2", *NULLS, "ceiling", "share closed", "relative error")
-LOSS_HEADER = ("head", "trained", "untrained", "exact", "excess", "of it beyond independent normals")
+
+
+@dataclass(frozen=True)
+class KalmanSetting:
+    """Networks on noisy views of a hidden vector, and what is expected of them.
+
+    Attributes:
+        heads: by name, process, training and probing.
+        mean: R2 of the Kalman mean, at least.
+        share: of the gap between the best null and the ceiling, at least.
+    """
+
+    heads: dict[str, DecodingSetting]
+    mean: float = 0.95
+    share: float = 0.7
+
+
+def setting_of(size: Size, heads: tuple[str, ...] = (LIKELIHOOD, SQUARED)) -> dict[str, DecodingSetting]:
+    """The catalogue's setting "linear-gaussian" with every head."""
+    base = find_setting("linear-gaussian", size)
+    return {name: replace(base, recipe=replace(base.recipe, head=HEADS[name])) for name in heads}
+
+
+SETTINGS: dict[Size, KalmanSetting] = {
+    "tiny": KalmanSetting(setting_of("tiny", (LIKELIHOOD,)), 0.8, 0.3),
+    "quick": KalmanSetting(setting_of("quick")),
+    "published": KalmanSetting(setting_of("published")),
+}
 
 
 @dataclass(frozen=True)
 class Kalman:
-    """What the study found.
+    """What was read, by head.
 
     Attributes:
-        size: of the study.
-        least: R2 of the Kalman mean that is asked.
-        results: by head, the setting carried out.
-        shifted: by head, scores on data of the shifted process, the probe fitted anew and carried over.
-        depths: by head, the Kalman mean by layer and step.
+        setting: what ran.
+        results: networks and scores on own data.
+        shifted: scores on data of the shifted process, the probe fitted anew and carried over.
+        depths: the Kalman mean by layer and step.
         correlated: nats by which independent normals with exact means and variances miss the exact density, `[seed]`.
     """
 
-    size: KalmanSize
-    least: float
-    results: dict[str, LatentResult]
-    shifted: dict[str, tuple[Decoded, Decoded]]
+    setting: KalmanSetting
+    results: dict[str, DecodingResult]
+    shifted: dict[str, tuple[Decoded, ...]]
     depths: dict[str, Decoded]
     correlated: Float[np.ndarray, " seed"]
 
@@ -49,96 +72,102 @@ class Kalman:
         """The scores of one head on one kind of data (`DATA`)."""
         return dict(zip(DATA, (self.results[head].decoded, *self.shifted[head]), strict=True))[data]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """R2 of every target beside nulls and ceiling, as text under `HEADER`."""
-        found = []
-        for head in self.results:
-            for data in DATA:
-                of = self.on(head, data)
-                for target in of.targets:
-                    values = [of.values(target, "R2", source) for source in (MODEL, *NULLS, CEILING)]
-                    texts = [mean_and_interval(values[0], 3), *(f"{x.mean():.3f}" for x in values[1:])]
-                    share = mean_and_interval(of.share(target, "R2"))
-                    error = f"{of.values(target, 'relative error').mean():.3f}"
-                    found.append((head, data, target, *texts, share, error))
-        return found
 
-    def loss_rows(self) -> list[tuple[str, ...]]:
-        """Losses beside the exact floor: nats an item, or squared error."""
-        found = []
-        for head, result in self.results.items():
-            of = result.decoded
-            means = [f"{np.mean(of.losses[name]):.4f}" for name in ("trained", "untrained", "floor")]
-            beyond = mean_and_interval(self.correlated, 4) if head == "likelihood" else "none"
-            found.append((head, *means, mean_and_interval(of.excess, 4), beyond))
-        return found
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        checks = []
-        for head, result in self.results.items():
-            found, (null, source) = result.decoded.values(MEAN, "R2"), result.decoded.null(MEAN, "R2")
-            got = f"{mean_and_interval(found, 3)}; {source} {null.mean():.3f}"
-            name = f"{head}: R2 of the Kalman mean"
-            checks.append(Check(name, f">= {self.least:g} (mean)", got, bool(found.mean() >= self.least)))
-        share = self.results["likelihood"].share
-        least = 0.7 if self.size != "tiny" else 0.3
-        name = "likelihood: share of the gap closed, R2 of the Kalman mean"
-        return [*checks, Check(name, f">= {least:g} (mean)", mean_and_interval(share), bool(share.mean() >= least))]
-
-
-def kalman(
-    size: KalmanSize, seeds: int = 3, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> Kalman:
+def run(setting: KalmanSetting, run: Run) -> Kalman:
     """Train transformers on noisy views of a hidden vector, with both heads, and read the Kalman mean off them.
 
-    Args:
-        size: "tiny" (seconds; one head), "quick" (minutes) or "full" (the published network).
-        seeds: networks of each head; each has dynamics and views of its own.
-        keep: a folder for what is trained and found, so that a killed run goes on.
-        progress: takes lines on how far it is.
-
-    Raises:
-        ValueError: where JAX computes in float32, which is too coarse for the exact posteriors.
-
-    Source: jaxembed.
+    A seed is a network with dynamics and views of its own.
     """
-    need_float64("kalman")
-    base = find_setting("linear-gaussian", size)
     results, shifted, depths, correlated = {}, {}, {}, np.zeros(0)
-    for head, of in list(HEADS.items())[: 1 if size == "tiny" else None]:
-        setting = replace(base, recipe=replace(base.recipe, head=of))
-        place = None if keep is None else keep / head.replace(" ", "_")
-        results[head], trained = carried_out(setting, "linear-gaussian", size, seeds, place, progress)
-        other = setting.process.shifted()
+    for head, one in setting.heads.items():
+        keep = None if run.keep is None else run.keep / head.replace(" ", "_")
+        results[head] = replace(one, seeds=run.seeds).result(keep=keep, progress=run.progress)
+        trained = results[head].trained
+        parts = (one.process, one.recipe, trained)
         shifted[head] = tuple(
-            decode(
-                setting.process,
-                setting.recipe,
-                trained,
-                setting.probing,
-                process_of_data=other,
-                transfer=carried,
-                keep=place,
-            )
+            decode(*parts, one.probing, process_of_data=one.process.shifted(), transfer=carried, keep=keep)
             for carried in (False, True)
         )
-        depths[head] = decode(setting.process, setting.recipe, trained, _everywhere(setting.probing), keep=place)
-        correlated = _beyond_independent(setting.process, trained, setting.recipe.length)
-    return Kalman(size, 0.95 if size != "tiny" else 0.8, results, shifted, depths, correlated)
+        everywhere = replace(one.probing, targets=(MEAN,), layers="all", times="all")
+        depths[head] = decode(*parts, everywhere, keep=keep)
+        correlated = _beyond_independent(one.process, trained, one.recipe.length)
+    return Kalman(setting, results, shifted, depths, correlated)
 
 
-def _everywhere(probing: Probing) -> Probing:
-    """The Kalman mean at every layer and saved step."""
-    return replace(probing, targets=(MEAN,), layers="all", times="all")
+def tables(result: Kalman) -> tuple[Table, ...]:
+    """R2 of every target beside nulls and ceiling; losses beside the exact floor: nats an item, or squared error."""
+    rows, lost = [], []
+    for head, found in result.results.items():
+        for data in DATA:
+            of = result.on(head, data)
+            for target in of.targets:
+                error = number(of.values(target, "relative error").mean(), ".3f")
+                rows.append((head, data, target, *of.texts(target, "R2", spec=".3f", share=".2f"), error))
+        losses = found.decoded.losses
+        means = (number(np.mean(losses[name]), ".4f") for name in ("trained", "untrained", "floor"))
+        beyond = interval(result.correlated, ".4f") if head == LIKELIHOOD else "none"
+        lost.append((head, *means, interval(found.decoded.excess, ".4f"), beyond))
+    header = ("head", "data", "target", "R2", *NULLS, CEILING, "share closed", "relative error")
+    loss_header = ("head", "trained", "untrained", "exact", "excess", "of it beyond independent normals")
+    note = training(result)
+    return (
+        Table("R2 of linear probes, 95 % intervals over seeds", header, rows, note),
+        Table("losses", loss_header, lost, note, "losses"),
+    )
+
+
+def evidence(result: Kalman) -> tuple[Evidence, ...]:
+    """R2 of the Kalman mean by head, and the share of the gap by likelihood."""
+    setting, rows = result.setting, []
+    mean = Bound("expectation", least=setting.mean, source="expected at this size")
+    for head, found in result.results.items():
+        name, by = ("kalman-mean", "") if head == LIKELIHOOD else ("kalman-mean-squared", ", by squared error")
+        claim = f"linear-Gaussian states: R2 of the Kalman mean{by} (null: best of four)"
+        values, null = found.decoded.values(MEAN, "R2"), found.decoded.null(MEAN, "R2")[0]
+        rows.append(score_evidence(name, claim, values, null, mean, "none", varied=WORLDS))
+    share = Bound("expectation", least=setting.share, source="expected at this size")
+    claim = "linear-Gaussian states: share of the gap closed, R2 of the Kalman mean"
+    own = result.results[LIKELIHOOD].decoded
+    return (*rows, share_evidence("kalman-gap", claim, own, MEAN, "R2", share, "none", varied=WORLDS))
+
+
+def training(result: Kalman) -> str:
+    """Process and training."""
+    one = result.setting.heads[LIKELIHOOD]
+    steps = f"{one.recipe.steps} steps of {one.recipe.batch} sequences of {one.recipe.length}"
+    return f"{one.process}, {steps}, {one.recipe.model}"
+
+
+def caption(result: Kalman) -> str:
+    return f"{training(result)}. Bars and bands: smallest to largest over seeds (network, world, draws)."
+
+
+STUDY = Study(
+    name="kalman",
+    source="jaxembed",
+    settings=SETTINGS,
+    seeds={"tiny": 1, "quick": 3, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("kalman-mean", "kalman-mean-squared", "kalman-gap"),
+    takes={"tiny": "30 s", "quick": "4 min", "published": "hours on a GPU"},
+    smaller={
+        "tiny": "sequences of 20 for 500, width 16 for 128, 400 steps for 40000; training by likelihood alone",
+        "quick": "sequences of 128 for 500, width 64 for 128, 5000 steps for 40000",
+    },
+    needs=("float64",),
+    ledger="tiny",
+)
 
 
 def _beyond_independent(process: LinearGaussian, trained: Trained, length: int) -> Float[np.ndarray, " seed"]:
     """log of the volume of independent normals over that of the exact predictive density, in nats an item."""
-    found = []
+    nats = []
     for i in range(len(trained.seeds)):
         covariance = process.covariances(trained.world(i), length)[1][1:]
         variances = jnp.diagonal(covariance, axis1=1, axis2=2)
         excess = 0.5 * (jnp.sum(jnp.log(variances), axis=1) - jnp.linalg.slogdet(covariance)[1])
-        found.append(float(jnp.mean(excess)))
-    return np.array(found)
+        nats.append(float(jnp.mean(excess)))
+    return np.array(nats)

@@ -6,44 +6,66 @@ network is the other null: attention at random weights adds its items up with un
 items apart. Noise added to the embedding says how much of what is read hangs on its small directions.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Probing, Setting, Trained, train_models
+from ...decoding import DecodingSetting, Probing, Trained, train_models
 from ...decoding.probing import predicted
 from ...decoding.reading import read_states
-from ...probes import scores
+from ...probes import gap_closed, scores
 from ...processes import GaussianGamma
 from ...runs.presets.catalogue import find_setting
-from ..check import Check, need_float64
-from ..measured import mean_and_interval, silent
-from .sufficient_statistics import GAUSS, SQUARED, StatisticsSize, in_parts
+from ...tables import Table, interval, number
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import VARIED, score_evidence, training_notes
+from .sufficient_statistics import GAUSS, SQUARED
 
 ITEMS = 10
 NOISES = (0.0, 0.1, 0.3, 1.0)
 """Added to every dimension of the embedding, in units of its standard deviation."""
-NOISE_HEADER = ("setting", "network", *(f"noise {noise:g}" for noise in NOISES))
-HEADER = ("item", "model, likelihood", "model, squared error", "untrained", "exact: from x_10", "exact: mean and x_10")
+
+
+@dataclass(frozen=True)
+class MemorisationSetting:
+    """Networks on Gaussian items, and what is expected of them.
+
+    Attributes:
+        settings: of the catalogue, by name.
+        last: R2 of the tenth item, at least.
+        added: R2 beyond the untrained network's, mean over the first nine items, at most.
+        earlier: largest R2 of the first nine, at most: just below what sufficiency allows; None asks for none.
+    """
+
+    settings: dict[str, DecodingSetting]
+    last: float = 0.95
+    added: float = 0.05
+    earlier: float | None = 0.55
+
+
+SETTINGS: dict[Size, MemorisationSetting] = {
+    "tiny": MemorisationSetting({GAUSS: find_setting(GAUSS, "tiny")}, last=0.9, added=0.15, earlier=None),
+    "quick": MemorisationSetting({name: find_setting(name, "quick") for name in (GAUSS, SQUARED)}),
+    "published": MemorisationSetting({name: find_setting(name, "published") for name in (GAUSS, SQUARED)}),
+}
 
 
 @dataclass(frozen=True)
 class Memorisation:
-    """What the study found; coefficients of determination of every item, linear probes, held-out sequences.
+    """Coefficients of determination of every item, linear probes, held-out sequences.
 
     Attributes:
-        size: of the study.
+        setting: what ran.
         trained: by setting, `[seed, time, position]`, where time counts `NOISES`.
         untrained: the same before training.
         last_item: `[position]`, exact: what the tenth item alone says of each.
         sufficient: `[position]`, exact: what the mean of the ten and the tenth item say of each.
     """
 
-    size: StatisticsSize
+    setting: MemorisationSetting
     trained: dict[str, Float[np.ndarray, "seed time position"]]
     untrained: dict[str, Float[np.ndarray, "seed time position"]]
     last_item: Float[np.ndarray, " position"]
@@ -53,92 +75,116 @@ class Memorisation:
         """Without noise."""
         return (self.trained if trained else self.untrained)[name][:, 0]
 
-    def earlier(self, name: str, trained: bool = True) -> Float[np.ndarray, " seed"]:
-        """The mean over x_1 .. x_9, without noise."""
-        return self.items(name, trained)[:, :-1].mean(axis=1)
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """By item, under `HEADER`."""
-        rows = []
-        for i in range(ITEMS):
-            models = [
-                mean_and_interval(self.items(name)[:, i]) if name in self.trained else "not run"
-                for name in (GAUSS, SQUARED)
-            ]
-            before = mean_and_interval(self.items(GAUSS, trained=False)[:, i])
-            rows.append((f"x_{i + 1}", *models, before, f"{self.last_item[i]:.3f}", f"{self.sufficient[i]:.3f}"))
-        return rows
-
-    def noise_rows(self) -> list[tuple[str, ...]]:
-        """The mean over x_1 .. x_9 by noise, under `NOISE_HEADER`."""
-        return [
-            (name, label, *(mean_and_interval(r2[:, i, :-1].mean(axis=1)) for i in range(len(NOISES))))
-            for name in self.trained
-            for label, r2 in (("trained", self.trained[name]), ("untrained", self.untrained[name]))
-        ]
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        return [check for name in self.trained for check in self._checks(name)]
-
-    def _checks(self, name: str) -> list[Check]:
-        least, added = (0.9, 0.15) if self.size == "tiny" else (0.95, 0.05)
-        items, before = self.items(name), self.items(name, trained=False)
-        own, worst = items[:, -1], int(items[:, :-1].mean(axis=0).argmax())
-        after, start = self.earlier(name), self.earlier(name, trained=False)
-        more, tenth = after - start, f"{mean_and_interval(own, 3)}; untrained {mean_and_interval(before[:, -1], 3)}"
-        beyond = f"{mean_and_interval(more, 3)}; trained {after.mean():.3f}, untrained {start.mean():.3f}"
-        asked = [
-            Check(f"{name}: R2 of x_10", f">= {least:g}", tenth, bool(own.mean() >= least)),
-            Check(
-                f"{name}: mean R2 of x_1 .. x_9 beyond the untrained network's",
-                f"<= {added:g}",
-                beyond,
-                bool(more.mean() <= added),
-            ),
-        ]
-        if self.size == "tiny":
-            return asked
-        most = 0.55
-        largest = (
-            f"x_{worst + 1}: {mean_and_interval(items[:, worst], 3)}; mean of nine {after.mean():.3f}; sufficiency "
-            f"allows {self.sufficient[0]:.3f}, x_10 alone {self.last_item[0]:.3f}, "
-            f"untrained {before[:, worst].mean():.3f}"
-        )
-        good = bool(items[:, worst].mean() <= most)
-        return [*asked, Check(f"{name}: largest R2 of x_1 .. x_9", f"<= {most:g}", largest, good)]
-
-
-def memorisation(
-    size: StatisticsSize, seeds: int = 3, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> Memorisation:
+def run(setting: MemorisationSetting, run: Run) -> Memorisation:
     """Read the first ten items from the embedding of the tenth, in networks trained on Gaussian items.
 
-    Args:
-        size: of the settings in the catalogue; "tiny" takes the likelihood alone.
-        seeds: networks of each.
-        keep: a folder for training (that of `sufficient_statistics` will do), so that a killed run goes on.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAX computes in float32.
-
-    Source: zhang2024embed.
+    The folder of `sufficient_statistics` will do: they share networks.
     """
-    need_float64("memorisation")
     trained, untrained = {}, {}
-    for name in (GAUSS,) if size == "tiny" else (GAUSS, SQUARED):
-        setting = find_setting(name, size)
-        folder = None if keep is None else keep / name / "training"
-        networks = train_models(setting.process, setting.recipe, range(seeds), keep=folder, progress=progress)
+    for name, one in setting.settings.items():
+        folder = None if run.keep is None else run.keep / name / "training"
+        networks = train_models(one.process, one.recipe, range(run.seeds), keep=folder, progress=run.progress)
         trained[name], untrained[name] = (
-            np.stack([_items_read(setting, networks, seed, time) for seed in range(seeds)]) for time in (-1, 0)
+            np.stack([_read_items(one, networks, seed, time) for seed in range(run.seeds)]) for time in (-1, 0)
         )
-        progress(f"{name}: done")
-    process = find_setting(GAUSS, size).process
-    last, mean = np.eye(ITEMS)[-1:], np.full((1, ITEMS), 1 / ITEMS)
+        run.progress(f"{name}: done")
+    process, last, mean = setting.settings[GAUSS].process, np.eye(ITEMS)[-1:], np.full((1, ITEMS), 1 / ITEMS)
     both = np.concatenate([mean, last])
-    return Memorisation(size, trained, untrained, linear_r2(process, last), linear_r2(process, both))
+    return Memorisation(setting, trained, untrained, linear_r2(process, last), linear_r2(process, both))
+
+
+def tables(result: Memorisation) -> tuple[Table, ...]:
+    """R2 by item, beside what is exact; and the mean over x_1 .. x_9 by noise."""
+    header = (
+        "item",
+        "model, likelihood",
+        "model, squared error",
+        "untrained",
+        "exact: from x_10",
+        "exact: mean and x_10",
+    )
+    models = {name: result.items(name).T for name in result.trained}
+    before, absent = result.items(GAUSS, trained=False).T, ["not run"] * ITEMS
+    columns = [[interval(x, ".2f") for x in models[name]] if name in models else absent for name in (GAUSS, SQUARED)]
+    columns.append([interval(x, ".2f") for x in before])
+    columns += [[number(x, ".3f") for x in exact] for exact in (result.last_item, result.sufficient)]
+    rows = [(f"x_{i + 1}", *row) for i, row in enumerate(zip(*columns, strict=True))]
+    noises = [
+        (name, label, *(interval(r2[:, i, :-1].mean(axis=1), ".2f") for i in range(len(NOISES))))
+        for name in result.trained
+        for label, r2 in (("trained", result.trained[name]), ("untrained", result.untrained[name]))
+    ]
+    note = training_notes(result.setting.settings)
+    noise_header = ("setting", "network", *(f"noise {noise:g}" for noise in NOISES))
+    return (
+        Table("R2 of items from the embedding of the tenth", header, rows, note),
+        Table("the mean over x_1 .. x_9 with noise on the embedding", noise_header, noises, note, "noise"),
+    )
+
+
+ENDINGS = {GAUSS: "", SQUARED: "-squared"}
+"""Of ids: networks trained by likelihood have the plain ones."""
+
+
+def evidence(result: Memorisation) -> tuple[Evidence, ...]:
+    """The tenth item, the largest of the other nine, and what training adds to them."""
+    return tuple(row for name in result.trained for row in _evidence(result, name, ENDINGS[name]))
+
+
+def _evidence(result: Memorisation, name: str, ending: str) -> list[Evidence]:
+    setting, by = result.setting, "by squared error: " if ending else ""
+    expected = "expected at size tiny" if setting.earlier is None else "expected at sequences of 128"
+    after, before = (result.items(name, trained) for trained in (True, False))
+    last, nine = after[:, -1], after[:, :-1]
+    share = gap_closed(last, before[:, -1], 1.0)
+    added = nine.mean(axis=1) - before[:, :-1].mean(axis=1)
+    means = f"0 (R2: trained {nine.mean():.4f}, untrained {before[:, :-1].mean():.4f})"
+    least = None if setting.earlier is None else Bound("expectation", least=0.7, source=expected)
+    rows = [
+        score_evidence(f"memorisation-last{ending}", f"{by}the tenth item from its own embedding (share of the gap "
+                       "in R2)", share, np.zeros_like(share), least, "recovered"),
+        score_evidence(f"memorisation-last-r2{ending}", f"{by}the tenth item from its own embedding (R2)", last,
+                       before[:, -1], Bound("expectation", least=setting.last, source=expected), "recovered"),
+        Evidence(f"memorisation-added{ending}", f"{by}what training adds to that (mean over items 1 to 9, R2)", added,
+                 Bound("expectation", most=setting.added, source=expected), "not published", ceiling=means,
+                 source="jaxembed", varied=VARIED, no_null="it is measured from the untrained network"),
+    ]  # fmt: skip
+    if setting.earlier is not None:
+        bound = Bound("expectation", most=setting.earlier, source="sufficiency allows 0.556")
+        rows.append(
+            score_evidence(f"memorisation-earlier{ending}", f"{by}items 1 to 9 from that embedding (largest R2)",
+                           nine.max(axis=1), before[:, :-1].max(axis=1), bound, "not recovered",
+                           ceiling="0.556 (mean and last item)")
+        )  # fmt: skip
+    return rows
+
+
+def caption(result: Memorisation) -> str:
+    return "line: mean over seeds, band: smallest to largest."
+
+
+STUDY = Study(
+    name="memorisation",
+    source="zhang2024embed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=tuple(
+        f"memorisation-{kind}{ending}"
+        for ending in ENDINGS.values()
+        for kind in ("last", "last-r2", "added", "earlier")
+    ),
+    takes={"tiny": "20 s", "quick": "8 min", "published": "hours"},
+    smaller={
+        "tiny": "sequences of 24 for 500, width 32 for 128; training by likelihood alone",
+        "quick": "sequences of 128 for 500, width 64 for 128, 1200 steps for 20000",
+    },
+    needs=("float64",),
+)
 
 
 def linear_r2(process: GaussianGamma, readings: Float[np.ndarray, "target position"]) -> Float[np.ndarray, " position"]:
@@ -159,20 +205,18 @@ def linear_r2(process: GaussianGamma, readings: Float[np.ndarray, "target positi
     return np.diag(along.T @ np.linalg.solve(along @ readings.T, along)) / np.diag(covariance)
 
 
-def _items_read(setting: Setting, trained: Trained, seed: int, time: int) -> Float[np.ndarray, "time position"]:
+def _read_items(one: DecodingSetting, trained: Trained, seed: int, time: int) -> Float[np.ndarray, "time position"]:
     """R2 of every item by noise, by a line fitted to the state after the tenth."""
-    probing = setting.probing
-    cuts = np.cumsum([probing.train, probing.validation])
+    probing = one.probing
     key = jax.random.fold_in(jax.random.key(trained.seeds[seed]), 4000)
-    draw = setting.process.sample(key, {}, int(cuts[-1]) + probing.test, ITEMS)
+    draw = one.process.sample(key, {}, probing.sequences, ITEMS)
     asked = Probing(probing.targets, (ITEMS - 1,))
-    states = read_states(setting.recipe.model, trained.at(seed, time), draw.items, asked)[1][0, :, 0]
-    y = in_parts(np.asarray(draw.items[..., 0]), cuts)
+    states = read_states(one.recipe.model, trained.at(seed, time), draw.items, asked)[1][0, :, 0]
+    y = probing.parts(np.asarray(draw.items[..., 0]))
     blur = states.std(axis=0) * np.random.default_rng(trained.seeds[seed]).normal(size=states.shape)
-    names = tuple(str(i) for i in range(ITEMS))
-    found = []
+    names, r2 = tuple(str(i) for i in range(ITEMS)), []
     for noise in NOISES:
-        said = predicted("real", "linear", key, in_parts(states + noise * blur, cuts), y[:2])
-        score = scores("real", said, np.asarray(y[2]), names)
-        found.append([score[f"R2 {name}"] for name in names])
-    return np.array(found)
+        answers = predicted("real", "linear", key, probing.parts(states + noise * blur), y[:2])
+        score = scores("real", answers, y[2], names)
+        r2.append([score[f"R2 {name}"] for name in names])
+    return np.array(r2)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...decoding import Probing, Setting, Trained
+from ...decoding import DecodingSetting, Probing, Trained
 from ...decoding.reading import read_states
 from ...probes import mlp_probe, scores
 
@@ -25,7 +25,7 @@ COLUMNS = 10
 
 
 def explained_variance(
-    setting: Setting, targets: tuple[str, str], trained: Trained, seed: int, steps: int = 3000
+    setting: DecodingSetting, targets: tuple[str, str], trained: Trained, seed: int, steps: int = 3000
 ) -> dict[str, float]:
     """The share of the embeddings' variance that an MLP predicts on held-out sequences, at several n at once.
 
@@ -41,9 +41,8 @@ def explained_variance(
     """
     length, probing = setting.recipe.length, setting.probing
     places = tuple(sorted({max(1, length // 32), length // 8, length // 2, length - 2}))
-    cuts = np.cumsum([probing.train, probing.validation, probing.test])
     key = jax.random.fold_in(jax.random.key(trained.seeds[seed]), 2000)
-    items = setting.process.sample(key, {}, int(cuts[-1]), length).items
+    items = setting.process.sample(key, {}, probing.sequences, length).items
     exact = setting.process.exact({}, items, targets, places)
     statistics, moments = (np.asarray(exact[target]) for target in targets)
     asked = Probing(probing.targets, places)
@@ -57,10 +56,10 @@ def explained_variance(
     }
     x = np.stack([_with_count(known, places) for known, _ in read.values()])
     y = np.stack([states for _, states in read.values()])
-    parts, truth = (_in_parts(table, cuts[:-1]) for table in (x, y))
-    said = np.asarray(_fitted(parts, truth[:2], key, steps))
+    parts, truth = (_in_parts(table, probing) for table in (x, y))
+    answers = np.asarray(_fitted(parts, truth[:2], key, steps))
     tested = np.asarray(truth[2])
-    return {source: scores("real", said[i], tested[i])["R2 weighted"] for i, source in enumerate(read)}
+    return {source: scores("real", answers[i], tested[i])["R2 weighted"] for i, source in enumerate(read)}
 
 
 def _with_count(known: Float[np.ndarray, "sequence position target"], places: tuple[int, ...]) -> np.ndarray:
@@ -70,15 +69,15 @@ def _with_count(known: Float[np.ndarray, "sequence position target"], places: tu
     return np.concatenate([known, n, empty], axis=2)
 
 
-def _in_parts(table: np.ndarray, ends: np.ndarray) -> tuple[Any, ...]:
+def _in_parts(table: np.ndarray, probing: Probing) -> tuple[Any, ...]:
     """Training, validation and test sequences, their positions as rows: `[source, example, column]`."""
-    parts = np.split(table.astype(np.float32), ends, axis=1)
-    return tuple(jnp.asarray(part.reshape(len(part), -1, part.shape[-1])) for part in parts)
+    parts = probing.parts(np.swapaxes(table.astype(np.float32), 0, 1))
+    return tuple(jnp.asarray(np.swapaxes(part, 0, 1).reshape(len(table), -1, table.shape[-1])) for part in parts)
 
 
 @partial(jax.jit, static_argnums=3)
 def _fitted(parts: tuple[Any, ...], truth: tuple[Any, ...], key: Array, steps: int) -> Array:
     def one(x: Any, y: Any) -> Array:
-        return mlp_probe("real", x[0], y[0], x[1], y[1], key, steps=steps).predict(x[2])
+        return mlp_probe("real", x[0], y[0], x[1], y[1], key=key, steps=steps).predict(x[2])
 
     return jax.vmap(one)(parts, truth)

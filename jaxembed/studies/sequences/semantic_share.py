@@ -1,114 +1,138 @@
 """Topics amid grammar: from which share of semantic words on the mixture of a document can be read."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Decoded, Setting, carried_out
-from ...decoding.result import SHARE
+from ...decoding import SHARE, Decoded, DecodingSetting
 from ...decoding.scores import CEILING, MODEL, NULLS
 from ...probes import gap_closed
 from ...runs.presets.catalogue import find_setting
-from ..check import Check
-from ..measured import mean_and_interval, silent
-from .topics import DIGITS, METRICS, TARGET, TopicSize
+from ...tables import Table, interval
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._shared import margin, prefixed, share_evidence, training_note
+from .topics import DIGITS, METRICS, TARGET
 
-SHARES: dict[str, tuple[float, ...]] = {
-    "tiny": (0.2, 1.0),
-    "quick": (0.1, 0.4, 0.8),
-    "full": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
-}
 PUBLISHED = 0.4
 """Share of semantic words from which on the mixture was found to be recoverable."""
-HEADER = ("semantic share", "what is read", *METRICS, "share of the gap (L2)")
+VARIED = "seeds (network, world, documents)"
 
 
 @dataclass(frozen=True)
-class SemanticShareStudy:
-    """What the study found.
+class SemanticShareSetting:
+    """Networks on documents with ever more semantic words.
 
     Attributes:
-        size: of the study.
-        setting: at the last share.
-        found: by share of semantic words, all scores.
+        decoding: process and training; the share of semantic words is set by `shares`.
+        shares: of semantic words.
+        closed: share of the gap between the best null and the ceiling, expected from the published share on.
     """
 
-    size: TopicSize
-    setting: Setting
-    found: dict[float, Decoded]
+    decoding: DecodingSetting
+    shares: tuple[float, ...]
+    closed: float = SHARE
+
+    def at(self, share: float) -> DecodingSetting:
+        """The setting at a share of semantic words."""
+        return replace(self.decoding, process=replace(self.decoding.process, share=share))
+
+
+TENTHS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SETTINGS: dict[Size, SemanticShareSetting] = {
+    "tiny": SemanticShareSetting(find_setting("hmm-topics", "tiny"), (0.2, 1.0), 0.2),
+    "quick": SemanticShareSetting(find_setting("hmm-topics", "quick"), (0.1, 0.4, 0.8)),
+    "published": SemanticShareSetting(find_setting("hmm-topics", "published"), TENTHS),
+}
+
+
+@dataclass(frozen=True)
+class SemanticShare:
+    """All scores, by share of semantic words."""
+
+    setting: SemanticShareSetting
+    decoded: dict[float, Decoded]
 
     def values(self, share: float, source: str, metric: str) -> Float[np.ndarray, " seed"]:
         """Scores of the model, a null or the ceiling."""
-        return self.found[share].values(TARGET, metric, source)
+        return self.decoded[share].values(TARGET, metric, source)
 
-    def closed(self, share: float, metric: str = "L2", source: str = MODEL) -> Float[np.ndarray, " seed"]:
-        """The way from the best null to the ceiling that the model, or what else is read, closes."""
-        null, ceiling = self.found[share].null(TARGET, metric)[0], self.values(share, CEILING, metric)
-        return gap_closed(self.values(share, source, metric), null, ceiling)
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Scores by share and what is read, with their interval over seeds, under `HEADER`."""
-        return [self._row(share, source) for share in self.found for source in (MODEL, *NULLS, CEILING)]
-
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        above = [share for share in self.found if share >= PUBLISHED]
-        asked = 0.2 if self.size == "tiny" else SHARE
-        return [*(self._share_check(share, asked) for share in above), self._rise_check()]
-
-    def _row(self, share: float, source: str) -> tuple[str, ...]:
-        cells = [mean_and_interval(self.values(share, source, metric), DIGITS[metric]) for metric in METRICS]
-        closed = mean_and_interval(self.closed(share)) if source == MODEL else ""
-        return (f"{share:g}", source, *cells, closed)
-
-    def _share_check(self, share: float, asked: float) -> Check:
-        closed = self.closed(share)
-        model, ceiling = (self.values(share, source, "accuracy").mean() for source in (MODEL, CEILING))
-        null, source = self.found[share].null(TARGET, "accuracy")
-        beside = f"accuracy {model:.3f}, ceiling {ceiling:.3f}, best null {null.mean():.3f} ({source})"
-        name = f"semantic share {share:g}: share of the gap in L2 between the best null and the ceiling"
-        return Check(name, f">= {asked:.0%}", f"{mean_and_interval(closed)}; {beside}", bool(closed.mean() >= asked))
-
-    def _rise_check(self) -> Check:
-        """The curve, of the share of the gap: L2 itself falls with more semantic words for exact inference too."""
-        shares = sorted(self.found)
-        closed = [self.closed(share).mean() for share in shares]
-        got = "; ".join(
-            f"{share:g}: {value:.2f} (L2 {self._mean(share, MODEL):.4f}, ceiling {self._mean(share, CEILING):.4f}, "
-            f"untrained {self._mean(share, 'untrained'):.4f})"
-            for share, value in zip(shares, closed, strict=True)
-        )
-        asked = "rises from the smallest semantic share to the largest"
-        return Check("share of the gap in L2 by semantic share", asked, got, bool(closed[-1] > closed[0]))
-
-    def _mean(self, share: float, source: str) -> float:
-        return float(self.values(share, source, "L2").mean())
+    def closed(self, share: float) -> Float[np.ndarray, " seed"]:
+        """The way from the best null to the ceiling that the model closes, in L2."""
+        null, ceiling = self.decoded[share].null(TARGET, "L2")[0], self.values(share, CEILING, "L2")
+        return gap_closed(self.values(share, MODEL, "L2"), null, ceiling)
 
 
-def semantic_share(
-    size: TopicSize, seeds: int = 3, keep: Path | None = None, progress: Callable[[str], None] = silent
-) -> SemanticShareStudy:
+def run(setting: SemanticShareSetting, run: Run) -> SemanticShare:
     """Train on documents with ever more semantic words, and read the mixture beside its posterior mean.
 
-    Args:
-        size: "tiny", "quick" or "full".
-        seeds: networks, each with topics, classes and documents of its own.
-        keep: a folder for networks and scores, so that a killed run goes on where it was.
-        progress: takes lines on how far it is.
-
-    Source: zhang2024embed.
+    A seed is a network with topics, classes and documents of its own.
     """
-    setting, found = find_setting("hmm-topics", size), {}
-    for share in SHARES[size]:
-        setting = replace(setting, process=replace(setting.process, share=share))
+    decoded = {}
+    for share in setting.shares:
         name = f"share {share:g}"
-        folder = None if keep is None else keep / name.replace(" ", "_")
+        keep = None if run.keep is None else run.keep / name.replace(" ", "_")
+        one = replace(setting.at(share), seeds=run.seeds)
+        decoded[share] = one.result(keep=keep, progress=prefixed(run.progress, name)).decoded
+    return SemanticShare(setting, decoded)
 
-        def report(line: str, name: str = name) -> None:
-            progress(f"{name}: {line}")
 
-        found[share] = carried_out(setting, name, size, seeds, folder, report)[0].decoded
-    return SemanticShareStudy(size, setting, found)
+def tables(result: SemanticShare) -> tuple[Table, ...]:
+    """Scores by share and what is read, with their interval over seeds."""
+    rows = []
+    for share in result.decoded:
+        closed = interval(result.closed(share), ".2f")
+        for source in (MODEL, *NULLS, CEILING):
+            texts = [interval(result.values(share, source, metric), f".{DIGITS[metric]}f") for metric in METRICS]
+            rows.append((f"{share:g}", source, *texts, closed if source == MODEL else ""))
+    header = ("semantic share", "what is read", *METRICS, "share of the gap (L2)")
+    title = "the mixture of a document, 95 % intervals over seeds (network, world, documents)"
+    return (Table(title, header, rows, training_note(result.setting.decoding)),)
+
+
+def evidence(result: SemanticShare) -> tuple[Evidence, ...]:
+    """The share of the gap from the published share on, at the first one under the plain id; and that it rises."""
+    setting, shares = result.setting, sorted(result.decoded)
+    bound = Bound("expectation", least=setting.closed, source="expected at this size")
+    above = [share for share in shares if share >= PUBLISHED]
+    rows = []
+    for share in above:
+        name = "topics-semantic-share" if share == above[0] else f"topics-semantic-share-{share:g}"
+        claim = "amid grammar, from a semantic share of 0.4 on (share of the gap in L2)"
+        claim += "" if share == above[0] else f", at {share:g}"
+        rows.append(share_evidence(name, claim, result.decoded[share], TARGET, "L2", bound, "about 0.4", varied=VARIED))
+    rise = result.closed(shares[-1]) - result.closed(shares[0])
+    # L2 itself falls with more semantic words for exact inference too.
+    shown = "; ".join(f"{share:g}: {result.closed(share).mean():.2f}" for share in shares)
+    return (
+        *rows,
+        Evidence("topics-semantic-rise", "share of the gap in L2 rises from the smallest semantic share to the largest",
+                 rise, margin("expected"), null=np.zeros_like(rise), ceiling=shown, varied=VARIED),
+    )  # fmt: skip
+
+
+def caption(result: SemanticShare) -> str:
+    return f"{training_note(result.setting.decoding)}; lines: mean, bands: smallest to largest seed."
+
+
+STUDY = Study(
+    name="semantic_share",
+    source="zhang2024embed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(
+        "topics-semantic-share",
+        *(f"topics-semantic-share-{share:g}" for share in TENTHS if share > PUBLISHED),
+        "topics-semantic-rise",
+    ),
+    takes={"tiny": "20 s", "quick": "8 min", "published": "hours"},
+    smaller={
+        "tiny": "3 topics and 32 words for 5 and 1000, documents of 16 for 401, width 32 for 128",
+        "quick": "200 words for 1000, documents of 128 for 401, width 64 for 128, 800 steps for 20000",
+    },
+)

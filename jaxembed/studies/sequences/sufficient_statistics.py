@@ -1,90 +1,82 @@
 """Exchangeable items: statistics and posterior moments in embeddings, under the own and a shifted prior, and parsimony.
 
-Published as Figures 2, 8 and 9 and a table of "What Should Embeddings Embed?"; numbers there are few, so ours stand
-beside the untrained network, the last item, shuffled targets and exact inference.
+Published as Figures 2, 8 and 9 and a table of "What Should Embeddings Embed?"; numbers there are few, and untrained
+networks meet most of them, so what is asked is the share of the gap from the best null to exact inference that training
+closes. The scores themselves stand beside the untrained network, the last item, shuffled targets and exact inference.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ...decoding import Decoded, LatentResult, Probing, Setting, Trained, carried_out, decode
+from ...decoding import NULLS, Decoded, DecodingResult, DecodingSetting, Probing, Trained, decode
 from ...decoding.probing import predicted
 from ...decoding.reading import read_states
-from ...decoding.result import interval, number
-from ...decoding.scores import CEILING, NULLS
-from ...observables import summary
 from ...runs.presets.catalogue import find_setting
-from ..check import Check, need_float64
-from ..measured import mean_and_interval, silent
+from ...tables import Table, interval
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
 from . import parsimony
+from ._shared import margin, score_evidence, share_evidence, training_notes
 from .parsimony import explained_variance
 
-StatisticsSize = Literal["tiny", "quick", "full"]
-GAUSS, SQUARED, COIN, WAITING, TOKENS = (
+GAUSS, SQUARED, COIN, WAITING, TOKENS = EVERY = (
     "gaussian-gamma",
     "gaussian-gamma-squared",
     "beta-bernoulli",
     "gamma-exponential",
     "dirichlet-categorical",
 )
-EVERY = (GAUSS, SQUARED, COIN, WAITING, TOKENS)
-NAMES = {"tiny": (GAUSS,), "quick": EVERY, "full": EVERY}
 TARGETS = {WAITING: ("log_statistics", "log_moments")}
 """Statistics and moments where they go by other names: those of exponential items have heavy tails."""
-HEADER = ("setting", "data, probe", "target", "metric", "model", *NULLS, "ceiling", "share closed")
 SHOWN = 200
 """Test sequences of the figure."""
-PLACES = ("own prior", "shifted prior, probe refitted", "shifted prior, probe kept")
+OWN, REFITTED, KEPT = PLACES = ("own prior", "shifted prior, probe refitted", "shifted prior, probe kept")
 
 
 @dataclass(frozen=True)
-class Bounds:
-    """What is asked of a size: coefficients of determination, a rank correlation, nats, shares.
+class StatisticsSetting:
+    """Processes, and how their networks are trained and probed.
 
-    None asks for more than the best null reaches, means over seeds.
+    Attributes:
+        settings: of the catalogue, by name.
+        probe_steps: of the MLP that predicts embeddings from statistics.
+        numbers: whether the expected numbers are asked for; otherwise no more than to lie above every null.
     """
 
-    mean: float | None = 0.95
-    sd: float | None = 0.9
-    moments: float | None = 0.9
-    rank: float | None = 0.95
-    nats: float = 0.002
-    explained: float | None = 0.5
-    share: float | None = 0.7
+    settings: dict[str, DecodingSetting]
+    probe_steps: int = 3000
+    numbers: bool = True
 
 
-BOUNDS = {
-    "tiny": Bounds(mean=None, sd=None, moments=None, rank=None, explained=None, share=None),
-    "quick": Bounds(),
-    "full": Bounds(),
+SETTINGS: dict[Size, StatisticsSetting] = {
+    "tiny": StatisticsSetting({GAUSS: find_setting(GAUSS, "tiny")}, probe_steps=1000, numbers=False),
+    "quick": StatisticsSetting({name: find_setting(name, "quick") for name in EVERY}),
+    "published": StatisticsSetting({name: find_setting(name, "published") for name in EVERY}),
 }
 
 
 @dataclass(frozen=True)
-class Readings:
+class ReadStatistics:
     """What a linear probe of the first seed's network says about test sequences, for the figure.
 
     Attributes:
         names: of the targets.
         truth: `[example, target]`.
-        said: `[example, target]`.
+        answers: `[example, target]`.
     """
 
     names: tuple[str, ...]
     truth: Float[np.ndarray, "example target"]
-    said: Float[np.ndarray, "example target"]
+    answers: Float[np.ndarray, "example target"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """One setting.
+class ProcessStatistics:
+    """One process.
 
     Attributes:
         own: data of the prior that the networks were trained on.
@@ -94,11 +86,11 @@ class Found:
         readings: statistics and moments by prior ("own", "shifted").
     """
 
-    own: LatentResult
+    own: DecodingResult
     shifted: Decoded
     kept: Decoded
     explained: dict[str, Float[np.ndarray, " seed"]]
-    readings: dict[str, Readings]
+    readings: dict[str, ReadStatistics]
 
     def parts(self) -> dict[str, Decoded]:
         """Scores by data and probe."""
@@ -107,195 +99,201 @@ class Found:
 
 @dataclass(frozen=True)
 class SufficientStatistics:
-    """What the study found.
+    """All processes, by name."""
 
-    Attributes:
-        size: of the study.
-        seeds: how many networks of each setting.
-        settings: by name.
+    setting: StatisticsSetting
+    processes: dict[str, ProcessStatistics]
+
+
+def run(setting: StatisticsSetting, run: Run) -> SufficientStatistics:
+    """Train on every exchangeable process, and read statistics and moments from the embeddings.
+
+    A seed is a network with draws of its own.
     """
+    processes = {}
+    for name, one in setting.settings.items():
+        folder = None if run.keep is None else run.keep / name
+        processes[name] = _of_process(replace(one, seeds=run.seeds), name, setting, replace(run, keep=folder))
+        run.progress(f"{name}: done")
+    return SufficientStatistics(setting, processes)
 
-    size: StatisticsSize
-    seeds: int
-    settings: dict[str, Found]
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Model and nulls by setting, prior and target, means over seeds, under `HEADER`."""
-        rows = []
-        for name, found in self.settings.items():
-            for place, decoded in found.parts().items():
-                for target in decoded.targets:
-                    rows += [(name, place, target, m, *_texts(decoded, target, m)) for m in _metrics(decoded, target)]
-        return rows
+def tables(result: SufficientStatistics) -> tuple[Table, ...]:
+    """Model and nulls by process, prior and target; losses; the variance of embeddings that statistics explain."""
+    note = training_notes(result.setting.settings)
+    header = ("setting", "data, probe", "target", "metric", "model", *NULLS, "ceiling", "share closed")
+    rows = [
+        (name, place, target, metric, *decoded.texts(target, metric))
+        for name, process in result.processes.items()
+        for place, decoded in process.parts().items()
+        for target in decoded.targets
+        for metric in decoded.metrics(target)
+        if metric in ("R2", "rank correlation", "KL", "L2") or metric.startswith("R2 ")
+    ]
+    losses = [(name, *process.own.loss_row()) for name, process in result.processes.items()]
+    explained = [
+        (name, *(interval(process.explained[source]) for source in parsimony.SOURCES))
+        for name, process in result.processes.items()
+    ]
+    loss_header = ("setting", "loss", "untrained", "exact inference", "excess [95 % interval over seeds]")
+    return (
+        Table("statistics and moments read by a line", header, rows, note),
+        Table("losses", loss_header, losses, note, "losses"),
+        Table("embedding variance explained", ("setting", *parsimony.SOURCES), explained, note, "parsimony"),
+    )
 
-    def loss_rows(self) -> list[tuple[str, ...]]:
-        """Loss trained, untrained and exact, and the excess, by setting."""
-        return [(name, *found.own.loss_row()) for name, found in self.settings.items()]
 
-    def explained_rows(self) -> list[tuple[str, ...]]:
-        """The share of the embeddings' variance explained, by setting and source."""
-        return [
-            (name, *(_over_seeds(found.explained[source]) for source in parsimony.SOURCES))
-            for name, found in self.settings.items()
-        ]
+FIGURE, NOWHERE, SHARE, EXPECTED = "figure only", "not published", 0.7, "expected at sequences of 128"
+CLAIMS = (
+    ("statistics-mean", "Gaussian items of unknown mean and spread: sample mean by a line (share of the gap in R2)",
+     FIGURE, GAUSS, OWN, "statistics", "R2 mean", None),
+    ("statistics-mean-shifted", "the same under a shifted prior, probe refitted (R2)",
+     FIGURE, GAUSS, REFITTED, "statistics", "R2 mean", 0.95),
+    ("statistics-sd", "the sample sd where training is by likelihood (share of the gap in R2)",
+     FIGURE, GAUSS, OWN, "statistics", "R2 sd", None),
+    ("statistics-moments", "four posterior moments of Gaussian items (share of the gap in R2)",
+     FIGURE, GAUSS, OWN, "moments", "R2", None),
+    ("statistics-coin", "coin of unknown bias: share of ones (share of the gap in R2)",
+     FIGURE, COIN, OWN, "statistics", "R2", None),
+    ("statistics-exponential", "exponential items: sample mean (share of the gap in rank correlation)",
+     FIGURE, WAITING, OWN, "log_statistics", "rank correlation", None),
+    ("statistics-gap", "mean and sd of Gaussian items together (share of the gap in R2)",
+     NOWHERE, GAUSS, OWN, "statistics", "R2", None),
+    ("statistics-gap-squared", "Gaussian items, by squared error: sample mean (share of the gap in R2)",
+     NOWHERE, SQUARED, OWN, "statistics", "R2 mean", None),
+    ("statistics-gap-coin", "coin of unknown bias: the next flip's distribution (share of the gap in KL)",
+     NOWHERE, COIN, OWN, "predictive", "KL", None),
+    ("statistics-gap-exponential", "exponential items: sample mean (share of the gap in R2)",
+     NOWHERE, WAITING, OWN, "log_statistics", "R2", None),
+    ("statistics-gap-categorical", "tokens of unknown shares: the next one's distribution (share of the gap in KL)",
+     NOWHERE, TOKENS, OWN, "predictive", "KL", None),
+    ("statistics-r2-mean", "Gaussian items: sample mean (R2)", FIGURE, GAUSS, OWN, "statistics", "R2 mean", 0.95),
+    ("statistics-r2-mean-squared", "Gaussian items, by squared error: sample mean (R2)",
+     FIGURE, SQUARED, OWN, "statistics", "R2 mean", 0.95),
+    ("statistics-r2-sd", "Gaussian items: sample sd (R2)", FIGURE, GAUSS, OWN, "statistics", "R2 sd", 0.9),
+    ("statistics-r2-moments", "Gaussian items: four moments (R2)", FIGURE, GAUSS, OWN, "moments", "R2", 0.9),
+    ("statistics-r2-coin", "coin of unknown bias: share of ones (R2)", FIGURE, COIN, OWN, "statistics", "R2", 0.95),
+    ("statistics-r2-coin-moments", "coin of unknown bias: moments (R2)", FIGURE, COIN, OWN, "moments", "R2", 0.95),
+    ("statistics-rank", "exponential items: log mean (rank correlation)",
+     FIGURE, WAITING, OWN, "log_statistics", "rank correlation", 0.95),
+    ("statistics-rank-moments", "exponential items: posterior moments (rank correlation)",
+     FIGURE, WAITING, OWN, "log_moments", "rank correlation", 0.95),
+)  # fmt: skip
+"""Id, claim, what is published, process, data and probe, target, metric, and the expected score: None asks for a share
+of the gap."""
+EXPLAINED = {name: f"statistics-explained-{name}" for name in EVERY}
 
-    def checks(self) -> list[Check]:
-        """The figures that are asked."""
-        bounds, checks = BOUNDS[self.size], []
-        for name, found in self.settings.items():
-            share, main = found.own.share, " of ".join(found.own.main[::-1])
-            checks.append(_least(f"{name}: share of the gap closed, {main}", bounds.share, share, np.zeros_like(share)))
-            label = f"{name}: embedding variance explained by statistics and n"
-            checks.append(_least(label, bounds.explained, *_explained_beside(found.explained)))
-        asked = {GAUSS: self._gauss, COIN: self._coin, WAITING: self._waiting}
-        return checks + [check for name, ask in asked.items() if name in self.settings for check in ask(bounds)]
 
-    def _gauss(self, bounds: Bounds) -> list[Check]:
-        found, other = self.settings[GAUSS], self.settings.get(SQUARED)
-        runs = {GAUSS: found} | ({} if other is None else {SQUARED: other})
-        checks = [
-            _least(f"{name}: R2 of the mean, own prior", bounds.mean, *_beside(one.own.decoded, "R2 mean"))
-            for name, one in runs.items()
-        ]
-        sd, null, beside = _beside(found.own.decoded, "R2 sd")
-        if other is not None:
-            beside += f"; by squared error {_over_seeds(other.own.decoded.values('statistics', 'R2 sd'))}"
-        checks.append(_least(f"{GAUSS}: R2 of the sd, own prior", bounds.sd, sd, null, beside))
-        if self.size != "tiny":
-            mean, four = _beside(found.shifted, "R2 mean"), _beside(found.own.decoded, "R2", "moments")
-            checks.append(_least(f"{GAUSS}: R2 of the mean, shifted prior", bounds.mean, *mean))
-            checks.append(_least(f"{GAUSS}: R2 of four moments, own prior", bounds.moments, *four))
-        return checks
+def evidence(result: SufficientStatistics) -> tuple[Evidence, ...]:
+    """Shares of gaps, scores, the loss of the coin, and the variance of embeddings that statistics explain."""
+    rows = []
+    for name, claim, published, process, data, target, metric, bar in CLAIMS:
+        if process in result.processes and target in result.processes[process].own.decoded.targets:
+            decoded = result.processes[process].parts()[data]
+            least = Bound("expectation", least=bar or SHARE, source=EXPECTED) if result.setting.numbers else None
+            source = "jaxembed" if published == NOWHERE else ""
+            if bar is None:
+                made = share_evidence(name, claim, decoded, target, metric, least, published, source=source)
+            else:
+                values, null = decoded.values(target, metric), decoded.null(target, metric)[0]
+                made = score_evidence(name, claim, values, null, least, published)
+            rows.append(made)
+    if COIN in result.processes:
+        own = result.processes[COIN].own.decoded
+        untrained = np.asarray(own.losses["untrained"]) - np.asarray(own.losses["floor"])
+        rows.append(
+            score_evidence("statistics-coin-loss", "coin of unknown bias: loss above exact inference, nats", own.excess,
+                           untrained, Bound("expectation", most=0.002, source=EXPECTED), published="no number",
+                           ceiling="0")
+        )  # fmt: skip
+    return (*rows, *_explained(result))
 
-    def _coin(self, bounds: Bounds) -> list[Check]:
-        own = self.settings[COIN].own.decoded
-        checks = [_least(f"{COIN}: R2 of {t}", bounds.mean, *_beside(own, "R2", t)) for t in ("statistics", "moments")]
-        before = np.asarray(own.losses["untrained"]) - np.asarray(own.losses["floor"])
-        text = (
-            f"{_over_seeds(own.excess)} over {np.mean(own.losses['floor']):.4f} of exact inference; "
-            f"untrained {number(before.mean())}"
-        )
-        good = bool(own.excess.mean() <= bounds.nats)
-        return [*checks, Check(f"{COIN}: loss above the floor, nats", f"<= {bounds.nats:g}", text, good)]
 
-    def _waiting(self, bounds: Bounds) -> list[Check]:
-        own = self.settings[WAITING].own.decoded
-        return [
-            _least(f"{WAITING}: rank correlation of {t}", bounds.rank, *_beside(own, "rank correlation", t))
-            for t in targets(WAITING)
-        ]
+def _explained(result: SufficientStatistics) -> list[Evidence]:
+    """Variance of embeddings, of which more than half is explained before training already."""
+    rows, published = [], "well over 50 % explained"
+    bound = Bound("paper", least=0.5, source="well over 50 %") if result.setting.numbers else None
+    for name, process in result.processes.items():
+        null = np.maximum(process.explained[parsimony.COUNT], process.explained[parsimony.UNTRAINED])
+        claim = f"{name}: statistics and n explain the embeddings (R2; null: n alone, or the untrained network)"
+        values = process.explained[parsimony.STATISTICS]
+        rows.append(score_evidence(EXPLAINED[name], claim, values, null, bound, published=published))
+    explained = result.processes[GAUSS].explained
+    after, before, count = (explained[of] for of in (parsimony.STATISTICS, parsimony.UNTRAINED, parsimony.COUNT))
+    ceiling = f"{1 - before.mean():.3g} (R2: trained {after.mean():.4f}, untrained {before.mean():.4f}, n alone "
+    rows.append(
+        score_evidence("statistics-parsimony", "statistics and n explain more of the trained embeddings than of "
+                       "untrained ones (R2)", after - before, np.zeros_like(before), margin("expected"),
+                       published=published, ceiling=f"{ceiling}{count.mean():.3f})")
+    )  # fmt: skip
+    return rows
+
+
+def caption(result: SufficientStatistics) -> str:
+    return (
+        "points and lines are 200 held-out sequences of the first seed, linear probe of the last layer, refitted under "
+        "the shifted prior; bars: mean, smallest and largest seed."
+    )
+
+
+STUDY = Study(
+    name="sufficient_statistics",
+    source="zhang2024embed",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3, "published": 5},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(*(row[0] for row in CLAIMS), "statistics-coin-loss", *EXPLAINED.values(), "statistics-parsimony"),
+    takes={"tiny": "20 s", "quick": "15 min", "published": "hours"},
+    smaller={
+        "tiny": "one process for five, sequences of 24 for 500, width 32 for 128",
+        "quick": "sequences of 128 for 500, width 64 for 128, 1200 steps for 20000",
+    },
+    needs=("float64",),
+    ledger="tiny",
+)
 
 
 def targets(name: str) -> tuple[str, str]:
-    """Statistics and moments of a setting."""
+    """Statistics and moments of a process."""
     return TARGETS.get(name, ("statistics", "moments"))
 
 
-def sufficient_statistics(
-    size: StatisticsSize,
-    seeds: int = 3,
-    keep: Path | None = None,
-    names: Sequence[str] | None = None,
-    progress: Callable[[str], None] = silent,
-) -> SufficientStatistics:
-    """Train on every exchangeable process, and read statistics and moments from the embeddings.
-
-    Args:
-        size: "tiny" (one setting, seconds), "quick" (minutes) or "full" (the published sizes; hours on two cores).
-        seeds: networks of each setting.
-        keep: a folder for training and scores, so that a killed run goes on where it was.
-        names: settings of the catalogue; all of the size by default.
-        progress: called with a line of text after each part.
-
-    Raises:
-        ValueError: where JAX computes in float32, in which exact posteriors lose digits.
-
-    Source: zhang2024embed.
-    """
-    need_float64("sufficient_statistics")
-    settings = {}
-    for name in names or NAMES[size]:
-        folder = None if keep is None else keep / name
-        settings[name] = _found(find_setting(name, size), name, size, seeds, folder, progress)
-        progress(f"{name}: done")
-    return SufficientStatistics(size, seeds, settings)
-
-
-def _found(
-    setting: Setting, name: str, size: StatisticsSize, seeds: int, keep: Path | None, progress: Callable[[str], None]
-) -> Found:
-    own, trained = carried_out(setting, name, size, seeds, keep, progress)
-    process, recipe, other = setting.process, setting.recipe, setting.process.shifted()
-    decoded = []
-    for part, transfer in (("shifted", False), ("kept", True)):
-        folder = None if keep is None else keep / part
-        decoded.append(
-            decode(process, recipe, trained, setting.probing, process_of_data=other, transfer=transfer, keep=folder)
+def _of_process(one: DecodingSetting, name: str, setting: StatisticsSetting, run: Run) -> ProcessStatistics:
+    own = one.result(keep=run.keep, progress=run.progress)
+    trained, other = own.trained, one.process.shifted()
+    assert trained is not None
+    shifted, kept = (
+        decode(
+            one.process,
+            one.recipe,
+            trained,
+            one.probing,
+            process_of_data=other,
+            transfer=transfer,
+            keep=None if run.keep is None else run.keep / part,
         )
-    shifted, kept = decoded
-    steps = 1000 if size == "tiny" else 3000
-    parts = [explained_variance(setting, targets(name), trained, i, steps) for i in range(seeds)]
+        for part, transfer in (("shifted", False), ("kept", True))
+    )
+    parts = [explained_variance(one, targets(name), trained, i, setting.probe_steps) for i in range(run.seeds)]
     explained = {source: np.array([part[source] for part in parts]) for source in parsimony.SOURCES}
-    readings = {label: _readings(setting, name, trained, of) for label, of in (("own", process), ("shifted", other))}
-    return Found(own, shifted, kept, explained, readings)
+    priors = {"own": one.process, "shifted": other}
+    readings = {label: _read(one, targets(name), trained, process) for label, process in priors.items()}
+    return ProcessStatistics(own, shifted, kept, explained, readings)
 
 
-def _readings(setting: Setting, name: str, trained: Trained, process: Any) -> Readings:
+def _read(one: DecodingSetting, names: tuple[str, str], trained: Trained, process: Any) -> ReadStatistics:
     """Statistics and moments of the first seed's test sequences as a line reads them."""
-    probing, length = setting.probing, setting.recipe.length
-    cuts = np.cumsum([probing.train, probing.validation])
+    probing, length = one.probing, one.recipe.length
     key = jax.random.fold_in(jax.random.key(trained.seeds[0]), 3000)
-    items = process.sample(key, {}, int(cuts[-1]) + probing.test, length).items
+    items = process.sample(key, {}, probing.sequences, length).items
     asked = Probing(probing.targets, (length - 2,))
-    states = read_states(setting.recipe.model, trained.at(0), items, asked)[1][0, :, 0]
-    exact = process.exact({}, items, targets(name), (length - 2,))
-    truth = np.concatenate([np.asarray(exact[target])[:, 0] for target in targets(name)], axis=1)
-    x, y = in_parts(states, cuts), in_parts(truth, cuts)
-    said = predicted("real", "linear", key, x, y[:2])
-    named = sum((process.targets[target].names for target in targets(name)), ())
-    return Readings(named, np.asarray(y[2])[:SHOWN], said[:SHOWN])
-
-
-def in_parts(table: np.ndarray, ends: np.ndarray) -> tuple[Array, Array, Array]:
-    """Rows for training, validation and test, given the first two ends."""
-    training, validation, test = (jnp.asarray(part) for part in np.split(table, ends))
-    return training, validation, test
-
-
-def _metrics(decoded: Decoded, target: str) -> list[str]:
-    """Those of the table."""
-    return [m for m in decoded.metrics(target) if m in ("R2", "rank correlation", "KL", "L2") or m.startswith("R2 ")]
-
-
-def _texts(decoded: Decoded, target: str, metric: str) -> tuple[str, ...]:
-    """Model, nulls, ceiling and the share of the gap, as text."""
-    means = [number(float(decoded.values(target, metric, source).mean())) for source in (*NULLS, CEILING)]
-    return _over_seeds(decoded.values(target, metric)), *means, _over_seeds(decoded.share(target, metric))
-
-
-def _beside(decoded: Decoded, metric: str, target: str = "statistics") -> tuple[np.ndarray, np.ndarray, str]:
-    """A score, its best null, and that null in words."""
-    null, source = decoded.null(target, metric)
-    text = f"best null {null.mean():.3f} ({source}), share of the gap {_over_seeds(decoded.share(target, metric))}"
-    return decoded.values(target, metric), null, text
-
-
-def _explained_beside(explained: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, str]:
-    """The variance explained, that of the better null, and both nulls in words."""
-    count, untrained = explained[parsimony.COUNT], explained[parsimony.UNTRAINED]
-    text = f"n alone {_over_seeds(count)}, untrained network {_over_seeds(untrained)}"
-    return explained[parsimony.STATISTICS], np.maximum(count, untrained), text
-
-
-def _over_seeds(values: np.ndarray) -> str:
-    """Mean and interval with three significant digits, undefined where a value is."""
-    return interval(summary(np.asarray(values, np.float64)))
-
-
-def _least(name: str, least: float | None, values: np.ndarray, null: np.ndarray, beside: str = "") -> Check:
-    """Asked of the mean over seeds; more than the null's where no number is asked."""
-    mean, best = float(values.mean()), float(null.mean())
-    got = mean_and_interval(values, 3) + (f"; {beside}" if beside else "")
-    if least is None:
-        return Check(name, f"> {number(best)}, the best null", got, mean > best)
-    return Check(name, f">= {least:g}", got, mean >= least)
+    states = read_states(one.recipe.model, trained.at(0), items, asked)[1][0, :, 0]
+    exact = process.exact({}, items, names, (length - 2,))
+    truth = np.concatenate([np.asarray(exact[target])[:, 0] for target in names], axis=1)
+    y = probing.parts(truth)
+    answers = predicted("real", "linear", key, probing.parts(states), y[:2])
+    columns = sum((process.targets[target].names for target in names), ())
+    return ReadStatistics(columns, y[2][:SHOWN], answers[:SHOWN])

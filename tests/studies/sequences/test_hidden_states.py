@@ -1,14 +1,15 @@
 """What can be known of a hidden state before and after its token, by enumeration, and the study end to end."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
-from jaxembed.decoding import Decoded
-from jaxembed.decoding.scores import Cell
+from jaxembed.decoding import Decoded, DecodingScore
 from jaxembed.processes import HiddenMarkov, hidden_markov_world
 from jaxembed.studies.sequences import hidden_states as study
-from jaxembed.studies.sequences.hidden_state_cells import (
+from jaxembed.studies.sequences.hidden_state_scores import (
     BELIEF,
     EMBEDDINGS,
     FILTER,
@@ -17,8 +18,7 @@ from jaxembed.studies.sequences.hidden_state_cells import (
     TARGETS,
     TWICE,
     VITERBI,
-    Split,
-    questions,
+    state_targets,
 )
 
 PROCESS = HiddenMarkov(states=2, vocab=3)
@@ -27,14 +27,14 @@ BEFORE, AFTER = EMBEDDINGS
 
 
 @pytest.fixture(scope="module")
-def asked():
+def targets():
     draw = PROCESS.sample(jax.random.key(0), WORLD, 200, 6)
-    return draw, questions(PROCESS, WORLD, draw.items, draw.latents["state"], 3)
+    return draw, state_targets(PROCESS, WORLD, draw.items, draw.latents["state"], 3)
 
 
 @pytest.mark.float64_only("compared to 1e-8")
-def test_targets_are_those_of_the_process_at_their_positions(asked):
-    draw, found = asked
+def test_targets_are_those_of_the_process_at_their_positions(targets):
+    draw, found = targets
     exact = PROCESS.exact(WORLD, draw.items[:, :5])
     assert tuple(found) == TARGETS
     for name, values in ((BELIEF, exact["belief"][:, 3]), (FILTER, exact["filter"][:, 4])):
@@ -45,8 +45,8 @@ def test_targets_are_those_of_the_process_at_their_positions(asked):
 
 
 @pytest.mark.float64_only("compared to 1e-8")
-def test_the_best_guess_before_a_token_is_the_mean_over_that_token(asked):
-    draw, found = asked
+def test_the_best_guess_before_a_token_is_the_mean_over_that_token(targets):
+    draw, found = targets
     weights = np.exp(
         np.stack([PROCESS.log_predictive(WORLD, draw.items[:, :5].at[:, 4].set(v))[:, 3] for v in range(3)])
     )
@@ -62,47 +62,42 @@ def test_the_best_guess_before_a_token_is_the_mean_over_that_token(asked):
     assert not np.allclose(found[TWICE].truth, found[BELIEF].truth, atol=0.01)
 
 
-def test_a_split_keeps_its_parts_apart():
-    first, second, third = Split(3, 2, 1).parts(np.arange(10))
-    assert [part.tolist() for part in (first, second, third)] == [[0, 1, 2], [3, 4], [5]]
-
-
 @pytest.mark.slow
 @pytest.mark.float64_only("the study refuses float32")
-def test_the_tiny_study_passes_its_checks_and_goes_on_from_what_it_kept(tmp_path):
-    found = study.hidden_states("tiny", seeds=1, keep=tmp_path)
-    assert all(check.passed for check in found.checks()), found.checks()
-    assert {len(row) for row in (study.HEADER, *found.rows())} == {len(study.HEADER)}
+def test_what_is_expected_holds_at_tiny_and_the_study_goes_on_from_what_it_kept(tmp_path):
+    result = study.STUDY.result("tiny", keep=tmp_path)
+    held = {row.id for row in study.evidence(result) if row.holds()}
+    assert held >= {f"hidden-markov-{kind}" for kind in study.KINDS} - {"hidden-markov-matched"}
     lines: list[str] = []
-    again = study.hidden_states("tiny", seeds=1, keep=tmp_path, progress=lines.append)
-    assert again.rows() == found.rows() and not any("loss" in line for line in lines)
-    cells = found.of(0.5)
-    for target in cells.targets:
-        ceiling, said = (cells.values(target, "KL", source) for source in ("ceiling", "model"))
-        assert np.all(said >= ceiling - 0.05), target
+    again = study.STUDY.result("tiny", keep=tmp_path, progress=lambda text, share=None, /: lines.append(text))
+    assert study.tables(again) == study.tables(result) and not any("loss" in line for line in lines)
+    scores = result.of(0.5)
+    for target in scores.targets:
+        ceiling, model = (scores.values(target, "KL", source) for source in ("ceiling", "model"))
+        assert np.all(model >= ceiling - 0.05), target
     for name in study.MISMATCHED:
-        assert np.all(cells.values(name, "KL", "ceiling") < 1e-12), f"{name} can be known"
+        assert np.all(scores.values(name, "KL", "ceiling") < 1e-12), f"{name} can be known"
 
 
-def _cells_with(kl):
-    """Scores of one seed: KL by target and source, and what the Viterbi check asks for."""
-    found = [Cell(target, 0, None, None, source, "KL", (value,)) for (target, source), value in kl.items()]
-    return Decoded(tuple(found), {}, (0,))
-
-
-def test_the_matched_cell_is_held_against_the_untrained_network():
-    network = study.NETWORKS[0]
-    for toughest, passes in ((0.9, True), (0.7, False)):
-        kl = {(name, source): 10.0 for name in study.MISMATCHED for source in ("model", "untrained")}
-        kl |= {(study.MAIN, source): 1.0 for source in ("model", "untrained")}
+def test_the_matched_pair_is_held_against_the_untrained_network():
+    sources = ("model", "untrained", "last item", "shuffled targets", "constant", "ceiling")
+    for toughest, holds in ((0.9, True), (0.7, False)):
+        kl = {(name, source): 10.0 for name in study.MISMATCHED for source in sources}
+        kl |= {(study.MAIN, source): 1.0 for source in sources}
         kl |= {(study.MISMATCHED[0], "model"): toughest, (study.MISMATCHED[0], "untrained"): 0.8}
-        run = study.Run(_cells_with(kl), _cells_with(kl), (np.zeros((1, 1)), np.zeros(1)))
-        result = study.HiddenStates("quick", study.setting_of("quick"), (0,), {(0.5, network): run})
-        check = result._matched_check("emission 0.5", 0.5)
-        assert check.passed is passes and "0.80" in check.got, check
+        pairs = [(*pair, "KL", value) for pair, value in kl.items()]
+        pairs += [(study.MAIN, source, "L2", 1.0) for source in sources]
+        pairs += [(study.VITERBI_BEFORE, source, "accuracy", 1.0) for source in sources]
+        scores = tuple(DecodingScore(name, 0, None, None, source, of, (value,)) for name, source, of, value in pairs)
+        network = study.HiddenStateRun(Decoded(scores, {}, (0,)), Decoded(scores, {}, (0,)))
+        setting = replace(study.SETTINGS["quick"], emissions=(0.5,))
+        rows = study.evidence(study.HiddenStates(setting, {(0.5, study.NETWORKS[0]): network}))
+        (row,) = (row for row in rows if row.id == "hidden-markov-matched-trained")
+        assert row.holds() is holds
+        (row,) = (row for row in rows if row.id == "hidden-markov-matched")
+        assert row.null is not None and row.null.tolist() == [0.8]
 
 
-@pytest.mark.float64_only("float32 is refused")
 def test_an_unknown_size_is_refused():
-    with pytest.raises(ValueError, match="size: hmm has no size"):
-        study.setting_of("huge")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="size: hidden_states has no size"):
+        study.STUDY.result("huge")  # pyright: ignore[reportArgumentType]

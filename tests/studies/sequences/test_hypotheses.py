@@ -10,8 +10,8 @@ from jaxembed.decoding import Probing
 from jaxembed.processes import NumberGame, Rectangles
 from jaxembed.runs.presets.catalogue import SETTINGS
 from jaxembed.studies.sequences import hypotheses as study
-from jaxembed.studies.sequences import hypothesis_cells as cells
 from jaxembed.studies.sequences import hypothesis_map as mapped
+from jaxembed.studies.sequences import hypothesis_scores as scores
 
 pytestmark = pytest.mark.float64_only("studies compute exact posteriors in float64")
 
@@ -20,7 +20,7 @@ GENERATING = np.array([1, 2, 1, 0])
 
 
 def test_scores_of_the_exact_posterior_are_the_ceiling():
-    found = cells.scored(POSTERIOR, POSTERIOR, GENERATING)
+    found = scores.hypothesis_scores(POSTERIOR, POSTERIOR, GENERATING)
     assert found["agreement"] == 1 and found["L2"] == 0
     assert found["generating"] == 0.75, "the first sequence's likeliest hypothesis is not the one behind it"
     positive = POSTERIOR[POSTERIOR > 0]
@@ -29,7 +29,7 @@ def test_scores_of_the_exact_posterior_are_the_ceiling():
 
 def test_scores_of_another_distribution():
     said = np.roll(POSTERIOR, 1, axis=1)
-    found = cells.scored(said, POSTERIOR, GENERATING)
+    found = scores.hypothesis_scores(said, POSTERIOR, GENERATING)
     assert found["agreement"] == 0 and found["generating"] == 0.25
     assert found["L2"] == pytest.approx(np.mean(np.sum((said - POSTERIOR) ** 2, axis=1)))
 
@@ -37,27 +37,27 @@ def test_scores_of_another_distribution():
 def test_majority_is_the_hypothesis_most_often_likeliest():
     probing = Probing(("hypothesis",), train=4, validation=2, test=2)
     posterior = np.concatenate([POSTERIOR[[0, 0, 3, 1]], POSTERIOR[[1, 1]], POSTERIOR[[0, 2]]]).astype(np.float32)
-    said = cells._majority(posterior, probing)
+    said = scores._majority(posterior, probing)
     assert said.shape == (2, 3) and (said.argmax(axis=1) == 0).all()
     np.testing.assert_allclose(said[0, 1:], posterior[:4].mean(axis=0)[1:], rtol=1e-6)
 
 
 def test_a_probe_that_is_carried_over_is_fitted_on_one_prior_and_scored_on_the_other():
     probing = Probing(("hypothesis",), train=3, validation=2, test=2)
-    own, other = (cells.drawn(Rectangles(grid=3), jax.random.key(seed), 7, 4, (3,)) for seed in (0, 1))
-    both = cells.fitted_on(own, other, probing)
+    own, other = (scores.draw_hypotheses(Rectangles(grid=3), jax.random.key(seed), 7, 4, (3,)) for seed in (0, 1))
+    both = scores.fitted_on(own, other, probing)
     np.testing.assert_array_equal(both.items, np.concatenate([own.items[:5], other.items[5:]]))
     np.testing.assert_array_equal(both.generating, np.concatenate([own.generating[:5], other.generating[5:]]))
 
 
 def test_a_line_reads_what_is_linear():
     x = np.random.default_rng(0).normal(size=(400, 2))
-    found = cells.on_line(x, np.c_[x @ [1.0, 2.0], x[:, 0] * x[:, 1]])
+    found = mapped.on_line(x, np.c_[x @ [1.0, 2.0], x[:, 0] * x[:, 1]])
     assert found[0] == pytest.approx(1) and abs(found[1]) < 0.1
 
 
 def test_settings_have_the_published_sizes():
-    full: Any = SETTINGS["rectangles"]["full"]
+    full: Any = SETTINGS["rectangles"]["published"]
     model = full.recipe.model
     assert full.process == Rectangles("easy") and full.process.hypotheses == 784
     assert (model.layers, model.width, model.heads, model.mlp_width) == (3, 128, 8, 128)
@@ -65,47 +65,52 @@ def test_settings_have_the_published_sizes():
     assert full.recipe.length > max(study.PUBLISHED), "what has read all points predicts one more"
     assert (model.norm, model.dropout) == ("post", 0.1)
     assert full.probing.train + full.probing.validation == 19_000
-    assert SETTINGS["rectangles-hard"]["full"].process == Rectangles("hard")
-    assert SETTINGS["number-game"]["full"].process == NumberGame()
+    assert SETTINGS["rectangles-hard"]["published"].process == Rectangles("hard")
+    assert SETTINGS["number-game"]["published"].process == NumberGame()
 
 
 def _agreeing(size, agreement):
     """A study of one seed in which the model agrees so often, its nulls never, and always in the shifted prior."""
-    sources = {source: {"agreement": 0.0, "generating": 0.0} for source in cells.NULLS}
-    sources |= {cells.MODEL: {"agreement": agreement, "generating": 0.5}}
-    sources |= {cells.CEILING: {"agreement": 1.0, "generating": 0.5}}
+    sources = {source: {"agreement": 0.0, "generating": 0.0} for source in scores.NULLS}
+    sources |= {scores.MODEL: {"agreement": agreement, "generating": 0.5}}
+    sources |= {scores.CEILING: {"agreement": 1.0, "generating": 0.5}}
     places = {19: sources, 49: sources}
-    scores = {run: [{prior: places for prior in study.PRIORS}] for run in study.RUNS[size]}
-    return study.HypothesesStudy(size, 1, {}, scores, {}, {}, {})
+    setting = study.SETTINGS[size]
+    by_run = {run: [{prior: places for prior in study.PRIORS}] for run in setting.runs}
+    curve = {"exact": np.zeros(3), scores.MODEL: np.ones((1, 3)), scores.UNTRAINED: np.full((1, 3), 2.0)}
+    return study.Hypotheses(setting, by_run, {}, {}, {"1, 2": curve})
 
 
-def test_every_run_is_asked_for_its_share_and_published_numbers_of_full_sizes_alone(monkeypatch):
-    monkeypatch.setattr(study.HypothesesStudy, "_curve_check", lambda self: self._shifted_check())
-    quick, full = (_agreeing(size, 0.6).checks() for size in ("quick", "full"))
-    shares = [check for check in quick if "share" in check.name]
-    assert len(shares) == len(study.RUNS["quick"]) and not any(check.passed for check in shares)
-    assert any(check.name.startswith(study.DENSITY) for check in shares)
-    assert not any("agreement after" in check.name for check in quick)
-    asked = [check for check in full if "agreement after" in check.name]
-    assert len(asked) == len(study.PUBLISHED) and not any(check.passed for check in asked)
+def test_every_run_is_asked_for_its_share_and_published_numbers_of_published_sizes_alone():
+    quick, full = (study.evidence(_agreeing(size, 0.6)) for size in ("quick", "published"))
+    shares = [row for row in quick if row.id.endswith("posterior")]
+    assert len(shares) == len(study.EVERY) and not any(row.holds() for row in shares)
+    assert any(row.id == study.SHARES[study.DENSITY][0] for row in shares)
+    assert not any("agreement" in row.id for row in quick)
+    asked = [row for row in full if row.id.startswith("rectangles-agreement")]
+    assert len(asked) == len(study.PUBLISHED) and not any(row.holds() for row in asked)
 
 
 @pytest.mark.slow
 def test_tiny_study(tmp_path):
-    result = study.hypotheses("tiny", 1, tmp_path)
-    assert all(check.passed for check in result.checks()), [check for check in result.checks() if not check.passed]
+    result = study.STUDY.result("tiny", keep=tmp_path)
+    assert all(row.holds() for row in study.evidence(result)), study.evidence(result)
     for run, members in result.scores.items():
         for position in members[0][study.OWN]:
-            ceiling = result.values(run, position, cells.CEILING, "cross-entropy")
-            for source in cells.SOURCES:
+            ceiling = result.values(run, position, scores.CEILING, "cross-entropy")
+            for source in scores.SOURCES:
                 assert np.all(result.values(run, position, source, "cross-entropy") >= ceiling - 1e-6), (run, source)
             assert np.all(result.null(run, position) < 1)
     assert all(np.all(excess > 0) for excess in result.excess.values())
     exact = result.curves["12, 18, 3, 9"]["exact"]
     assert exact.min() >= 0 and exact.max() == pytest.approx(1)
-    assert all(len(row) == len(study.HEADER) for row in result.rows())
-    again = study.hypotheses("tiny", 1, tmp_path)
-    assert again.rows() == result.rows(), "what was kept is what was found"
+    again = study.STUDY.result("tiny", keep=tmp_path)
+    assert study.tables(again) == study.tables(result), "what was kept is what was computed"
+
+
+@pytest.mark.slow
+def test_tiny_map():
+    assert all(row.holds() for row in mapped.evidence(mapped.STUDY.result("tiny")))
 
 
 def test_the_extent_of_mirrored_rectangles_is_read_by_curves_alone():
@@ -113,5 +118,5 @@ def test_the_extent_of_mirrored_rectangles_is_read_by_curves_alone():
     generator = np.random.default_rng(1)
     centre = generator.uniform(-1, 1, (600, 2))
     box = np.c_[centre, 1 - np.abs(centre) ** 2]
-    line, curve = np.split(mapped._read_off(centre, box), [4])
+    line, curve = np.split(mapped.read_off(centre, box), [4])
     assert line[:2] == pytest.approx(1) and np.all(np.abs(line[2:]) < 0.1) and curve == pytest.approx(1)

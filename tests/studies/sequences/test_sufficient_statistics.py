@@ -4,14 +4,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.decoding import Decoded
-from jaxembed.decoding.scores import Cell
+from jaxembed.decoding import Decoded, DecodingScore
 from jaxembed.processes import GaussianGamma
-from jaxembed.studies.sequences import parsimony
+from jaxembed.studies.sequences import memorisation, parsimony
 from jaxembed.studies.sequences import sufficient_statistics as study
-from jaxembed.studies.sequences.memorisation import HEADER, ITEMS, linear_r2, memorisation
+from jaxembed.studies.sequences._shared import score_evidence
 
-SEEDS = 2
+
+def met(rows):
+    """Ids whose mean over seeds lies inside the bound."""
+    return {row.id for row in rows if row.bound.holds(row.mean)}
 
 
 @pytest.fixture(scope="module")
@@ -24,42 +26,42 @@ def kept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(kept):
-    return study.sufficient_statistics("tiny", SEEDS, kept)
+    return study.STUDY.result("tiny", keep=kept)
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(study.HEADER) for row in result.rows())
-    assert len(result.loss_rows()) == len(result.explained_rows()) == 1
+def test_what_is_expected_holds_at_tiny(result):
+    names = ("mean", "gap", "r2-mean", "r2-sd", "parsimony", f"explained-{study.GAUSS}")
+    assert met(study.evidence(result)) >= {f"statistics-{name}" for name in names}
 
 
 @pytest.mark.slow
 def test_the_embedding_is_explained_by_its_own_statistics(result):
-    explained = result.settings[study.GAUSS].explained
+    explained = result.processes[study.GAUSS].explained
     for null in (parsimony.COUNT, parsimony.PAIRED):
         assert np.all(explained[parsimony.STATISTICS] > explained[null] + 0.2)
 
 
 @pytest.mark.slow
 def test_the_figure_reads_what_the_scores_say(result):
-    found = result.settings[study.GAUSS]
-    readings = found.readings["own"]
-    assert readings.truth.shape == readings.said.shape == (200, len(readings.names))
-    r2 = 1 - np.sum((readings.truth - readings.said) ** 2, axis=0) / (200 * readings.truth.var(axis=0))
-    score = found.own.decoded.values("statistics", "R2 mean")[0]
+    process = result.processes[study.GAUSS]
+    readings = process.readings["own"]
+    assert readings.truth.shape == readings.answers.shape == (200, len(readings.names))
+    r2 = 1 - np.sum((readings.truth - readings.answers) ** 2, axis=0) / (200 * readings.truth.var(axis=0))
+    score = process.own.decoded.values("statistics", "R2 mean")[0]
     assert abs(r2[readings.names.index("mean")] - score) < 0.05
 
 
 @pytest.mark.slow
 def test_ten_items_from_the_embedding_of_the_tenth(result, kept):
-    found = memorisation("tiny", SEEDS, kept)
-    assert not [check for check in found.checks() if not check.passed]
-    assert len(found.rows()) == ITEMS and all(len(row) == len(HEADER) for row in found.rows())
+    found = memorisation.STUDY.result("tiny", keep=kept)
+    assert met(memorisation.evidence(found)) >= {"memorisation-last-r2", "memorisation-added"}
+    assert len(memorisation.tables(found)[0].rows) == memorisation.ITEMS
 
 
 def test_exact_nulls_against_regression():
     """The published nulls, and least squares on draws of another prior."""
+    linear_r2 = memorisation.linear_r2
     last, mean = np.eye(10)[-1:], np.full((1, 10), 0.1)
     both = np.concatenate([mean, last])
     np.testing.assert_allclose([linear_r2(GaussianGamma(), x)[0] for x in (last, mean)], [0.25, 0.55], rtol=1e-12)
@@ -81,9 +83,10 @@ def test_what_is_undefined_is_printed_as_the_word_and_small_numbers_keep_their_d
     """A probe of shuffled targets may say a constant, which has no rank correlation."""
     values = {"model": (0.9, 0.8), "untrained": (0.5, 0.5), "ceiling": (1.0, 1.0), "shuffled targets": (np.nan, 0.1)}
     values |= {"last item": (0.0001234, 0.0001234), "constant": (np.nan, np.nan)}
-    cells = [Cell("mean", 3, None, None, source, "rank correlation", row) for source, row in values.items()]
-    texts = study._texts(Decoded(tuple(cells), {}, (0, 1)), "mean", "rank correlation")
-    assert dict(zip(study.HEADER[5:], texts[1:], strict=True)) == {
+    scores = [DecodingScore("mean", 3, None, None, source, "rank correlation", row) for source, row in values.items()]
+    texts = Decoded(tuple(scores), {}, (0, 1)).texts("mean", "rank correlation")
+    sources = ("untrained", "last item", "shuffled targets", "constant", "ceiling", "share closed")
+    assert dict(zip(sources, texts[1:], strict=True)) == {
         "untrained": "0.5",
         "last item": "0.000123",
         "shuffled targets": "undefined",
@@ -95,6 +98,7 @@ def test_what_is_undefined_is_printed_as_the_word_and_small_numbers_keep_their_d
 
 def test_without_a_number_more_than_the_best_null_is_asked():
     values, null = np.array([0.9, 0.7]), np.array([0.8, 0.8])
-    assert not study._least("equal means", None, values, null).passed
-    assert study._least("above", None, values + 0.01, null).passed
-    assert study._least("a number", 0.8, values, null + 1).passed
+    assert not met([score_evidence("equal", "equal means", values, null, None)])
+    assert met([score_evidence("above", "above", values + 0.01, null, None)])
+    number = study.Bound("expectation", least=0.8)
+    assert met([score_evidence("number", "a number", values, null + 1, number)])

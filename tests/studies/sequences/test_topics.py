@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jaxembed.runs.presets.catalogue import SETTINGS, find_setting
+from jaxembed.studies.sequences import ceilings
 from jaxembed.studies.sequences import cross_probing as crossed
 from jaxembed.studies.sequences import semantic_share as amid
 from jaxembed.studies.sequences import topics as study
@@ -16,29 +17,24 @@ pytestmark = pytest.mark.float64_only("studies compute exact posteriors in float
 
 
 def test_settings_have_the_published_sizes():
-    full = SETTINGS["topics"]["full"]
+    full = SETTINGS["topics"]["published"]
     process, recipe = full.process, full.recipe
     model: Any = recipe.model
     assert (process.vocab, process.topics, process.beta) == (1000, 5, 0.5)
     assert (model.layers, model.width, model.heads) == (4, 128, 8)
     assert full.probing.places(recipe.length) == (99,), "after 100 words"
-    assert SETTINGS["hmm-topics"]["full"].probing.places(401) == (399,), "after 400 words"
+    assert SETTINGS["hmm-topics"]["published"].probing.places(401) == (399,), "after 400 words"
 
 
-@pytest.mark.parametrize("size", ["tiny", "quick", "full"])
+@pytest.mark.parametrize("size", ["tiny", "quick", "published"])
 def test_masked_networks_predict_as_many_words_in_all(size):
     setting = find_setting("topics", size)
-    other = study.masked_setting(setting, study.PLANS[size].masks)
+    other = study.masked_setting(setting, study.SETTINGS[size].masks)
     forward, masked = (one.recipe.predicted * one.recipe.steps for one in (setting, other))
     assert masked == pytest.approx(forward, rel=0.01)
     assert not other.recipe.model.causal and other.probing.pool == "average"
     network: Any = other.recipe.model
     assert replace(network, causal=True) == setting.recipe.model, "the same network but for the mask"
-
-
-def test_split_takes_the_diagonal():
-    own, other = crossed.split(np.arange(9.0).reshape(3, 3))
-    assert own.tolist() == [0, 4, 8] and other.tolist() == [1, 2, 3, 5, 6, 7]
 
 
 @pytest.mark.slow
@@ -49,7 +45,7 @@ def test_word_frequencies_reach_the_mixture_of_topics_that_share_no_word():
     topics = np.kron(np.eye(3), np.full((1, 6), 1 / 6))
     process = replace(process, vocab=18, alpha=1.0)
     world = process.given(topics)
-    said, truth = study._regression(process, setting.probing, world, jax.random.key(0), 16)
+    said, truth = study.word_regression(process, setting.probing, world, jax.random.key(0), 16)
     count = setting.probing.train + setting.probing.validation + setting.probing.test
     seen = process.sample(jax.random.key(0), world, count, 16).items[-len(said) :, :15]
     counts = np.stack([np.bincount(np.asarray(row) // 6, minlength=3) for row in seen])
@@ -61,10 +57,9 @@ def test_word_frequencies_reach_the_mixture_of_topics_that_share_no_word():
 
 @pytest.mark.slow
 def test_topics_at_tiny():
-    result = study.topics("tiny", seeds=2)
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(study.HEADER) for row in result.rows())
-    alpha = result.plan.alphas[0]
+    result = study.STUDY.result("tiny")
+    assert all(row.bound.holds(row.mean) for row in study.evidence(result))
+    alpha = result.setting.alphas[0]
     for metric in ("L2", "max-abs"):
         ceiling = result.values(alpha, "ceiling", metric)
         assert all(np.all(result.values(alpha, source, metric) > ceiling) for source in result.sources(alpha)[:-1])
@@ -73,13 +68,17 @@ def test_topics_at_tiny():
 
 @pytest.mark.slow
 def test_cross_probing_at_tiny():
-    result = crossed.cross_probing("tiny", seeds=2)
-    assert all(len(row) == len(result.header()) for row in result.rows())
-    assert result.checks()[0].passed
+    rows = {row.id: row for row in crossed.evidence(crossed.STUDY.result("tiny", seeds=2))}
+    assert rows["topics-cross-probing-every"].holds()
 
 
 @pytest.mark.slow
 def test_semantic_share_at_tiny():
-    result = amid.semantic_share("tiny", seeds=2)
-    assert not [check for check in result.checks() if not check.passed]
-    assert all(len(row) == len(amid.HEADER) for row in result.rows())
+    result = amid.STUDY.result("tiny")
+    assert all(row.bound.holds(row.mean) for row in amid.evidence(result))
+
+
+@pytest.mark.slow
+def test_exact_inference_tells_rectangles_and_topics():
+    result = ceilings.STUDY.result("tiny")
+    assert all(row.bound.holds(row.mean) for row in ceilings.evidence(result))

@@ -29,7 +29,7 @@ METRICS = ("agreement", "generating", "cross-entropy", "L2")
 """Share of argmax that agree with the posterior's, and with the generating hypothesis; nats; mean squared distance."""
 
 
-class Material(NamedTuple):
+class HypothesisDraw(NamedTuple):
     """Sequences with what is known of them: those a probe is fitted on, its validation, and the test.
 
     Attributes:
@@ -43,15 +43,15 @@ class Material(NamedTuple):
     generating: Int[np.ndarray, " sequence"]
 
 
-def drawn(
+def draw_hypotheses(
     process: Any, key: Array, sequences: int, length: int, positions: tuple[int, ...], names: tuple[str, ...] = ()
-) -> Material:
+) -> HypothesisDraw:
     """Fresh sequences with the exact posterior over their hypotheses, and other quantities by name."""
-    return Material(*jax.device_get(_drawn(process, sequences, length, positions, names, key)))
+    return HypothesisDraw(*jax.device_get(_draw(process, sequences, length, positions, names, key)))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _drawn(
+def _draw(
     process: Any, sequences: int, length: int, positions: tuple[int, ...], names: tuple[str, ...], key: Array
 ) -> tuple[Array, dict[str, Array], Array]:
     latent = next(name for name, target in process.targets.items() if target.ceiling == "hypothesis")
@@ -63,29 +63,29 @@ def _drawn(
 
 def fitted_on(first: Any, tested: Any, probing: Probing) -> Any:
     """Trees of rows: the probe's of one, and the test rows of the other: a probe that is carried over."""
-    cut = probing.train + probing.validation
+    cut = probing.fitted
     return jax.tree.map(lambda a, b: np.concatenate([a[:cut], b[cut:]]), first, tested)
 
 
-def scored(
-    said: Float[np.ndarray, "sequence hypothesis"],
+def hypothesis_scores(
+    answers: Float[np.ndarray, "sequence hypothesis"],
     posterior: Float[np.ndarray, "sequence hypothesis"],
     generating: Int[np.ndarray, " sequence"],
 ) -> dict[str, float]:
     """The `METRICS` of predicted distributions."""
-    said, posterior = said.astype(np.float64), posterior.astype(np.float64)
-    named = said.argmax(axis=1)
+    answers, posterior = answers.astype(np.float64), posterior.astype(np.float64)
+    named = answers.argmax(axis=1)
     return {
         "agreement": float(np.mean(named == posterior.argmax(axis=1))),
         "generating": float(np.mean(named == generating)),
-        "cross-entropy": float(-np.mean(np.sum(xlogy(posterior, np.maximum(said, 1e-30)), axis=1))),
-        "L2": float(np.mean(np.sum((said - posterior) ** 2, axis=1))),
+        "cross-entropy": float(-np.mean(np.sum(xlogy(posterior, np.maximum(answers, 1e-30)), axis=1))),
+        "L2": float(np.mean(np.sum((answers - posterior) ** 2, axis=1))),
     }
 
 
-def readings(
+def scores_by_source(
     states: dict[str, Float[np.ndarray, "sequence position width"]],
-    material: Material,
+    draw: HypothesisDraw,
     probing: Probing,
     places: tuple[int, ...],
     size: int,
@@ -95,27 +95,26 @@ def readings(
 
     Args:
         states: of the model and the untrained network, at all places.
-        material: sequences of all three parts, with posteriors at all places.
+        draw: sequences of all three parts, with posteriors at all places.
         probing: sizes of the three parts.
         places: positions to score, from the first of those that were read.
         size: vocabulary of the items.
         sources: of `SOURCES`, those wanted.
     """
-    found, tested = {}, slice(probing.train + probing.validation, None)
+    found, generating = {}, probing.parts(draw.generating)[2]
     for column, position in enumerate(places):
-        posterior = material.exact["hypothesis"][:, column]
+        posterior = draw.exact["hypothesis"][:, column]
         read = {name: rows[:, column] for name, rows in states.items()}
-        said = {name: _said(read[name], posterior, probing) for name in (MODEL, UNTRAINED) if name in sources}
+        answers = {name: _probed(read[name], posterior, probing) for name in (MODEL, UNTRAINED) if name in sources}
         if LAST_ITEM in sources:
-            newest = last_item(material.items, position, size, probing.train)
-            said[LAST_ITEM] = _said(_widened(newest, read[MODEL].shape[1]), posterior, probing)
+            newest = last_item(draw.items, position, size, probing.train)
+            answers[LAST_ITEM] = _probed(_widened(newest, read[MODEL].shape[1]), posterior, probing)
         if SHUFFLED in sources:
-            said[SHUFFLED] = _said(read[MODEL], _shuffled(posterior, probing), probing)
+            answers[SHUFFLED] = _probed(read[MODEL], _shuffled(posterior, probing), probing)
         if MAJORITY in sources:
-            said[MAJORITY] = _majority(posterior, probing)
-        if CEILING in sources:
-            said[CEILING] = posterior[tested]
-        found[position] = {name: scored(said[name], posterior[tested], material.generating[tested]) for name in sources}
+            answers[MAJORITY] = _majority(posterior, probing)
+        answers[CEILING] = tested = probing.parts(posterior)[2]
+        found[position] = {name: hypothesis_scores(answers[name], tested, generating) for name in sources}
     return found
 
 
@@ -124,10 +123,9 @@ def _widened(x: np.ndarray, width: int) -> np.ndarray:
     return np.pad(x, ((0, 0), (0, max(width - x.shape[1], 0))))
 
 
-def _said(x: np.ndarray, posterior: np.ndarray, probing: Probing) -> Float[np.ndarray, "sequence hypothesis"]:
+def _probed(x: np.ndarray, posterior: np.ndarray, probing: Probing) -> Float[np.ndarray, "sequence hypothesis"]:
     """What a probe of x, chosen on the validation part, says about the test part."""
-    cuts = (probing.train, probing.train + probing.validation)
-    (x, x_val, x_test), (p, p_val, _) = (np.split(part.astype(np.float32), cuts) for part in (x, posterior))
+    (x, x_val, x_test), (p, p_val, _) = (probing.parts(part.astype(np.float32)) for part in (x, posterior))
     return np.asarray(_fit(*(jnp.asarray(part) for part in (x, p, x_val, p_val, x_test))))
 
 
@@ -138,8 +136,7 @@ def _fit(x: Array, p: Array, x_val: Array, p_val: Array, x_test: Array) -> Array
 
 def on_ridge(x: np.ndarray, y: np.ndarray, asked: np.ndarray, probing: Probing) -> Float[np.ndarray, "sequence target"]:
     """What a ridge probe, fitted on the first parts of x and y, says about the asked states."""
-    cuts = (probing.train, probing.train + probing.validation)
-    parts = (part for rows in (x, y) for part in np.split(rows, cuts)[:2])
+    parts = (part for rows in (x, y) for part in probing.parts(rows)[:2])
     return np.asarray(_fit_ridge(*(jnp.asarray(part, float) for part in (*parts, asked))))
 
 
@@ -150,24 +147,13 @@ def _fit_ridge(x: Array, x_val: Array, y: Array, y_val: Array, asked: Array) -> 
 
 def _shuffled(posterior: np.ndarray, probing: Probing) -> np.ndarray:
     """The posteriors of other sequences for those that the probe is fitted on and chosen by."""
-    cut = probing.train + probing.validation
+    cut = probing.fitted
     return np.concatenate([np.roll(posterior[:cut], 1, axis=0), posterior[cut:]])
 
 
 def _majority(posterior: np.ndarray, probing: Probing) -> np.ndarray:
     """The mean posterior of the probe's sequences, leaning to the hypothesis that is most often the likeliest."""
-    fitted, tested = posterior[: probing.train], posterior[probing.train + probing.validation :]
+    fitted, _, tested = probing.parts(posterior)
     mean, most = fitted.mean(axis=0), np.bincount(fitted.argmax(axis=1), minlength=fitted.shape[1]).argmax()
     mean[most] = np.nextafter(mean.max(), np.inf, dtype=mean.dtype)
     return np.broadcast_to(mean, tested.shape)
-
-
-def on_line(
-    x: Float[np.ndarray, "sequence dimension"], y: Float[np.ndarray, "sequence target"]
-) -> Float[np.ndarray, " target"]:
-    """R2 of a straight line, fitted on the first half of the sequences and scored on the second."""
-    cut = len(x) // 2
-    line = np.c_[x, np.ones(len(x))]
-    weights = np.linalg.lstsq(line[:cut], y[:cut], rcond=None)[0]
-    missed, spread = y[cut:] - line[cut:] @ weights, y[cut:] - y[cut:].mean(axis=0)
-    return 1 - np.sum(missed**2, axis=0) / np.sum(spread**2, axis=0)

@@ -1,4 +1,4 @@
-"""Hidden states: what is asked about one token, what can be known before and after it, and what a probe says."""
+"""Hidden states: targets about one token, what can be known of them before and after it, and what a probe says."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ...decoding import DecodingScore, Probing
 from ...decoding.decode import majority
 from ...decoding.probing import last_item, predicted
-from ...decoding.scores import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED, Cell
+from ...decoding.scores import CEILING, CONSTANT, LAST_ITEM, MODEL, SHUFFLED
 from ...probes import scores
 from ...processes import HiddenMarkov
 from ...processes.hidden_markov import filter_states, path_scores
@@ -28,7 +29,7 @@ TARGETS = (BELIEF, FILTER, VITERBI, SMOOTHER, STATE, TWICE)
 """About the token: p(state) before it, p(state) after it, the last state of the best path through it, p(state before)
 after it, the state itself, and, as a wrong variant, the first with the last token's likelihood taken twice."""
 STATISTIC = "exact belief"
-"""A source beside those of the room latent: the same probe, of the exact belief in place of the network's state; on
+"""A source beside those of every decoding: the same probe, of the exact belief in place of the network's state; on
 data of another prior it is the belief that the own prior would form there."""
 TRANSFER = "probe of own data"
 """A source out of distribution: the probe that was fitted on the process of training."""
@@ -36,7 +37,7 @@ OWN_PRIOR = "belief of the own prior"
 """A source out of distribution, read by no probe: what exact inference with the prior of training says."""
 
 
-class Question(NamedTuple):
+class HiddenStateTarget(NamedTuple):
     """One target, `[sequence, state]`, and the best guesses of it from what an embedding has read.
 
     Attributes:
@@ -50,13 +51,13 @@ class Question(NamedTuple):
     votes: dict[str, Float[np.ndarray, "sequence state"]]
 
 
-def questions(
+def state_targets(
     process: HiddenMarkov,
     world: dict[str, Array],
     items: Int[Array, "sequence position"],
     states: Float[Array, "sequence position state"],
     position: int,
-) -> dict[str, Question]:
+) -> dict[str, HiddenStateTarget]:
     """Every target about the token after `position`, by sums over all tokens that could stand there.
 
     Args:
@@ -68,16 +69,18 @@ def questions(
     """
     weights, by_token = jax.device_get(_by_next_token(*process.parts(world), items[:, : position + 1]))
     token = np.asarray(items[:, position + 1])
-    found = {}
+    targets = {}
     for name, values in by_token.items():
         truth = values[np.arange(len(token)), token]
         votes = np.eye(process.states)[values.argmax(axis=-1)]
         withheld = [np.einsum("iv,ivk->ik", weights, each) for each in (values, votes)]
         before, after = EMBEDDINGS
-        found[name] = Question(truth, {before: withheld[0], after: truth}, {before: withheld[1], after: truth})
-    best = {EMBEDDINGS[0]: found[BELIEF].truth, EMBEDDINGS[1]: found[FILTER].truth}
-    found[STATE] = Question(np.asarray(states[:, position + 1]), best, best)
-    return {name: found[name] for name in TARGETS}
+        targets[name] = HiddenStateTarget(
+            truth, {before: withheld[0], after: truth}, {before: withheld[1], after: truth}
+        )
+    best = {EMBEDDINGS[0]: targets[BELIEF].truth, EMBEDDINGS[1]: targets[FILTER].truth}
+    targets[STATE] = HiddenStateTarget(np.asarray(states[:, position + 1]), best, best)
+    return {name: targets[name] for name in TARGETS}
 
 
 @jax.jit
@@ -110,95 +113,79 @@ def _shares(joint: Float[Array, "sequence token state"]) -> Float[Array, "sequen
     return jnp.where(total > 0, joint / jnp.where(total > 0, total, 1.0), 0.0)
 
 
-class Split(NamedTuple):
-    """Sequences that fit a probe, choose its penalty, and test it."""
-
-    train: int
-    validation: int
-    test: int
-
-    @property
-    def total(self) -> int:
-        return self.train + self.validation + self.test
-
-    def parts(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        first, second, third, _ = np.split(values, np.cumsum(self))
-        return first, second, third
-
-
-def grid_cells(
-    asked: dict[str, Question],
+def grid_scores(
+    targets: dict[str, HiddenStateTarget],
     states: dict[str, dict[str, Float[np.ndarray, "sequence width"]]],
     items: Int[np.ndarray, "sequence position"],
     vocab: int,
     position: int,
-    split: Split,
+    probing: Probing,
     key: Array,
-) -> list[Cell]:
+) -> list[DecodingScore]:
     """The scores of every target from both embeddings, from every source.
 
     Args:
-        asked: from `questions`.
+        targets: from `state_targets`.
         states: by embedding and source (`MODEL`, `UNTRAINED`, `STATISTIC`), what a probe reads.
         items: tokens.
         vocab: how many there are.
         position: of the embedding from which the token is withheld.
-        split: of the sequences.
+        probing: sizes of the three parts.
         key: of the shuffling.
     """
-    found = []
-    order = np.asarray(jax.random.permutation(key, split.train))
+    rows = []
+    order = np.asarray(jax.random.permutation(key, probing.train))
     for embedding, at in zip(EMBEDDINGS, (position, position + 1), strict=True):
-        sources = {LAST_ITEM: last_item(items, at, vocab, split.train), **states[embedding]}
-        truths = {target: question.truth for target, question in asked.items()}
-        for target, said in answers(sources, truths, order, split).items():
-            truth = split.parts(asked[target].truth)[2]
-            votes = split.parts(asked[target].votes[embedding])[2]
-            said[CEILING] = split.parts(asked[target].guess[embedding])[2]
+        sources = {LAST_ITEM: last_item(items, at, vocab, probing.train), **states[embedding]}
+        truths = {target: about.truth for target, about in targets.items()}
+        for target, answers in probe_answers(sources, truths, order, probing).items():
+            truth = probing.parts(targets[target].truth)[2]
+            votes = probing.parts(targets[target].votes[embedding])[2]
+            answers[CEILING] = probing.parts(targets[target].guess[embedding])[2]
             better = {
-                CONSTANT: majority("distribution", asked[target].truth[: split.total], truth)["accuracy"],
+                CONSTANT: majority("distribution", targets[target].truth[: probing.sequences], truth)["accuracy"],
                 CEILING: float(np.mean(votes.argmax(axis=1) == truth.argmax(axis=1))),
             }
-            for source, guess in said.items():
-                found += cells_of(f"{embedding}: {target}", at, source, guess, truth, better.get(source))
-    return found
+            for source, guess in answers.items():
+                rows += scores_of(f"{embedding}: {target}", at, source, guess, truth, better.get(source))
+    return rows
 
 
-def answers(
-    sources: dict[str, np.ndarray], truths: dict[str, np.ndarray], order: np.ndarray, split: Split
+def probe_answers(
+    sources: dict[str, np.ndarray], truths: dict[str, np.ndarray], order: np.ndarray, probing: Probing
 ) -> dict[str, dict[str, Float[np.ndarray, "sequence state"]]]:
     """What probes of every source, of shuffled targets, and the training mean say of the test part, by target."""
-    said: dict[str, dict[str, np.ndarray]] = {target: {} for target in truths}
+    answers: dict[str, dict[str, np.ndarray]] = {target: {} for target in truths}
     pairs = [(source, target, sources[source], truths[target]) for source in sources for target in truths]
     for target, truth in truths.items():
-        train, validation, tested = split.parts(truth)
-        said[target][CONSTANT] = np.broadcast_to(train.mean(axis=0), tested.shape)
+        train, validation, tested = probing.parts(truth)
+        answers[target][CONSTANT] = np.broadcast_to(train.mean(axis=0), tested.shape)
         shuffled = np.concatenate([train[order], np.roll(validation, 1, axis=0), tested])
         pairs.append((SHUFFLED, target, sources[MODEL], shuffled))
     width = max(read.shape[1] for read in sources.values())
     for source, target, read, truth in pairs:
-        said[target][source] = _said(read, truth, split, width)
-    return said
+        answers[target][source] = _probed(read, truth, probing, width)
+    return answers
 
 
-def _said(read: np.ndarray, truth: np.ndarray, split: Split, width: int) -> Float[np.ndarray, "sequence state"]:
+def _probed(read: np.ndarray, truth: np.ndarray, probing: Probing, width: int) -> Float[np.ndarray, "sequence state"]:
     """What a linear probe says about the test part; it draws nothing, so that its key does not matter."""
     # Constant columns, which a probe leaves out, make all widths one: then one compiled fit serves every source.
-    padded = np.pad(read[: split.total], ((0, 0), (0, width - read.shape[1]))).astype(np.float32)
-    x, x_val, x_test = (jnp.asarray(part) for part in split.parts(padded))
-    y, y_val = (jnp.asarray(part, jnp.float32) for part in split.parts(truth)[:2])
+    padded = np.pad(read[: probing.sequences], ((0, 0), (0, width - read.shape[1]))).astype(np.float32)
+    x, x_val, x_test = (jnp.asarray(part) for part in probing.parts(padded))
+    y, y_val = (jnp.asarray(part, jnp.float32) for part in probing.parts(truth)[:2])
     return predicted("distribution", "linear", jax.random.key(0), (x, x_val, x_test), (y, y_val))
 
 
-def cells_of(
+def scores_of(
     name: str, position: int, source: str, guess: np.ndarray, truth: np.ndarray, accuracy: float | None = None
-) -> list[Cell]:
+) -> list[DecodingScore]:
     """The scores of one guess, with another accuracy where the best guess of the argmax is another one."""
-    found = scores("distribution", np.asarray(guess), truth)
+    by_metric = scores("distribution", np.asarray(guess), truth)
     if accuracy is not None:
-        found["accuracy"] = accuracy
+        by_metric["accuracy"] = accuracy
     layer = step = None
-    return [Cell(name, position, layer, step, source, metric, (value,)) for metric, value in found.items()]
+    return [DecodingScore(name, position, layer, step, source, metric, (value,)) for metric, value in by_metric.items()]
 
 
 def statistic(belief: Float[Array | np.ndarray, "sequence state"]) -> Float[np.ndarray, "sequence width"]:
@@ -207,16 +194,16 @@ def statistic(belief: Float[Array | np.ndarray, "sequence state"]) -> Float[np.n
     return np.concatenate([values, np.log(np.maximum(values, 1e-12))], axis=1)
 
 
-def shifted_cells(
+def shifted_scores(
     process: HiddenMarkov,
     world: dict[str, Array],
     read: dict[str, np.ndarray],
     own: tuple[np.ndarray, np.ndarray],
     items: Int[Array, "sequence position"],
     position: int,
-    split: Split,
+    probing: Probing,
     key: Array,
-) -> list[Cell]:
+) -> list[DecodingScore]:
     """The belief on data of the shifted process: that of either prior, with the probe fitted anew or on own data.
 
     Args:
@@ -226,23 +213,23 @@ def shifted_cells(
         own: the trained network's states on own data, and the exact belief there.
         items: the shifted data.
         position: n of the embedding.
-        split: of the sequences.
+        probing: sizes of the three parts.
         key: of the shuffling.
     """
-    tokens = last_item(np.asarray(items), position, process.vocab, split.train)
-    order = np.asarray(jax.random.permutation(key, split.train))
-    fitted, at = split.train + split.validation, (position,)
+    tokens = last_item(np.asarray(items), position, process.vocab, probing.train)
+    order = np.asarray(jax.random.permutation(key, probing.train))
+    fitted, at = probing.fitted, (position,)
     beliefs = {
         f"shifted data: belief of the {prior} prior": np.asarray(of.exact(world, items, (BELIEF,), at)[BELIEF])[:, 0]
         for prior, of in (("own", process), ("shifted", process.shifted()))
     }
     both = np.concatenate([own[0][:fitted], read[MODEL][fitted:]])
-    moved = answers({MODEL: both}, {BELIEF: own[1]}, order, split)[BELIEF][MODEL]
-    own_belief, found = next(iter(beliefs.values())), []
+    moved = probe_answers({MODEL: both}, {BELIEF: own[1]}, order, probing)[BELIEF][MODEL]
+    own_belief, rows = next(iter(beliefs.values())), []
     sources = {**read, LAST_ITEM: tokens, STATISTIC: statistic(own_belief)}
-    more = {TRANSFER: moved, OWN_PRIOR: split.parts(own_belief)[2]}
-    for name, said in answers(sources, beliefs, order, split).items():
-        truth = split.parts(beliefs[name])[2]
-        for source, guess in (said | more | {CEILING: truth}).items():
-            found += cells_of(name, position, source, guess, truth)
-    return found
+    more = {TRANSFER: moved, OWN_PRIOR: probing.parts(own_belief)[2]}
+    for name, answers in probe_answers(sources, beliefs, order, probing).items():
+        truth = probing.parts(beliefs[name])[2]
+        for source, guess in (answers | more | {CEILING: truth}).items():
+            rows += scores_of(name, position, source, guess, truth)
+    return rows

@@ -1,0 +1,89 @@
+"""What studies of generated sequences share: how training is described, and evidence from decoded scores."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ...base import Progress
+from ...decoding import Decoded, DecodingSetting
+from ...decoding.scores import CEILING, MODEL, UNTRAINED
+from ...probes import gap_closed
+from ..evidence import Bound, Evidence
+
+VARIED = "seeds (network and draws)"
+WORLDS = "seeds (network, world, draws)"
+
+
+def training_note(setting: DecodingSetting) -> str:
+    """Items, network and training of a setting, in words."""
+    recipe, size = setting.recipe, setting.process.size
+    network: Any = recipe.model
+    items = f"{size} words" if setting.process.reads == "tokens" else f"{size} dimension{'s' if size > 1 else ''}"
+    trained = f"{recipe.steps} steps of {recipe.batch} sequences of {recipe.length}"
+    return f"{items}, width {network.width}, {network.layers} layers, {trained}"
+
+
+def training_notes(settings: Mapping[str, DecodingSetting]) -> str:
+    """The same of several settings by name, a clause for those that agree."""
+    alike: dict[str, list[str]] = {}
+    for name, setting in settings.items():
+        alike.setdefault(training_note(setting), []).append(name)
+    return "; ".join(f"{', '.join(names)}: {text}" for text, names in alike.items())
+
+
+def prefixed(progress: Progress, name: str) -> Progress:
+    """Progress whose lines begin with a name."""
+
+    def report(text: str, share: float | None = None, /) -> None:
+        progress(f"{name}: {text}", share)
+
+    return report
+
+
+def margin(source: str) -> Bound:
+    """Of a margin over a control, whose own margin is zero."""
+    return Bound("expectation", least=0.0, source=source, strict=True)
+
+
+def share_evidence(
+    name: str,
+    claim: str,
+    decoded: Decoded,
+    target: str,
+    metric: str,
+    bound: Bound | None,
+    published: str = "",
+    *,
+    varied: str = VARIED,
+    source: str = "",
+) -> Evidence:
+    """The share of the gap from the best null to the ceiling; without a bound, as at size tiny, above zero.
+
+    The null is the untrained network: at 0, or below where another null is better.
+    """
+    after, before, top = (decoded.values(target, metric, of) for of in (MODEL, UNTRAINED, CEILING))
+    ceiling = f"1 ({metric}: trained {after.mean():.4f}, untrained {before.mean():.4f}, ceiling {top.mean():.4f})"
+    null, share = gap_closed(before, decoded.null(target, metric)[0], top), decoded.share(target, metric)
+    bound = bound or margin("expected at size tiny")
+    return Evidence(name, claim, share, bound, published, null, ceiling=ceiling, varied=varied, source=source)
+
+
+def score_evidence(
+    name: str,
+    claim: str,
+    values: Float[np.ndarray, " seed"],
+    null: Float[np.ndarray, " seed"],
+    bound: Bound | None,
+    published: str = "",
+    *,
+    ceiling: str = "1",
+    varied: str = VARIED,
+    source: str = "",
+    every: bool = False,
+) -> Evidence:
+    """A score beside its null; without a bound, as at size tiny, more than the null reaches."""
+    above = Bound("expectation", least=float(null.mean()), source="expected at size tiny: above the null", strict=True)
+    return Evidence(name, claim, values, bound or above, published, null, ceiling=ceiling, varied=varied, source=source,
+                    every=every)  # fmt: skip

@@ -161,6 +161,23 @@ class Field(Protocol):
     def __call__(self, t: Any, state: Any, sig: Any, /) -> Any: ...
 
 
+def generator(key: PRNGKeyArray | int) -> np.random.Generator:
+    """A numpy generator from a jax key or a whole number, for draws on the host.
+
+    Raises:
+        ValueError: for a negative number.
+
+    >>> generator(0).integers(10, size=3)
+    array([8, 6, 5])
+    """
+    if not isinstance(key, (int, np.integer)):
+        is_new = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+        return np.random.default_rng(np.asarray(jax.random.key_data(key) if is_new else key).ravel())
+    if key < 0:
+        raise ValueError(f"key: must be a jax key or an integer of at least 0, got {key}")
+    return np.random.default_rng(key)
+
+
 @runtime_checkable
 class Progress(Protocol):
     """Takes what long work says of itself: a line, and the share done where it is known."""

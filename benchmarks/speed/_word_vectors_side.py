@@ -69,7 +69,7 @@ def skip_gram(
 
     def make() -> Callable[[], None]:
         recipe = Recipe(epochs=epochs, convention=Convention(window, "dynamic", 1e-3))
-        found = train_sampled(encoded(documents, None), SkipGram(width), recipe, key=jax.random.key(seed))
+        found = train_sampled(SkipGram(width), encoded(documents, None), recipe, key=jax.random.key(seed))
         return lambda: write_vectors(out, found, binary=True)
 
     return make

@@ -157,7 +157,7 @@ def align_model(
         progress: takes a line and its share done.
     """
     weights = {EMBED: tables.embed, UNEMBED: tables.unembed}
-    options: dict[str, Any] = {"budget": budget, "permutations": permutations, "seed": seed, "top": top}
+    options: dict[str, Any] = {"budget": budget, "permutations": permutations, "key": seed, "top": top}
     rows = []
     for table, own in OWN.items():
         cross = next(signature for signature in KINDS if signature != own)

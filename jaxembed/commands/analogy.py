@@ -87,7 +87,7 @@ def _scores(flags: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
     from ..words import read_questions, read_similarity, score_analogies, score_similarity
 
     on_error = "stop" if flags.stop else "skip"
-    draws: dict[str, int] = {"resamples": flags.resamples, "seed": flags.seed}
+    draws: dict[str, int] = {"resamples": flags.resamples, "key": flags.seed}
     if flags.words:
         yield _nearest(flags, vectors)
     if flags.questions is not None:

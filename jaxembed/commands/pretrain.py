@@ -204,7 +204,7 @@ def _trained(
             corpus,
             flags.settings,
             held=held,
-            params=params,
+            params0=params,
             save=lambda params: {},  # the folder keeps whole sets of parameters
             out=flags.out,
             resume=flags.resume,

@@ -226,7 +226,7 @@ def _trained(flags: WordsFlags, source: "WordText | Cooccurrence", progress: "Pr
         recipe = replace(recipe, convention=_convention(flags))
     if flags.epochs is not None:
         recipe = replace(recipe, epochs=flags.epochs)
-    return train_sampled(source, model, recipe, key=jax.random.key(flags.seed), progress=progress)
+    return train_sampled(model, source, recipe, key=jax.random.key(flags.seed), progress=progress)
 
 
 def _scores(vectors: "WordVectors", questions: list[Any], pairs: list[Any], top: int) -> Iterator[Table | str]:

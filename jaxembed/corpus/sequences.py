@@ -1,33 +1,34 @@
 """Sequences of one length: from a random Markov chain, from text, and shuffled as a control."""
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, PRNGKeyArray
 
+from ..base import generator
 from .words import vocabulary, words
 
 
 def markov_sequences(
-    seed: int, vocab: int, length: int, examples: int, concentration: float = 0.1
+    vocab: int, length: int, examples: int, concentration: float = 0.1, *, key: PRNGKeyArray | int
 ) -> Int[np.ndarray, "example position"]:
     """Sequences of a Markov chain whose transition rows are drawn from a symmetric Dirichlet distribution.
 
     Args:
-        seed: of the chain and of the draws.
         vocab: number of tokens; the first token of a sequence is uniform.
         length: tokens of a sequence.
         examples: number of sequences.
         concentration: of the Dirichlet distribution; small means few likely successors.
+        key: of the chain and of the draws.
 
     Raises:
         ValueError: for sizes below 1 or a concentration that is not positive.
 
-    >>> markov_sequences(0, vocab=5, length=4, examples=2).shape
+    >>> markov_sequences(vocab=5, length=4, examples=2, key=0).shape
     (2, 4)
     """
     if min(vocab, length, examples) < 1 or not concentration > 0:
         sizes = f"{vocab}, {length}, {examples}, {concentration}"
         raise ValueError(f"vocab, length, examples, concentration: must be positive, got {sizes}")
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     cumulative = np.cumsum(rng.dirichlet(np.full(vocab, concentration), size=vocab), axis=1)
     columns = [rng.integers(vocab, size=examples)]
     for _ in range(length - 1):
@@ -69,14 +70,14 @@ def text_sequences(
 
 
 def shuffled_sequences(
-    seed: int, sequences: Int[np.ndarray, "example position"]
+    sequences: Int[np.ndarray, "example position"], *, key: PRNGKeyArray | int
 ) -> Int[np.ndarray, "example position"]:
     """The control: every sequence keeps its tokens, in random order; only what shares a sequence is left."""
-    return np.random.default_rng(seed).permuted(np.asarray(sequences), axis=1)
+    return generator(key).permuted(np.asarray(sequences), axis=1)
 
 
 def sampled_sequences(
-    seed: int, sequences: Int[np.ndarray, "example position"], examples: int
+    sequences: Int[np.ndarray, "example position"], examples: int, *, key: PRNGKeyArray | int
 ) -> Int[np.ndarray, "example position"]:
     """`examples` different rows, drawn at random.
 
@@ -85,4 +86,4 @@ def sampled_sequences(
     """
     if not 1 <= examples <= len(sequences):
         raise ValueError(f"examples: {examples} asked of {len(sequences)} sequences; ask for 1 to that many")
-    return np.asarray(sequences)[np.random.default_rng(seed).permutation(len(sequences))[:examples]]
+    return np.asarray(sequences)[generator(key).permutation(len(sequences))[:examples]]

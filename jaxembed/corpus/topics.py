@@ -82,12 +82,12 @@ class Topics:
 
     Attributes:
         words: its vocabulary.
-        seed: it was fitted from.
+        key: it was fitted from.
         model: scikit-learn's LatentDirichletAllocation.
     """
 
     words: TopicWords
-    seed: int
+    key: int
     model: Any
 
     @property
@@ -111,9 +111,9 @@ class Topics:
 
 
 def fit_topics(
-    words: TopicWords, counts: csr_array, topics: int, seed: int, *, passes: int = 10, inner: int = 30
+    words: TopicWords, counts: csr_array, topics: int, *, key: int, passes: int = 10, inner: int = 30
 ) -> Topics:
-    """Fit K topics by variational Bayes over all documents at once; the same seed gives the same topics.
+    """Fit K topics by variational Bayes over all documents at once; the same key gives the same topics.
 
     Taking a few documents at a time is faster and leaves most short posts with one topic in common.
 
@@ -121,7 +121,7 @@ def fit_topics(
         words: the vocabulary.
         counts: `[document, token]` of the training documents.
         topics: K.
-        seed: of the start.
+        key: of the start, a whole number.
         passes: over the documents.
         inner: largest number of updates of a document's mixture in one pass.
 
@@ -133,6 +133,6 @@ def fit_topics(
         raise ValueError(f"topics: {topics} for {documents} documents; choose 2 to that many, or give more text")
     library = optional("sklearn.decomposition", "topics")
     model = library.LatentDirichletAllocation(
-        n_components=topics, learning_method="batch", max_iter=passes, max_doc_update_iter=inner, random_state=seed
+        n_components=topics, learning_method="batch", max_iter=passes, max_doc_update_iter=inner, random_state=key
     )
-    return Topics(words, seed, model.fit(counts))
+    return Topics(words, key, model.fit(counts))

@@ -53,7 +53,7 @@ def pretrain(
     settings: Pretraining,
     *,
     held: EncodedCorpus | None = None,
-    params: Any = None,
+    params0: Any = None,
     save: Callable[[Any], Any] = lambda params: params,
     out: Path | None = None,
     resume: bool = False,
@@ -72,7 +72,7 @@ def pretrain(
         corpus: an encoded corpus.
         settings: steps, batches, rule, seeds.
         held: encoded corpus for the held-out loss at every saved step.
-        params: initial parameters, which are left as they are; None draws them in float32 from `init_seed`.
+        params0: initial parameters, which are left as they are; None draws them in float32 from `init_seed`.
         save: reduces the parameters to what is kept at every saved step.
         out: folder of the run; None keeps everything in memory.
         resume: go on with a stopped run in `out`: on the same machine, bit for bit as if it had not been stopped
@@ -89,15 +89,15 @@ def pretrain(
         ValueError: for settings, corpus, memory and devices that do not fit, or a loss that is no longer finite.
     """
     placement, order = Placement(mesh, shard), Order(len(corpus.ids), settings.length, settings.data_seed)
-    shapes = _shapes(model, corpus.vocab, settings, params)
+    shapes = _shapes(model, corpus.vocab, settings, params0)
     _check_fit(model, corpus.vocab, settings, placement, shapes, memory_limit)
     identity = _identity(model, corpus, settings, held, placement)
-    identity["start"] = "drawn" if params is None else parameter_hash(on_host(params))
+    identity["start"] = "drawn" if params0 is None else parameter_hash(on_host(params0))
     folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
     like = placement.like(jax.eval_shape(lambda: start(jax.tree.map(jnp.zeros_like, shapes), settings.update)))
     found = None if folder is None else folder.recalled(like)
     if found is None:
-        fresh = initial_params(model, corpus.vocab, settings, placement) if params is None else placement.put(params)
+        fresh = initial_params(model, corpus.vocab, settings, placement) if params0 is None else placement.put(params0)
         found = start(fresh, settings.update), np.zeros(0)
     elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
         found = placement.put(found[0]), found[1]
@@ -162,10 +162,12 @@ def initial_params(model: LanguageModel, vocab: int, settings: Pretraining, plac
         return jax.jit(draw, out_shardings=placement.of(jax.eval_shape(draw)))()
 
 
-def _shapes(model: LanguageModel, vocab: int, settings: Pretraining, params: Any) -> Any:
+def _shapes(model: LanguageModel, vocab: int, settings: Pretraining, params0: Any) -> Any:
     with jax.enable_x64(False):
         drawn = jax.eval_shape(partial(model.init, vocab=vocab, length=settings.length), jax.random.key(0))
-    return drawn if params is None else jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params)
+    return (
+        drawn if params0 is None else jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), params0)
+    )
 
 
 def _check_fit(
@@ -176,7 +178,7 @@ def _check_fit(
     known = min(rows, head_of(shapes).shape[0])
     if known < vocab:
         raise ValueError(
-            f"params: tables of {known} tokens for a corpus of {vocab}; start from a model that knows them"
+            f"params0: tables of {known} tokens for a corpus of {vocab}; start from a model that knows them"
         )
     if isinstance(model, Decoder):
         shared_out = placement.shard == "full"

@@ -17,15 +17,15 @@ def mlp_probe(
     y: Float[Array | np.ndarray, "..."],
     x_val: Float[Array | np.ndarray, "..."],
     y_val: Float[Array | np.ndarray, "..."],
-    key: PRNGKeyArray,
     *,
+    key: PRNGKeyArray,
     hidden: int = 128,
     steps: int = 3000,
     batch: int = 128,
     learning_rate: float = 2e-3,
-    looks: int = 30,
+    evaluations: int = 30,
 ) -> Probe:
-    """A rectified hidden layer, trained by Adam; of `looks` moments the one that is best on the validation part.
+    """A rectified hidden layer, trained by Adam; of `evaluations` moments the one that is best on the validation part.
 
     Args:
         kind: "real" (squared error of standardised targets) or "distribution" (cross-entropy with soft labels).
@@ -38,7 +38,7 @@ def mlp_probe(
         steps: of Adam with a cosine schedule.
         batch: examples per step.
         learning_rate: at the start.
-        looks: how often the validation part is looked at.
+        evaluations: how often the validation part is scored.
 
     Raises:
         ValueError: where rows do not match, or there are more targets than samples.
@@ -61,20 +61,20 @@ def mlp_probe(
         return (jax.tree.map(lambda leaf, u: leaf + u.astype(leaf.dtype), layers, updates), state), None
 
     def stretch(now: Any, keys: Array) -> Any:
-        (layers, state), best, least, best_look, look = now
+        (layers, state), best, least, best_at, number = now
         (layers, state), _ = jax.lax.scan(step, (layers, state), keys)
         loss = _loss(kind, layers, z_val, y_val)
         better = loss < least
         best = jax.tree.map(lambda old, new: jnp.where(better, new, old), best, layers)
-        return ((layers, state), best, jnp.minimum(loss, least), jnp.where(better, look, best_look), look + 1), None
+        return ((layers, state), best, jnp.minimum(loss, least), jnp.where(better, number, best_at), number + 1), None
 
-    keys = jax.random.split(data, (looks, max(1, steps // looks)))
+    keys = jax.random.split(data, (evaluations, max(1, steps // evaluations)))
     # Optax mixes dtypes on purpose.
     with jax.numpy_dtype_promotion("standard"):
         zero = jnp.zeros((), jnp.int32)
         start = ((layers, adam.init(layers)), layers, _loss(kind, layers, z_val, y_val), zero, zero + 1)
-        (_, best, _, best_look, _), _ = jax.lax.scan(stretch, start, keys)
-    return Probe(best, inputs, outputs, best_look * (steps // looks), kind)
+        (_, best, _, best_at, _), _ = jax.lax.scan(stretch, start, keys)
+    return Probe(best, inputs, outputs, best_at * (steps // evaluations), kind)
 
 
 def _layer(key: Array, inputs: int, outputs: int, dtype: Any) -> tuple[Array, Array]:

@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import ArrayLike, Float, Integer
+from jaxtyping import ArrayLike, Float, Integer, PRNGKeyArray
 from scipy import stats
 
+from ..base import generator
 from .token_pairs import TokenPairs, count_neighbours, merged
 
 Number = Float[np.ndarray, "..."]
@@ -52,15 +53,15 @@ class PairParts:
         """Counts of all documents but one part."""
         return self.total - self.parts[part]
 
-    def subsample(self, parts: int, seed: int) -> TokenPairs:
+    def subsample(self, parts: int, key: PRNGKeyArray | int) -> TokenPairs:
         """Counts of some parts, drawn without replacement: a smaller corpus."""
         if not 1 <= parts <= len(self):
             raise ValueError(f"parts: need 1..{len(self)}, got {parts}")
-        return merged(self.parts[k] for k in np.random.default_rng(seed).permutation(len(self))[:parts])
+        return merged(self.parts[k] for k in generator(key).permutation(len(self))[:parts])
 
-    def bootstrap(self, seed: int) -> TokenPairs:
+    def bootstrap(self, key: PRNGKeyArray | int) -> TokenPairs:
         """Counts of as many parts, drawn with replacement: a corpus as it might have been."""
-        drawn = np.random.default_rng(seed).integers(len(self), size=len(self))
+        drawn = generator(key).integers(len(self), size=len(self))
         return merged(self.parts[k] for k in drawn)
 
 
@@ -70,7 +71,7 @@ def count_in_parts(
     vocab: int,
     *,
     parts: int = 20,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     **options: Any,
 ) -> PairParts:
     """Count neighbours in random parts of the documents; their sum is `count_neighbours` of all.
@@ -80,7 +81,7 @@ def count_in_parts(
         ends: `[document]`, where each document ends.
         vocab: number of tokens.
         parts: how many; 20 give a standard error that is itself known to about 16 %.
-        seed: which documents go together. At random, so that a corpus sorted by source has no parts unlike the rest.
+        key: which documents go together. At random, so that a corpus sorted by source has no parts unlike the rest.
         **options: `window`, `workers`, `budget` of `count_neighbours`.
 
     Raises:
@@ -88,7 +89,7 @@ def count_in_parts(
     """
     if not 2 <= parts <= len(ends):
         raise ValueError(f"parts: need 2 to {len(ends)}, the number of documents, got {parts}; documents stay whole")
-    shares = np.array_split(np.random.default_rng(seed).permutation(len(ends)), parts)
+    shares = np.array_split(generator(key).permutation(len(ends)), parts)
     counted = (count_neighbours(ids, ends, vocab, documents=np.sort(share), **options) for share in shares)
     return PairParts(tuple(counted))
 

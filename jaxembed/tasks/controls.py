@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from ..base import Dataset
-from .population import generator
+from ..base import Dataset, generator
 
 
 def shuffled(dataset: Dataset, key: PRNGKeyArray | int) -> Dataset:
@@ -18,7 +17,7 @@ def shuffled(dataset: Dataset, key: PRNGKeyArray | int) -> Dataset:
 
     Args:
         dataset: any population.
-        key: jax key or integer seed.
+        key: jax key or whole number.
 
     >>> from jaxembed.tasks import Addition
     >>> data = Addition(keys=4, anchors=2).dataset()

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import jax
 import numpy as np
 from jaxtyping import Int, PRNGKeyArray
 
-from ..base import Dataset, checked_dataset
+from ..base import Dataset, checked_dataset, generator
 from ..machine import GIB
 
 MEMORY_LIMIT = 2.0
@@ -136,14 +135,6 @@ def checked_size(name: str, size: Any, least: int = 1) -> int:
 def checked_limit(memory_limit: float) -> None:
     if not memory_limit > 0:
         raise ValueError(f"memory_limit: must be a positive number of GiB, got {memory_limit!r}")
-
-
-def generator(key: PRNGKeyArray | int) -> np.random.Generator:
-    """A numpy generator from a jax key or an integer seed: cells are 64-bit even where jax is not."""
-    if isinstance(key, (int, np.integer)):
-        return np.random.default_rng(checked_size("seed", key, least=0))
-    words = jax.random.key_data(key) if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) else key
-    return np.random.default_rng(np.asarray(words).ravel())
 
 
 def random_function(cells: Int[np.ndarray, " example"], values: int, seed: int) -> Int[np.ndarray, " example"]:

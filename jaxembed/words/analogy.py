@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
+from ..base import generator
 from ..observables.analogies import Method, analogy_scores, answer_analogies, known_method
 from ..text import UNDEFINED, number
 from ._spelling import folded
@@ -110,7 +111,7 @@ def score_analogies(
     exclude: bool = True,
     top: int | None = 30_000,
     resamples: int = 1000,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     unit: bool = True,
 ) -> AnalogyReport:
     """Score analogy questions section by section.
@@ -130,7 +131,7 @@ def score_analogies(
         exclude: leave the words of the question out of the answers.
         top: only the first so many words have a vector; None for all.
         resamples: of the word pairs.
-        seed: of the resampling.
+        key: of the resampling.
         unit: give vectors unit length before the arithmetic.
 
     Raises:
@@ -161,7 +162,7 @@ def score_analogies(
         _outcome(name, questions.sections[name], places, won, tied)
         for (name, (_, places)), won, tied in zip(covered.items(), *shares, strict=True)
     ]
-    return _report(outcomes, _convention(questions, there, method, exclude, unit, resamples, table), resamples, seed)
+    return _report(outcomes, _convention(questions, there, method, exclude, unit, resamples, table), resamples, key)
 
 
 def nearest(
@@ -272,8 +273,8 @@ def _key(pair: tuple[str, str]) -> tuple[str, str]:
     return pair[0], pair[1].split("/")[0]
 
 
-def _report(outcomes: list[_Outcome], convention: str, resamples: int, seed: int) -> AnalogyReport:
-    rng = np.random.default_rng(seed)
+def _report(outcomes: list[_Outcome], convention: str, resamples: int, key: PRNGKeyArray | int) -> AnalogyReport:
+    rng = generator(key)
     drawn = [_draw(outcome, resamples, rng) for outcome in outcomes]
     sections = tuple(_scored(o.name, [o], [d]) for o, d in zip(outcomes, drawn, strict=True))
     kinds = [group_of(outcome.name) for outcome in outcomes]

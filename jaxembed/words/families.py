@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from ..base import generator
 from ..text import UNDEFINED, number
 from .questions import Questions
 from .vectors import WordVectors
@@ -80,7 +81,7 @@ class OffsetConsistency:
 
 
 def offset_consistency(
-    vectors: WordVectors, pairs: Pairs, *, unit: bool = True, shuffles: int = 200, seed: int = 0
+    vectors: WordVectors, pairs: Pairs, *, unit: bool = True, shuffles: int = 200, key: PRNGKeyArray | int = 0
 ) -> OffsetConsistency:
     """Mean cosine between the offsets w_b - w_a of a family, beside that of shuffled partners.
 
@@ -89,7 +90,7 @@ def offset_consistency(
         pairs: the family.
         unit: give word vectors unit length first, as analogies do.
         shuffles: of the partners b among the pairs.
-        seed: of the shuffles.
+        key: of the shuffles.
 
     Raises:
         ValueError: where no pair has both words among the vectors.
@@ -104,7 +105,7 @@ def offset_consistency(
     a, b = (vectors.matrix[ids[:, side]].astype(np.float64) for side in (0, 1))
     if unit:
         a, b = (_directions(side) for side in (a, b))
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     null = np.array([_mean_cosine(b[rng.permutation(len(b))] - a) for _ in range(shuffles)])
     return OffsetConsistency(_mean_cosine(b - a), null, len(ids), len(pairs))
 

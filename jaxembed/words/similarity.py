@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from ..base import generator
 from ..text import number, span
 from ._spelling import OnError, folded, numbered_lines, spelt
 from .vectors import WordVectors
@@ -122,7 +123,7 @@ def _row(text: str | None, cased: bool) -> tuple[tuple[tuple[str, str], float] |
 
 
 def score_similarity(
-    vectors: WordVectors, pairs: SimilarityPairs, *, resamples: int = 1000, seed: int = 0
+    vectors: WordVectors, pairs: SimilarityPairs, *, resamples: int = 1000, key: PRNGKeyArray | int = 0
 ) -> SimilarityScore:
     """Spearman's correlation of cosines with human scores over the covered pairs; ties share their mean rank.
 
@@ -131,7 +132,7 @@ def score_similarity(
             first of them.
         pairs: with their human scores.
         resamples: of the pairs, for the interval; 0 leaves it undefined, and so do fewer than 4 covered pairs.
-        seed: of the resampling.
+        key: of the resampling.
 
     Raises:
         ValueError: where no pair is covered.
@@ -153,7 +154,7 @@ def score_similarity(
     cosines, human = _cosines(vectors, ids), pairs.scores[kept]
     varied = len(ids) > 1 and np.ptp(cosines) > 0 and np.ptp(human) > 0
     rho = float(np.asarray(spearmanr(cosines, human))[0]) if varied else float("nan")
-    low, high = _interval(cosines, human, resamples if varied and len(ids) >= LEAST else 0, seed)
+    low, high = _interval(cosines, human, resamples if varied and len(ids) >= LEAST else 0, key)
     case = "cased" if pairs.cased else "lower-cased"
     convention = (
         f"Spearman over the pairs whose words both have vectors, ties at their mean rank, {case}, "
@@ -180,10 +181,10 @@ def _cosines(vectors: WordVectors, ids: Int[np.ndarray, "example 2"]) -> Float[n
 
 
 def _interval(
-    one: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"], resamples: int, seed: int
+    one: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"], resamples: int, key: PRNGKeyArray | int
 ) -> tuple[float, float]:
     """Quantiles of the correlation of ranks over resamples; those in which a side does not vary are left out."""
-    rng, rho = np.random.default_rng(seed), []
+    rng, rho = generator(key), []
     at_once = max(1, CELLS // len(one))
     for begin in range(0, resamples, at_once):
         drawn = rng.integers(len(one), size=(min(at_once, resamples - begin), len(one)))

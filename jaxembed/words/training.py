@@ -35,14 +35,14 @@ NUMBER = 4
 
 
 def train_full(
-    pairs: Cooccurrence,
     model: WordModel,
+    pairs: Cooccurrence,
     *,
     key: PRNGKeyArray | None = None,
-    saves: Sequence[int] | np.ndarray,
+    save_steps: Sequence[int] | np.ndarray,
     dt: float | None = None,
     optimizer: optax.GradientTransformation | None = None,
-    start_at: Mapping[str, Array | np.ndarray] | None = None,
+    params0: Mapping[str, Array | np.ndarray] | None = None,
     save: Callable[[dict[str, Array]], Any] = lambda params: params,
     dtype: Literal["float32", "float64"] = "float32",
     progress: Progress = silent,
@@ -50,14 +50,14 @@ def train_full(
     """Gradient descent on the exact gradient of a word model's loss over all pairs; memory grows as V^2.
 
     Args:
-        pairs: counts of pairs.
         model: `SkipGram`, `Quadratic` or `Glove`.
+        pairs: counts of pairs.
         key: of the start.
-        saves: increasing numbers of updates after which to save, from 0 (added where it is missing); may be uneven.
+        save_steps: increasing numbers of updates after which to save, from 0 (added where missing); may be uneven.
         dt: flow time of an update. None takes, for `Quadratic` with constant weights, 1 over the largest row sum of
             |M*|, which is at least as small as 1 over its largest eigenvalue; the other losses need a number.
         optimizer: instead of gradient descent, any optimiser of optax; the clock then counts updates.
-        start_at: parameters to begin at instead of `model.init(key, V)`.
+        params0: parameters to begin at instead of `model.init(key, V)`.
         save: reduces the parameters to what is kept.
         dtype: of the training, whatever JAX's default is.
         progress: takes the updates made at every save.
@@ -70,15 +70,15 @@ def train_full(
 
     >>> from jaxembed.words import Convention, cooccurrence, word_text
     >>> pairs = cooccurrence(word_text(["a b a c a b c b"], min_count=1), Convention(2))
-    >>> run = train_full(pairs, Quadratic(width=2), key=jax.random.key(0), saves=[0, 1, 10])
+    >>> run = train_full(Quadratic(width=2), pairs, key=jax.random.key(0), save_steps=[0, 1, 10])
     >>> run.ys["embed"].shape, run.clock
     ((3, 3, 2), 'flow')
     """
-    gaps = np.diff(_checked_saves(saves), prepend=0)
+    gaps = np.diff(_checked_steps(save_steps), prepend=0)
     check_memory(full_memory(model, pairs.vocab, dtype), pairs.vocab)
-    if (key is None) == (start_at is None):
-        raise ValueError("key, start_at: give one of them, the key of a random start or the start")
-    begin = model.init(key, pairs.vocab) if key is not None else start_at or {}
+    if (key is None) == (params0 is None):
+        raise ValueError("key, params0: give one of them, the key of a random start or the start")
+    begin = model.init(key, pairs.vocab) if key is not None else params0 or {}
     begin = jax.tree.map(lambda x: jnp.array(x, dtype), dict(begin))
     loss = model.loss(pairs, dtype)
     if optimizer is None:
@@ -111,10 +111,10 @@ def _joined(parts: list[Trajectory]) -> Trajectory:
     return Trajectory(jnp.concatenate([part.ts for part in parts]), ys, info, parts[0].clock)
 
 
-def _checked_saves(saves: Sequence[int] | np.ndarray) -> np.ndarray:
-    steps = np.asarray(saves, np.int64)
+def _checked_steps(save_steps: Sequence[int] | np.ndarray) -> np.ndarray:
+    steps = np.asarray(save_steps, np.int64)
     if steps.ndim != 1 or len(steps) == 0 or steps[0] < 0 or np.any(np.diff(steps) <= 0):
-        raise ValueError("saves: need increasing numbers of updates from 0 upward, for example [0, 1, 10, 100]")
+        raise ValueError("save_steps: need increasing numbers of updates from 0 upward, for example [0, 1, 10, 100]")
     return steps if steps[0] == 0 else np.concatenate([[0], steps])
 
 
@@ -125,8 +125,8 @@ def _largest_dt(loss: Any) -> float:
 
 
 def train_sampled(
-    source: WordText | Cooccurrence,
     model: WordModel,
+    source: WordText | Cooccurrence,
     recipe: Recipe | None = None,
     *,
     key: PRNGKeyArray,
@@ -140,8 +140,8 @@ def train_sampled(
     pairs, each against all words. `Glove` takes counted pairs in a random order, with AdaGrad.
 
     Args:
-        source: a text for `SkipGram`, counted pairs for the others.
         model: what to train.
+        source: a text for `SkipGram`, counted pairs for the others.
         recipe: passes and learning rate; None is the model's own (`SKIP_GRAM`, `QUADRATIC`, `GLOVE`).
         key: decides everything that is random; the same key gives the same bits.
         keep: an npz file to write after every pass and to go on from; the result is the same bit for bit.
@@ -156,7 +156,7 @@ def train_sampled(
 
     >>> from jaxembed.words import word_text
     >>> text = word_text(["a b a c a b c b"] * 9, min_count=1)
-    >>> vectors = train_sampled(text, SkipGram(width=4), Recipe(epochs=2, batch=64), key=jax.random.key(0))
+    >>> vectors = train_sampled(SkipGram(width=4), text, Recipe(epochs=2, batch=64), key=jax.random.key(0))
     >>> vectors.words, vectors.matrix.shape
     (('a', 'b', 'c'), (3, 4))
     """

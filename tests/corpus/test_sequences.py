@@ -7,7 +7,7 @@ from jaxembed.corpus.sequences import markov_sequences, sampled_sequences, shuff
 
 
 def test_a_chain_is_stationary_in_its_transitions():
-    sequences = markov_sequences(0, vocab=4, length=200, examples=200, concentration=0.5)
+    sequences = markov_sequences(vocab=4, length=200, examples=200, concentration=0.5, key=0)
     assert sequences.shape == (200, 200) and sequences.dtype == np.int32
     assert sequences.min() >= 0 and sequences.max() < 4
 
@@ -19,13 +19,13 @@ def test_a_chain_is_stationary_in_its_transitions():
     early, late = transitions(sequences[:, :100]), transitions(sequences[:, 100:])
     np.testing.assert_allclose(early, late, atol=0.03)
     assert np.abs(early - early.mean(axis=0, keepdims=True)).max() > 0.1  # tokens differ in what follows them
-    np.testing.assert_array_equal(sequences, markov_sequences(0, 4, 200, 200, 0.5))
-    assert np.any(sequences != markov_sequences(1, 4, 200, 200, 0.5))
+    np.testing.assert_array_equal(sequences, markov_sequences(4, 200, 200, 0.5, key=0))
+    assert np.any(sequences != markov_sequences(4, 200, 200, 0.5, key=1))
 
 
 def test_a_low_concentration_makes_few_successors():
     def successors(concentration):
-        sequences = markov_sequences(0, 20, 50, 100, concentration)
+        sequences = markov_sequences(20, 50, 100, concentration, key=0)
         return len(np.unique(sequences[:, :-1] * 20 + sequences[:, 1:]))
 
     assert successors(0.02) < successors(1.0) / 2
@@ -38,25 +38,25 @@ def test_text_is_cut_in_order_and_rare_words_are_left_out():
 
 
 def test_controls_keep_the_tokens_of_a_sequence():
-    sequences = markov_sequences(0, 30, 25, 8)
-    shuffled = shuffled_sequences(0, sequences)
+    sequences = markov_sequences(30, 25, 8, key=0)
+    shuffled = shuffled_sequences(sequences, key=0)
     assert np.any(shuffled != sequences)
     np.testing.assert_array_equal(np.sort(shuffled, axis=1), np.sort(sequences, axis=1))
 
 
 def test_a_sample_takes_different_rows():
     rows = np.arange(20).reshape(10, 2)
-    sample = sampled_sequences(0, rows, 6)
+    sample = sampled_sequences(rows, 6, key=0)
     assert len({tuple(row) for row in sample.tolist()}) == 6
     assert {tuple(row) for row in sample.tolist()} <= {tuple(row) for row in rows.tolist()}
 
 
 BAD = [
-    (lambda: markov_sequences(0, 0, 5, 5), "must be positive"),
-    (lambda: markov_sequences(0, 5, 5, 5, 0.0), "must be positive"),
+    (lambda: markov_sequences(0, 5, 5, key=0), "must be positive"),
+    (lambda: markov_sequences(5, 5, 5, 0.0, key=0), "must be positive"),
     (lambda: text_sequences("a b a", 2, 9), "3 words are kept, no sequence of 9"),
     (lambda: text_sequences("a b a", 3, 2), "ask for fewer"),
-    (lambda: sampled_sequences(0, np.zeros((3, 2), int), 4), "4 asked of 3 sequences"),
+    (lambda: sampled_sequences(np.zeros((3, 2), int), 4, key=0), "4 asked of 3 sequences"),
 ]
 
 

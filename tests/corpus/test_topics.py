@@ -28,7 +28,7 @@ def test_topics_are_found_again():
     texts, first = documents(120)
     words = topic_words(texts)
     counts = words.counts(texts)
-    fits = [fit_topics(words, counts, 2, seed, passes=15) for seed in (0, 0, 1)]
+    fits = [fit_topics(words, counts, 2, key=seed, passes=15) for seed in (0, 0, 1)]
     mixtures = [fit.mixtures(texts) for fit in fits]
     np.testing.assert_array_equal(mixtures[0], mixtures[1])
     assert not np.array_equal(mixtures[0], mixtures[2])
@@ -46,6 +46,6 @@ def test_too_little_text_is_said_in_one_line():
     texts, _ = documents(5)
     words = topic_words(texts)
     with pytest.raises(ValueError, match="topics: 6 for 5 documents"):
-        fit_topics(words, words.counts(texts), 6, 0)
+        fit_topics(words, words.counts(texts), 6, key=0)
     with pytest.raises(ValueError, match="no word occurs 2 times"):
         topic_words(["each word once"])

@@ -109,7 +109,7 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
     with pytest.raises(ValueError, match=r"^shard: was data in .* and is full now"):
         resume(mesh=data_mesh(1), shard="full")
     with pytest.raises(ValueError, match="start: was drawn"):
-        resume(params=read_params(out, 12))
+        resume(params0=read_params(out, 12))
     with pytest.raises(ValueError, match=r"save: .* kept something else at step 0"):
         pretrain(model, corpus, SETTINGS, held=corpus.select([0]), out=out, resume=True)
 

@@ -80,7 +80,7 @@ def test_accumulated_pieces_equal_the_big_batch(model, corpus):
 
 def test_given_parameters_start_the_run_and_are_left_alone(run, model, corpus):
     before = jax.tree.map(np.array, run.params)
-    other = pretrain(model, corpus, SHORT, params=run.params)
+    other = pretrain(model, corpus, SHORT, params0=run.params)
     assert largest(jax.tree.map(lambda leaf: leaf[0], other.trajectory.ys), before) == 0
     assert largest(run.params, before) == 0
     assert other.losses[0] < run.losses[0] - 0.3
@@ -129,12 +129,12 @@ def test_progress_is_told_with_its_share_of_the_device(model, corpus, told):
 def test_what_is_told_goes_by_the_rows_of_the_given_tables(run, model, corpus, told):
     wider = {name: np.pad(run.params[name], ((0, 30), (0, 0))) for name in ("embed", "unembed")}
     params = run.params | wider
-    pretrain(model, corpus, SHORT, params=params, progress=lambda text, share: None, peak=1e9)
+    pretrain(model, corpus, SHORT, params0=params, progress=lambda text, share: None, peak=1e9)
     last = told[-1]
     np.testing.assert_allclose(last.utilisation, last.tokens_per_second * model.flops_per_token(80, 16) / 1e9)
     between = (memory_estimate(model, SHORT, 50) + memory_estimate(model, SHORT, 80)) / 2
     with pytest.raises(ValueError, match="batch: needs about"):
-        pretrain(model, corpus, SHORT, params=params, memory_limit=between)
+        pretrain(model, corpus, SHORT, params0=params, memory_limit=between)
 
 
 def test_the_held_out_loss_counts_every_token_once(run, model, corpus):
@@ -148,8 +148,8 @@ def test_the_held_out_loss_counts_every_token_once(run, model, corpus):
 
 
 def test_what_does_not_fit_is_refused(run, model, corpus):
-    with pytest.raises(ValueError, match="params: tables of 20 tokens for a corpus of 50"):
-        pretrain(model, corpus, SHORT, params=run.params | {"embed": run.params["embed"][:20]})
+    with pytest.raises(ValueError, match="params0: tables of 20 tokens for a corpus of 50"):
+        pretrain(model, corpus, SHORT, params0=run.params | {"embed": run.params["embed"][:20]})
     with pytest.raises(ValueError, match="learning_rate: the loss of update"):
         pretrain(model, corpus, replace(SHORT, learning_rate=1e30, warmup=0))
     with pytest.raises(ValueError, match="corpus: needs at least two tokens"):

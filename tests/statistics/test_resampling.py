@@ -26,7 +26,7 @@ def drawn(seed):
 def test_the_standard_error_is_the_spread_over_new_corpora_and_its_interval_covers_the_truth():
     estimates, naive = [], []
     for seed in range(CORPORA):
-        parts = count_in_parts(*drawn(seed), vocab=2, parts=PARTS, seed=seed)
+        parts = count_in_parts(*drawn(seed), vocab=2, parts=PARTS, key=seed)
         estimates.append(standard_error(parts, follows))
         share, draws = float(estimates[-1].value), parts.total.firsts[0]
         naive.append(np.sqrt(share * (1 - share) / draws))
@@ -54,8 +54,8 @@ def test_parts_add_up_and_resamples_are_sums_of_parts():
     assert len(parts) == 7 and parts.total.equals(count_neighbours(ids, ends, 2, window=2))
     assert sorted(part.documents for part in parts.parts) == [8] * 3 + [9] * 4
     assert parts.without(2).equals(parts.total - parts.parts[2])
-    assert parts.subsample(7, seed=1).equals(parts.total)
-    assert parts.subsample(3, seed=1).documents in range(24, 28)
+    assert parts.subsample(7, key=1).equals(parts.total)
+    assert parts.subsample(3, key=1).documents in range(24, 28)
     boots = [parts.bootstrap(seed).total for seed in range(20)]
     assert len(set(boots)) > 1 and parts.bootstrap(3).equals(parts.bootstrap(3))
 

@@ -115,7 +115,7 @@ def test_intervals_redraw_word_pairs():
     rows = vectors.matrix.copy()
     rows[PAIRS + 3] = -rows[PAIRS + 3]
     whole = Questions("x", {"gram": sum(questions.sections.values(), ())})
-    score = score_analogies(WordVectors(vectors.words, rows), whole, seed=1).total
+    score = score_analogies(WordVectors(vectors.words, rows), whole, key=1).total
     rng, values = np.random.default_rng(2), []
     for _ in range(2000):
         times = rng.multinomial(PAIRS, np.full(PAIRS, 1 / PAIRS))

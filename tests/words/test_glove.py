@@ -27,7 +27,9 @@ def test_full_rank_fits_the_logarithm_of_every_count_met():
     met = pairs.matrix.toarray() > 0
     assert 0.2 < met.mean() < 0.9
     adam = optax.adam(optax.exponential_decay(0.05, 500, 0.2))
-    run = train_full(pairs, Glove(7, cap=4.0), key=jax.random.key(0), saves=[3000], optimizer=adam, dtype="float64")
+    run = train_full(
+        Glove(7, cap=4.0), pairs, key=jax.random.key(0), save_steps=[3000], optimizer=adam, dtype="float64"
+    )
     end = jax.tree.map(lambda x: x[-1], run.ys)
     fitted = end["embed"] @ end["unembed"].T + end["bias"][:, None] + end["context"][None, :]
     assert run.clock == "step"
@@ -59,7 +61,7 @@ def test_sampled_training_fits_what_it_can():
     end = run_passes(state, {}, None, lambda done, total: None)
     loss = model.loss(pairs)
     assert loss(jax.tree.map(jnp.asarray, end)) < 0.01 * loss(begin)
-    vectors = train_sampled(pairs, model, recipe, key=jax.random.key(0))
+    vectors = train_sampled(model, pairs, recipe, key=jax.random.key(0))
     np.testing.assert_array_equal(vectors.matrix, end["embed"] + end["unembed"])
     assert vectors.matrix.dtype == np.float32
 

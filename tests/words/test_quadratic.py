@@ -33,7 +33,9 @@ def test_loss_is_that_of_all_pairs():
 
 
 def test_full_training_has_the_clock_of_the_theory():
-    run = train_full(PAIRS, Quadratic(3, init_scale=0.3), key=jax.random.key(0), saves=[1, 3], dt=1e-3, dtype="float64")
+    run = train_full(
+        Quadratic(3, init_scale=0.3), PAIRS, key=jax.random.key(0), save_steps=[1, 3], dt=1e-3, dtype="float64"
+    )
     before, after = run.ys["embed"][:2]
     target = quadratic_target(PAIRS).dense()
     np.testing.assert_allclose((after - before) / 1e-3, (target - before @ before.T) @ before / 2, rtol=1e-8)
@@ -42,11 +44,11 @@ def test_full_training_has_the_clock_of_the_theory():
 
 def test_both_trainings_end_at_the_truncated_target():
     best = truncation(2)
-    run = train_full(PAIRS, Quadratic(2), key=jax.random.key(0), saves=[4000], dtype="float64")
+    run = train_full(Quadratic(2), PAIRS, key=jax.random.key(0), save_steps=[4000], dtype="float64")
     last = run.ys["embed"][-1]
     assert np.linalg.norm(last @ last.T - best) < 1e-6 * np.linalg.norm(best)
     recipe = Recipe(epochs=60, rate=1.0, end_rate=1.0, batch=4)
-    sampled = train_sampled(PAIRS, Quadratic(2), recipe, key=jax.random.key(1)).matrix
+    sampled = train_sampled(Quadratic(2), PAIRS, recipe, key=jax.random.key(1)).matrix
     assert np.linalg.norm(sampled @ sampled.T - best) < 1e-3 * np.linalg.norm(best)
 
 
@@ -66,7 +68,7 @@ def test_sampled_weights_make_another_loss():
     np.testing.assert_allclose(loss.positive, PAIRS.matrix.toarray() / PAIRS.joint_total)
     np.testing.assert_allclose(loss.negative, 2 * np.outer(share, share))
     with pytest.raises(ValueError, match=r"weighting: .*train_full"):
-        train_sampled(PAIRS, Quadratic(3, weighting="sampled"), key=jax.random.key(0))
+        train_sampled(Quadratic(3, weighting="sampled"), PAIRS, key=jax.random.key(0))
 
 
 @pytest.mark.parametrize(

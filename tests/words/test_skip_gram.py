@@ -17,9 +17,11 @@ from ._small import table, text
 def test_optimum_of_full_rank_is_pmi_less_ln_k():
     pairs = table(6, seed=0)
     model = SkipGram(6, negatives=2.0, context_power=1.0, init_scale=0.5)
-    near = train_full(pairs, model, key=jax.random.key(0), saves=[300], optimizer=optax.adam(0.05), dtype="float64")
+    near = train_full(
+        model, pairs, key=jax.random.key(0), save_steps=[300], optimizer=optax.adam(0.05), dtype="float64"
+    )
     begin = jax.tree.map(lambda x: x[-1], near.ys)
-    run = train_full(pairs, model, start_at=begin, saves=[0, 1000], dt=0.3, dtype="float64")
+    run = train_full(model, pairs, params0=begin, save_steps=[0, 1000], dt=0.3, dtype="float64")
     share = pairs.marginal / pairs.joint_total
     wanted = np.log(pairs.matrix.toarray() / pairs.joint_total / np.outer(share, share)) - np.log(2)
     scores = run.ys["embed"][-1] @ run.ys["unembed"][-1].T

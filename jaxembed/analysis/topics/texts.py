@@ -151,5 +151,5 @@ def fit_targets(
     words = topic_words(fitted_on)
     counts = words.counts(fitted_on)
     seen, unseen = words.counts(train.texts), words.counts(test.texts)
-    models = [fit_topics(words, counts, size, seed, passes=passes) for seed in range(fits)]
+    models = [fit_topics(words, counts, size, key=seed, passes=passes) for seed in range(fits)]
     return [TopicTargets(model.of_counts(seen), model.of_counts(unseen), model) for model in models]

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
-from ...base import Progress, silent
+from ...base import Progress, generator, silent
 from ._bands import BINS, Band, cosine_bins, similarity_bands
 from ._identities import Similarity, similarity
 from ._permutations import mantel_sd, neighbour_null, overlap, p_value, r_cos_null, shuffles
@@ -91,7 +91,7 @@ def alignment(
     *,
     budget: int = BUDGET,
     permutations: int = 199,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     top: int = 10,
     progress: Progress = silent,
 ) -> Alignment:
@@ -102,7 +102,7 @@ def alignment(
         S: `[token, target]` or SparseRows: signatures of the same tokens.
         budget: bytes of working memory, besides `W`, `S` and one copy of sparse rows.
         permutations: relabellings of the tokens behind the null; 199 resolve p = 0.005.
-        seed: of relabellings and resampling.
+        key: of relabellings and resampling.
         top: neighbours compared per token.
         progress: takes what is computed, and the share of it that is done.
 
@@ -121,7 +121,7 @@ def alignment(
         raise ValueError(f"permutations: need at least 1, got {permutations}; 199 resolves p = 0.005")
     a, b = units_of_same_tokens(W, S)
     kept = _kept(a, b)
-    rng, total = np.random.default_rng(seed), len(a)
+    rng, total = generator(key), len(a)
     order = rng.permutation(kept)  # groups of consecutive tokens are then random samples
     a, b = a.select(order), b.select(order)
     sides, tokens, top = (similarity(a), similarity(b)), len(order), min(top, len(order) - 1)

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ...corpus import python_documentation, read_text
 from ...corpus.sequences import markov_sequences, sampled_sequences, shuffled_sequences, text_sequences
-from ...models import AttentionOnly
 from ...losses.sequences import SequenceLoss, sequence_loss
+from ...models import AttentionOnly
 from ...statistics import SequenceSignatures, sequence_signatures
 from ...theory import attention_only
 from .rows import DRAWN, RowTheory
@@ -74,7 +74,7 @@ class AttentionFirstSteps:
     def controls(self) -> dict[str, RowTheory]:
         """The leading term of the same sequences with their tokens in random order."""
         return {
-            "leading term, shuffled sequences": self._theory(self._signatures(shuffled_sequences(0, self._data[0])))
+            "leading term, shuffled sequences": self._theory(self._signatures(shuffled_sequences(self._data[0], key=0)))
         }
 
     def names(self) -> tuple[str, ...]:
@@ -99,11 +99,11 @@ class AttentionFirstSteps:
     @cached_property
     def _data(self) -> tuple[np.ndarray, tuple[str, ...]]:
         if self.corpus == "markov":
-            sequences = markov_sequences(self.corpus_seed, self.vocab, self.positions + 1, self.examples)
+            sequences = markov_sequences(self.vocab, self.positions + 1, self.examples, key=self.corpus_seed)
             return sequences, tuple(map(str, range(self.vocab)))
         text = read_text(self.text) if self.text else python_documentation()
         whole, names, _ = text_sequences(text, self.vocab, self.positions + 1)
-        return sampled_sequences(self.corpus_seed, whole, self.examples), names
+        return sampled_sequences(whole, self.examples, key=self.corpus_seed), names
 
     @cached_property
     def _frequent(self) -> np.ndarray:

@@ -244,7 +244,7 @@ def _steps(setting: FirstStepsSetting, corpus: CorpusSizes, run: Run) -> CorpusS
         sequences = _sequences(corpus, seed)
         zero = model.init(jax.random.key(0), corpus.vocab, corpus.length)
         loss = sequence_loss(model, sequences, corpus.vocab)
-        data = (sequences, shuffled_sequences(seed, sequences))
+        data = (sequences, shuffled_sequences(sequences, key=seed))
         sig, null = (sequence_signatures(part, corpus.vocab) for part in data)
         found.append(jax.tree.map(np.asarray, compiled(zero, loss, sig, null, jax.random.key(seed), setting=setting)))
         run.progress(f"{corpus.kind} {seed}: loss {found[-1]['start']:.4f} to {found[-1]['loss'][-1]:.4f}")
@@ -254,9 +254,9 @@ def _steps(setting: FirstStepsSetting, corpus: CorpusSizes, run: Run) -> CorpusS
 
 def _sequences(corpus: CorpusSizes, seed: int) -> np.ndarray:
     if corpus.kind == "markov":
-        return markov_sequences(seed, corpus.vocab, corpus.length + 1, corpus.examples)
+        return markov_sequences(corpus.vocab, corpus.length + 1, corpus.examples, key=seed)
     whole, _, _ = text_sequences(python_documentation(), corpus.vocab, corpus.length + 1)
-    return sampled_sequences(seed, whole, corpus.examples)
+    return sampled_sequences(whole, corpus.examples, key=seed)
 
 
 def _run(

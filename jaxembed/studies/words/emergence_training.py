@@ -107,7 +107,7 @@ def trained(
     def compute() -> dict[str, np.ndarray]:
         now, ts, ys = setting.start(pairs.vocab, seed), [np.zeros(1)], []
         for part in parts:
-            found = train_full(pairs, setting.model, start_at=now, saves=part.steps, dt=part.dt, progress=progress)
+            found = train_full(setting.model, pairs, params0=now, save_steps=part.steps, dt=part.dt, progress=progress)
             embed = np.asarray(found.ys["embed"])
             ts.append(ts[-1][-1] + part.dt * np.array(part.steps[1:], float))
             ys.append(embed[1:] if ys else embed)  # a segment begins with what the one before ended with

@@ -120,9 +120,9 @@ class TextVectors:
         if passes is not None:
             passes.parent.mkdir(parents=True, exist_ok=True)
         if model == SKIP_GRAM:
-            return train_sampled(self.text, SkipGram(recipe.width), recipe.skip_gram, key=key, keep=passes).matrix
+            return train_sampled(SkipGram(recipe.width), self.text, recipe.skip_gram, key=key, keep=passes).matrix
         if model == QWEM:
-            return train_sampled(self.pairs, Quadratic(recipe.width), recipe.quadratic, key=key, keep=passes).matrix
+            return train_sampled(Quadratic(recipe.width), self.pairs, recipe.quadratic, key=key, keep=passes).matrix
         target = FACTORISED[model](self.pairs)
         found = eigenpairs(target, recipe.width, method=recipe.method, workers=cores(), key=key)
         return factor_vectors(self.text.words, *found).matrix

@@ -268,9 +268,9 @@ def test_constant_signatures_are_undefined_throughout():
 
 def test_same_seed_same_numbers():
     W, S = related(9, 60)
-    one, other = (alignment(W, S, permutations=9, seed=4) for _ in range(2))
+    one, other = (alignment(W, S, permutations=9, key=4) for _ in range(2))
     assert np.array_equal(one.null, other.null) and one.interval == other.interval
-    assert not np.array_equal(one.null, alignment(W, S, permutations=9, seed=5).null)
+    assert not np.array_equal(one.null, alignment(W, S, permutations=9, key=5).null)
 
 
 def test_what_does_not_fit_is_refused():

@@ -20,6 +20,7 @@ from ...tasks import BinaryTable
 from ...theory.collisions import collisions, early_slope
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control, direction
 from ..study import Run, Study
 
 PARTS = ("clean", "corrupted")
@@ -156,18 +157,17 @@ def evidence(result: LabelNoise) -> tuple[Evidence, ...]:
         np.mean([np.abs(s.measured / getattr(s, name) - 1) for s in of], axis=0)
         for of, name in ((result.slopes, "predicted"), (result.noisy, "null"))
     )
-    faster, theory = Bound("paper", least=1.0, source="faster", strict=True), "theory, no number"
-    close = Bound("expectation", most=0.25, source="the mean over starts")
+    theory, close = "theory, no number", Bound("expectation", most=0.25, source="the mean over starts")
     return (
-        Evidence("noise-steeper",
-                 "corrupted examples fall faster at first than clean ones, noise 0.1..0.9 (least ratio)",
-                 ratios.min(axis=0), faster, published="steeper, no number", null=np.ones(ratios.shape[1]),
-                 ceiling="1 / noise", every=True),
-        Evidence("noise-zero-divisors",
-                 f"multiplication modulo {result.setting.moduli[1]} falls faster than modulo {moduli} (slope over the "
-                 "largest of theirs; null: a prime's over the others')", composite.measured / primes, faster,
-                 published="faster, no number", null=below.measured / np.maximum(composite.measured, above.measured),
-                 ceiling=f"{composite.predicted / max(below.predicted, above.predicted):.2f} predicted", every=True),
+        direction("noise-steeper",
+                  "corrupted examples fall faster at first than clean ones, noise 0.1..0.9 (least ratio)",
+                  ratios.min(axis=0), 1.0, published="steeper, no number", null=np.ones(ratios.shape[1]),
+                  ceiling="1 / noise"),
+        direction("noise-zero-divisors",
+                  f"multiplication modulo {result.setting.moduli[1]} falls faster than modulo {moduli} (slope over the "
+                  "largest of theirs; null: a prime's over the others')", composite.measured / primes, 1.0,
+                  published="faster, no number", null=below.measured / np.maximum(composite.measured, above.measured),
+                  ceiling=f"{composite.predicted / max(below.predicted, above.predicted):.2f} predicted"),
         Evidence("noise-correlation", "early slopes follow from collision counts (Pearson, predicted with measured)",
                  result.correlation(), Bound("expectation", least=0.95, source="the mean over starts"),
                  published=theory, null=dealt, ceiling="1", every=True),
@@ -176,10 +176,8 @@ def evidence(result: LabelNoise) -> tuple[Evidence, ...]:
         Evidence("noise-slope-error-worst", "the same, of the worst part, mean over seeds (relative error)",
                  np.array([max(s.error for s in result.slopes)]), close, published=theory,
                  null=np.array([max(abs(s.measured.mean() / s.null - 1) for s in result.noisy)]), ceiling="0"),
-        Evidence("noise-control", "Pearson over noisy parts, less the largest where parts are dealt at random",
-                 result.correlation(result.noisy) - dealt.max(),
-                 Bound("machinery", least=0.0, source="a control that must fail", strict=True), every=True,
-                 no_null="it compares with the control"),
+        control("noise-control", "Pearson over noisy parts, less the largest where parts are dealt at random",
+                result.correlation(result.noisy) - dealt.max()),
     )  # fmt: skip
 
 

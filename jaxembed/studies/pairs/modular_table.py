@@ -19,6 +19,7 @@ from ...tasks import BinaryTable
 from ...theory import binary_modes, two_position
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control
 from ..study import Run, Study
 
 THRESHOLDS = (0.7, 0.8, 0.9, 0.95)
@@ -186,9 +187,7 @@ def evidence(result: ModularTable) -> tuple[Evidence, ...]:
                  "the truncated flow names a neuron's final frequency from its initial weights", named,
                  Bound("paper", least=0.9, source="0.93 published"), published="0.93", null=dealt,
                  ceiling=f"1, chance 1/{result.frequencies}"),
-        Evidence("modular-null", "share named, less that of predictions dealt to other neurons", named - dealt,
-                 Bound("machinery", least=0.2, source="a control that must fail", strict=True), every=True,
-                 no_null="it compares with the control"),
+        control("modular-null", "share named, less that of predictions dealt to other neurons", named - dealt, 0.2),
         Evidence("modular-neurons-developed",
                  "share of neurons that develop a dominant frequency (90 % of their power)",
                  result.developed(end).mean(axis=1), Bound("paper", least=0.35, most=0.65, source="about half"),

@@ -22,6 +22,7 @@ from ...theory.binary_modes import Bases, fourier, hadamard
 from ...theory.common_basis import CommonBasis, common_basis
 from ...train import single_precision, train
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control
 from ..study import Run, Study
 
 TABLES = {"embed": "first", "second": "second", "unembed": "label"}
@@ -172,10 +173,9 @@ def evidence(result: XorBasis) -> tuple[Evidence, ...]:
         _overlap("basis-xor", xor, "Walsh-Hadamard", fourier(xor.size).first),
         _overlap("basis-addition", addition, "Fourier",
                  np.linalg.qr(np.random.default_rng(0).normal(size=(addition.size, addition.size)))[0]),
-        Evidence("basis-none", "a random table has no such basis (residual; null: XOR's)",
-                 np.array([float(random.basis.residual)]),
-                 Bound("machinery", least=random.basis.threshold, source="a control that must fail"),
-                 published="not covered", null=np.array([float(xor.basis.residual)]), ceiling="1"),
+        control("basis-none", "a random table has no such basis (residual; null: XOR's)", random.basis.residual,
+                random.basis.threshold, published="not covered", null=np.array([float(xor.basis.residual)]),
+                ceiling="1"),
     ]  # fmt: skip
     for name, operation, text in (("xor", xor, "XOR"), ("addition", addition, "modular addition")):
         trained, null = operation.trained, operation.random

@@ -19,6 +19,7 @@ from ...tasks import Attributes
 from ...theory import analogy_modes, word_pairs
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control
 from ..study import Run, Study
 from ._pairs import losses, starts
 
@@ -149,8 +150,7 @@ def evidence(result: AnalogyMoment) -> tuple[Evidence, ...]:
     late = np.min([m.last / m.moment for m in plain], axis=0)
     even, small = plain[0], moments["even", "smaller start"]
     null = np.max([moments[kind, "shuffled pairs"].accuracy.max(axis=1) for kind in KINDS], axis=0)
-    close = Bound("expectation", most=0.1, source="10 %")
-    later = Bound("machinery", least=1.1, source="a prediction that must fail", strict=True)
+    close, fails = Bound("expectation", most=0.1, source="10 %"), "a prediction that fails"
     return (
         Evidence("moment-analogies", "d modes of M* solve all analogies (accuracy)",
                  np.array([float(x[-1]) for x in result.ladder.values()]),
@@ -162,13 +162,12 @@ def evidence(result: AnalogyMoment) -> tuple[Evidence, ...]:
         Evidence("moment-shuffled", "largest accuracy of shuffled pairs", null,
                  Bound("machinery", most=0.5, source="a control that must fail", strict=True),
                  no_null="it is the control", ceiling=f"chance {result.chance:.2f}", every=True),
-        Evidence("moment-last-mode", "half-rise of the last mode over the moment", late, later,
-                 no_null="a prediction that fails", every=True),
+        control("moment-last-mode", "half-rise of the last mode over the moment", late, 1.1, no_null=fails),
         Evidence("moment-scale", f"moment of a start {1 / SMALLER:g} times smaller, even attributes (|ratio - 1|)",
                  np.abs(small.moment / even.moment - 1), close, null=small.last / even.last - 1, ceiling="0",
                  every=True),
-        Evidence("moment-scale-last", "half-rise of the last mode from that start, over the larger start's",
-                 small.last / even.last, later, no_null="a prediction that fails", every=True),
+        control("moment-scale-last", "half-rise of the last mode from that start, over the larger start's",
+                small.last / even.last, 1.1, no_null=fails),
     )  # fmt: skip
 
 

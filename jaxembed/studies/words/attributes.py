@@ -20,6 +20,7 @@ from ...tasks import Attributes
 from ...theory import word_pairs
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import exact
 from ..study import Run, Study
 from ._pairs import half_rises, losses, sigmoids, starts
 
@@ -130,9 +131,8 @@ def evidence(result: AttributesResult) -> tuple[Evidence, ...]:
                  np.array([float(rank - d) for rank in result.rank.values()]),
                  Bound("paper", least=1.0, most=1.0, source="d + 1"), published="1",
                  no_null="a property of the generator", ceiling="1", varied="kinds of attributes", every=True),
-        Evidence("attributes-eigenvalues", "its eigenvalues at even attributes are 2^d gamma_k (largest error)",
-                 np.array([result.eigenvalue_error]), Bound("machinery", most=1e-10, source="closed form"),
-                 published="identity", no_null="a closed form", ceiling="0"),
+        exact("attributes-eigenvalues", "its eigenvalues at even attributes are 2^d gamma_k (largest error)",
+              result.eigenvalue_error, 1e-10, published="identity"),
         Evidence("attributes-analogies-pmi", "d eigenvectors of the PMI solve all analogies (accuracy)",
                  np.array([lowest["PMI"]]), right, published="1.0", null=chance, ceiling="1"),
         Evidence("attributes-analogies-target", "so do d eigenvectors of M* (accuracy)",

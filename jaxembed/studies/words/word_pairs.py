@@ -18,6 +18,7 @@ from ...tables import Table, extremes
 from ...tasks import RandomPairs, shuffled
 from ...theory import word_pairs
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control, exact
 from ..study import Run, Study
 from ._pairs import half_rises, sigmoids, stacked, starts
 
@@ -127,12 +128,9 @@ def evidence(result: WordPairsResult) -> tuple[Evidence, ...]:
     errors, end = result.errors[scale], result.end[scale]
     wrong, varied, at = errors["other pairs"], "draws of pairs and start", f"init {scale:g}"
     others = min(np.median(errors[name]) for name in word_pairs.STARTS if name != QR)
-    exact = Bound("machinery", most=1e-6, source="identity")
     return (
-        Evidence("qwem-identity",
-                 "the quadratic word2vec loss is matrix factorisation of M* (difference of both forms)",
-                 result.identity, Bound("machinery", most=1e-10, source="identity"), published="identity",
-                 no_null="two forms of one number", ceiling="0", varied=varied, every=True),
+        exact("qwem-identity", "the quadratic word2vec loss is matrix factorisation of M* (difference of both forms)",
+              result.identity, 1e-10, published="identity", varied=varied),
         # Errors over seeds are spread over decades: the claim is on their decadic logarithm.
         Evidence("qwem-sigmoids", f"sigmoids from the QR diagonal are the flow (log10 of RMSE / sqrt(lam_1), {at})",
                  np.log10(errors[QR]), Bound("expectation", most=-4.0, source="1e-4"),
@@ -140,22 +138,19 @@ def evidence(result: WordPairsResult) -> tuple[Evidence, ...]:
         Evidence("qwem-other-starts", f"median error of the best other start over that of the QR diagonal, {at}",
                  np.array([others / np.median(errors[QR])]), Bound("expectation", least=10.0, source="another start"),
                  published="not stated", no_null="it compares starts", varied=varied),
-        Evidence("qwem-exact", f"the flow is solved for every start (RMSE / sqrt(lam_1), {at})",
-                 errors["exact solution"], exact, published="identity", null=wrong, ceiling="0", varied=varied,
-                 every=True, source="yan1994oja"),
+        exact("qwem-exact", f"the flow is solved for every start (RMSE / sqrt(lam_1), {at})", errors["exact solution"],
+              1e-6, published="identity", null=wrong, varied=varied, source="yan1994oja"),
         Evidence("qwem-start", f"sigmoids start from the singular values of W(0) (RMSE / sqrt(lam_1), {at})",
                  errors["svd of W(0)"], Bound("paper", most=1e-4, source="stated"), published="stated, no number",
                  null=wrong, ceiling="0", varied=varied),
-        Evidence("qwem-final", f"W W^T ends at the rank-d truncation of M* (relative distance, {at})", end, exact,
-                 published="identity", null=np.ones_like(end), ceiling="0", varied=varied, every=True),
+        exact("qwem-final", f"W W^T ends at the rank-d truncation of M* (relative distance, {at})", end, 1e-6,
+              published="identity", null=np.ones_like(end), varied=varied),
         Evidence("qwem-half-time", "modes reach half height at ln(lam / s0^2) / lam (largest |ratio - 1|)",
                  np.abs(result.half_rise[scale] - 1).max(axis=1),
                  Bound("expectation", most=6e-3, source="tau_k to 0.6 %"), published="tau_k, no number",
                  no_null="nothing is fitted", ceiling="0", varied=varied),
-        Evidence("qwem-controls", f"error of other pairs and of nothing moving (smaller, {at})",
-                 np.min([errors[name] for name in NULLS], axis=0),
-                 Bound("machinery", least=0.1, source="controls that must fail"), no_null="these are the controls",
-                 varied=varied, every=True),
+        control("qwem-controls", f"error of other pairs and of nothing moving (smaller, {at})",
+                np.min([errors[name] for name in NULLS], axis=0), 0.1, varied=varied),
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Order of the expansion: how the error of each truncated flow falls with the distance from the base point.
 
 `python benchmarks/figures/expansion_order.py` expands linear, feedforward, attention-only models around the origin, a
-decoder around its initial parameters, prints slopes beside the next degree of the flow, writes the figure and a table,
-and exits non-zero where a slope is off by more than 0.1; about 1 minute on two idle cores, `--size tiny` a quarter.
+decoder around its initial parameters, prints slopes beside the next degree of the flow, writes figure and table, and
+exits non-zero where a slope is off by more than 0.1; about 1 minute on two idle cores, `--size tiny` a quarter.
 """
 
 import sys
@@ -11,44 +11,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, band, markdown, plt, save
-from common import arguments, finish, show
+from common import COLOURS, band, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.small.expansion_order import HEADER, ExpansionOrder, Slopes, expansion_order
+from jaxembed.studies.small.expansion_order import STUDY, ExpansionOrder, Slopes
 
-
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = expansion_order(args.size, progress=lambda line: print(line, flush=True))
-    show_table(result)
-    markdown(args.out / "expansion_order.md", HEADER, result.rows())
-    draw(result, args.out / "expansion_order.png")
-    finish("order of the expansion", result.checks())
+COLUMNS = 4
 
 
-def show_table(result: ExpansionOrder) -> None:
-    show(f"slope of the error in the displacement, {result.seeds} seeds, float64", HEADER, result.rows())
-
-
-def draw(result: ExpansionOrder, path: Path) -> None:
-    columns = 4
-    figure, grid = plt.subplots(-(-len(result.cases) // columns), columns, figsize=(16, 8), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.06, 1, 0.94))
+def draw(result: ExpansionOrder, figure: Figure) -> None:
+    figure.set_size_inches(16, 8)
+    grid = figure.subplots(-(-len(result.cases) // COLUMNS), COLUMNS)
     for axes, (name, found) in zip(grid.ravel(), result.cases.items(), strict=False):
         panel(axes, name, found)
     grid.ravel()[0].legend(fontsize=7)
-    setting = result.setting
-    caption = (
-        f"Error of the expanded flow, norm over all parameters; dotted: the power of the next degree that does not "
-        f"vanish. Addition with {setting.keys} keys, {setting.anchors} anchors; sequence models: {setting.sequences} "
-        f"sequences of {setting.length} over {setting.vocab} tokens;\nwidth {setting.width}, {result.seeds} init seeds "
-        f"(band: smallest to largest), float64. Around the origin the scale is the initial standard deviation, around "
-        f"an init the share of the distance at which the terms stop shrinking."
-    )
-    save(figure, path, caption)
 
 
-def panel(axes: plt.Axes, name: str, found: Slopes) -> None:
+def panel(axes: Axes, name: str, found: Slopes) -> None:
     for colour, (order, errors) in zip(COLOURS, found.errors.items(), strict=False):
         band(axes, found.scales, errors, f"order {order}", colour, "o-")
         axes.lines[-1].set_markersize(3)
@@ -68,4 +48,4 @@ def panel(axes: plt.Axes, name: str, found: Slopes) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -1,8 +1,8 @@
 """Until when truncated theories hold: the horizon predicted from theory alone against the observed one.
 
 `python benchmarks/figures/horizon.py` predicts and observes the horizon of every theory of a grid of tasks, models,
-initial scales and orders, writes the figure and a table of the misses with their causes, and exits non-zero where too
-few cells are predicted; about 10 minutes on one core, `--size tiny` half a minute.
+initial scales and orders, and writes the figure, a table of the misses with their causes and one of easier predictors;
+about 10 minutes on one core, `--size tiny` half a minute.
 """
 
 import sys
@@ -11,64 +11,35 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import COLOURS, markdown, plt, save
-from common import arguments, finish
+from common import COLOURS, main
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from jaxembed.studies.small.horizon import SETTINGS, horizons
-from jaxembed.studies.small.horizon_cells import FACTOR, HEADER, SHARP, Cell, Horizons, within
+from jaxembed.studies.small.horizon import STUDY, Horizons
+from jaxembed.studies.small.horizon_errors import FACTOR, TheoryHorizon
 
 MARKERS = {1: "o", 2: "s", 3: "^", 4: "D"}
 
 
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    result = horizons(args.size, progress=lambda line: print(line, flush=True))
-    show(result)
-    markdown(args.out / "horizon.md", HEADER, [*result.rows(), *([reason, *[""] * 7] for reason in result.left_out)])
-    draw(result, args.out / "horizon.png")
-    finish("predicted and observed horizon", result.checks())
-
-
-def show(result: Horizons) -> None:
-    """How far the prediction is better than what is easy to guess."""
-    predictors = {"predicted": result.ratios(), "constant": result.constant(), "shuffled": result.shuffled()}
-    for name, ratios in predictors.items():
-        shares = [f"within {factor:g}: {within(ratios, factor).mean():.0%}" for factor in (FACTOR, SHARP)]
-        print(f"{name}: {', '.join(shares)} of {len(result.cells)} cells, mean over {result.seeds} seeds")
-    print(f"error in e-folds: median {np.nanmedian(np.abs(result.efold_errors())):.2f}")
-
-
-def draw(result: Horizons, path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.5), layout="constrained")
-    figure.get_layout_engine().set(rect=(0, 0.08, 1, 0.92))
-    models = list(dict.fromkeys(cell.model for cell in result.cells))
+def draw(result: Horizons, figure: Figure) -> None:
+    figure.set_size_inches(12, 5.5)
+    left, right = figure.subplots(1, 2)
+    models = list(dict.fromkeys(theory.model for theory in result.theories))
     colours = dict(zip(models, COLOURS, strict=False))
-    for cell in result.cells:
-        time_panel(left, cell, colours[cell.model])
-        efold_panel(right, cell, colours[cell.model])
+    for theory in result.theories:
+        points(left, theory, colours[theory.model], theory.observed, theory.predicted)
+        efolds = ((x - theory.plateau) / theory.efold for x in (theory.observed, theory.predicted))
+        points(right, theory, colours[theory.model], *efolds)
     finish_times(left)
     finish_efolds(right)
-    legend(left, colours, sorted({cell.order for cell in result.cells}))
-    tasks = ", ".join(dict.fromkeys(cell.task for cell in result.cells))
-    setting = SETTINGS[result.size]
-    caption = (
-        f"{len(result.cells)} cells x {result.seeds} init seeds: {tasks}; init scales {min(setting.init_scales):g} to "
-        f"{max(setting.init_scales):g}; width {setting.width}, float64, rtol {setting.rtol:g};\nobserved: skill of all "
-        f"weights against the exact flow below 0.9; window: plateau + {result.efolds:g} e-folds. "
-    )
-    save(figure, path, caption)
+    legend(left, colours, sorted({theory.order for theory in result.theories}))
 
 
-def time_panel(axes: plt.Axes, cell: Cell, colour: str) -> None:
-    axes.plot(cell.observed, cell.predicted, MARKERS[cell.order], color=colour, markersize=4, alpha=0.6, linewidth=0)
+def points(axes: Axes, theory: TheoryHorizon, colour: str, observed: np.ndarray, predicted: np.ndarray) -> None:
+    axes.plot(observed, predicted, MARKERS[theory.order], color=colour, markersize=4, alpha=0.6, linewidth=0)
 
 
-def efold_panel(axes: plt.Axes, cell: Cell, colour: str) -> None:
-    observed, predicted = ((x - cell.plateau) / cell.efold for x in (cell.observed, cell.predicted))
-    axes.plot(observed, predicted, MARKERS[cell.order], color=colour, markersize=4, alpha=0.6, linewidth=0)
-
-
-def finish_times(axes: plt.Axes) -> None:
+def finish_times(axes: Axes) -> None:
     axes.set(xscale="log", yscale="log", xlabel="observed horizon, flow time", ylabel="predicted horizon, flow time")
     ends = np.array(axes.get_xlim())
     axes.fill_between(ends, ends / FACTOR, ends * FACTOR, color="grey", alpha=0.25, linewidth=0)
@@ -77,8 +48,8 @@ def finish_times(axes: plt.Axes) -> None:
     axes.grid(alpha=0.3)
 
 
-def finish_efolds(axes: plt.Axes) -> None:
-    # Where nothing grows exponentially an e-fold is a tiny part of the plateau: those cells lie far to the left.
+def finish_efolds(axes: Axes) -> None:
+    # Where nothing grows exponentially an e-fold is a tiny part of the plateau: those theories lie far to the left.
     axes.set_xscale("symlog", linthresh=10)
     axes.set_yscale("symlog", linthresh=10)
     ends = np.array(axes.get_xlim())
@@ -88,7 +59,7 @@ def finish_efolds(axes: plt.Axes) -> None:
     axes.grid(alpha=0.3)
 
 
-def legend(axes: plt.Axes, colours: dict[str, str], orders: list[int]) -> None:
+def legend(axes: Axes, colours: dict[str, str], orders: list[int]) -> None:
     for model, colour in colours.items():
         axes.plot([], [], "o", color=colour, label=model)
     for order in orders:
@@ -97,4 +68,4 @@ def legend(axes: plt.Axes, colours: dict[str, str], orders: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(STUDY, draw)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from . import (
-    horizon,
     signature_start,
 )
 from .evidence import Claim as Claim
@@ -22,7 +21,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    horizon,
     signature_start,
 )
 

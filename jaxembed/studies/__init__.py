@@ -44,6 +44,9 @@ REGISTRY: tuple[str, ...] = (
     "sequences.ceilings",
     "words.task_vectors",
     "language.alignment",
+    "small.expansion_order",
+    "small.horizon",
+    "small.lazy_rich",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

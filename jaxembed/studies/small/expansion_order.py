@@ -1,7 +1,14 @@
-"""How fast the expansion of a flow approaches it: slope of the error in the distance from the base point."""
+"""How fast the expansion of a flow approaches it: slope of the error in the distance from the base point.
+
+Linear, feedforward, attention-only models and a decoder, expanded around the origin or around initial parameters, in
+float64. A seed is an initialisation, and a random direction. The control expands the flow of shuffled labels.
+
+Source: Taylor's theorem; the role of the degrees at small initialisation follows yao2025probability.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -12,18 +19,20 @@ from ...base import Loss, State
 from ...losses.population import population_loss
 from ...losses.sequences import sequence_loss
 from ...models import AttentionOnly, Decoder, Feedforward, Linear
+from ...tables import Table, extremes
 from ...tasks import Addition, shuffled
 from ...theory import expansion
-from ..check import Check, Size, need_float64
-from ..measured import silent
+from ..evidence import Evidence, Size
+from ..study import Run, Study
+from ._rows import control, exact
 
 ZERO = 1e-9
 """A degree whose part is below this share of the largest one, at displacement 1, is absent."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Sizes; `scales` are the displacements as multiples of a step, `degrees` how many terms are looked at."""
+class ExpansionSetting:
+    """Sizes; `scales` are the displacements as multiples of a step, `degrees` how many terms are computed."""
 
     keys: int = 12
     anchors: int = 4
@@ -39,16 +48,16 @@ class Setting:
     scales: tuple[float, ...] = tuple(10.0 ** -np.arange(1.5, 2.51, 0.125))
 
 
-SETTINGS = {
-    "tiny": Setting(
+SETTINGS: dict[Size, ExpansionSetting] = {
+    "tiny": ExpansionSetting(
         keys=4, anchors=3, width=4, hidden=6, vocab=5, sequences=4, length=5, layers=1, orders=(1, 2), degrees=4
     ),
-    "normal": Setting(),
+    "quick": ExpansionSetting(),
 }
 
 
 @dataclass(frozen=True)
-class Case:
+class ExpansionCase:
     """A loss, the control's loss on shuffled labels, where to expand, and which way to go.
 
     Attributes:
@@ -56,7 +65,7 @@ class Case:
         null: the same model on data whose labels are dealt at random.
         base: the point expanded around.
         step: the displacement at scale 1: initial weights of standard deviation 1 around the origin, elsewhere the
-            step of `_around`.
+            step of `_from_init`.
     """
 
     loss: Loss
@@ -81,12 +90,10 @@ class Slopes:
     sizes: Float[np.ndarray, "seed ..."]
     null: Float[np.ndarray, "seed ..."]
 
-    def slopes(self, order: int) -> Float[np.ndarray, " seed"]:
-        """Of log error against log scale, by least squares, for each seed."""
-        return _slopes(self.scales, self.errors[order])
-
-    def null_slopes(self) -> Float[np.ndarray, " seed"]:
-        return _slopes(self.scales, self.null)
+    def slopes(self, order: int | None = None) -> Float[np.ndarray, " seed"]:
+        """Of log error against log scale, by least squares, for each seed; without an order, the control's."""
+        errors = self.null if order is None else self.errors[order]
+        return np.asarray([np.polyfit(np.log(self.scales), np.log(row), 1)[0] for row in errors])
 
     def next_degree(self, order: int) -> int:
         """The first degree above `order` whose part of the flow does not vanish."""
@@ -99,74 +106,73 @@ class Slopes:
 class ExpansionOrder:
     """Slopes by case."""
 
-    size: Size
-    setting: Setting
+    setting: ExpansionSetting
     cases: dict[str, Slopes]
 
-    @property
-    def seeds(self) -> int:
-        return len(next(iter(self.cases.values())).sizes)
 
-    def rows(self) -> list[tuple[str, ...]]:
-        """Every case and order, in the order of `HEADER`."""
-        return [
-            (name, str(order), str(found.next_degree(order)), _text(found.slopes(order)), _text(found.null_slopes()))
-            for name, found in self.cases.items()
-            for order in self.setting.orders
-        ]
-
-    def checks(self) -> list[Check]:
-        """One for each case: every order and seed within 0.1 of the next degree, the control far from it."""
-        return [self._check(name, found) for name, found in self.cases.items()]
-
-    def _check(self, name: str, found: Slopes) -> Check:
-        expected = {order: found.next_degree(order) for order in self.setting.orders}
-        worst = max(float(np.abs(found.slopes(order) - degree).max()) for order, degree in expected.items())
-        control = float(np.abs(found.null_slopes() - expected[max(expected)]).min())
-        got = "; ".join(f"{order}: {_text(found.slopes(order))} ({degree})" for order, degree in expected.items())
-        passed = worst <= 0.1 and control >= 0.5
-        return Check(name, "slope = next degree +- 0.1", f"{got}; control off by {control:.1f}", passed)
-
-
-HEADER = ("case", "order", "next degree", "slope of the error", "shuffled labels, highest order")
-
-
-def expansion_order(size: Size, seeds: int = 3, progress: Callable[[str], None] = silent) -> ExpansionOrder:
-    """Measure the error of the expansion against the exact flow at shrinking displacements from the base point.
-
-    Args:
-        size: "tiny" (one block, orders 1 and 2, seconds) or "normal".
-        seeds: initialisations, and random directions.
-        progress: called with a line of text after each case.
-
-    Raises:
-        ValueError: where JAX computes in float32, which cannot show a slope of 5.
-    """
-    need_float64("expansion_order")
-    setting, found = SETTINGS[size], {}
+def run(setting: ExpansionSetting, run: Run) -> ExpansionOrder:
+    """Measure the error of the expansion against the exact flow at shrinking displacements from the base point."""
+    found = {}
     for name, case in CASES.items():
-        found[name] = _measure(setting, [case(setting, key) for key in jax.random.split(jax.random.key(0), seeds)])
+        found[name] = _measured(setting, [case(setting, key) for key in jax.random.split(jax.random.key(0), run.seeds)])
         orders = (f"{order}: {_text(found[name].slopes(order))}" for order in setting.orders)
-        progress(f"{name}: slope by order {'; '.join(orders)}")
-    return ExpansionOrder(size, setting, found)
+        run.progress(f"{name}: slope by order {'; '.join(orders)}")
+    return ExpansionOrder(setting, found)
 
 
-def _measure(setting: Setting, cases: list[Case]) -> Slopes:
-    every = [_errors(setting, case) for case in cases]
-    errors, null = (np.stack([found[i] for found in every]) for i in (0, 1))
+def tables(result: ExpansionOrder) -> tuple[Table, ...]:
+    """Every case and order."""
+    header = ("case", "order", "next degree", "slope of the error", "shuffled labels, highest order")
+    rows = [
+        (name, str(order), str(found.next_degree(order)), _text(found.slopes(order)), _text(found.slopes()))
+        for name, found in result.cases.items()
+        for order in result.setting.orders
+    ]
+    return (Table("slope of the error in the displacement, float64", header, rows),)
+
+
+def evidence(result: ExpansionOrder) -> tuple[Evidence, ...]:
+    """Every order and seed of a case within 0.1 of the next degree, the control far from it."""
+    rows, controls = [], []
+    for name, found in result.cases.items():
+        degrees = {order: found.next_degree(order) for order in result.setting.orders}
+        off = np.max([np.abs(found.slopes(order) - degree) for order, degree in degrees.items()], axis=0)
+        controls.append(np.abs(found.slopes() - degrees[max(degrees)]))
+        claim = f"{name}: slope of the error is the next degree (distance, largest over orders)"
+        rows.append(exact(_id(name), claim, off, 0.1, published="", null=controls[-1]))
+    claim = "slope of the error of shuffled labels: distance from the next degree, smallest over cases"
+    return (*rows, control("expansion-order-shuffled", claim, np.min(controls, axis=0), 0.5))
+
+
+def caption(result: ExpansionOrder) -> str:
+    setting = result.setting
+    return (
+        f"Error of the expanded flow, norm over all parameters; dotted: the power of the next degree that does not "
+        f"vanish. Addition with {setting.keys} keys, {setting.anchors} anchors; sequence models: {setting.sequences} "
+        f"sequences of {setting.length} over {setting.vocab} tokens;\nwidth {setting.width}, init seeds (band: "
+        f"smallest to largest), float64. Around the origin the scale is the initial standard deviation, around an init "
+        f"the share of the distance at which the terms stop shrinking."
+    )
+
+
+def _measured(setting: ExpansionSetting, cases: list[ExpansionCase]) -> Slopes:
+    pairs = [_errors(setting, case) for case in cases]
+    errors, null = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
     by_order = {order: errors[:, :, i] for i, order in enumerate(setting.orders)}
     sizes = np.stack([np.linalg.norm(_parts(setting, case.loss, case, 1.0), axis=1) for case in cases])
     return Slopes(np.asarray(setting.scales), by_order, sizes, null)
 
 
-def _errors(setting: Setting, case: Case) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+def _errors(
+    setting: ExpansionSetting, case: ExpansionCase
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Errors `[scale, order]`, and `[scale]` those of the control."""
     found, null = [], []
     for scale in setting.scales:
-        exact = _vector(_exact(0.0, _state(case, scale), case.loss))
+        exact_flow = _vector(_exact(0.0, _state(case, scale), case.loss))
         sums, other = (np.cumsum(_parts(setting, loss, case, scale), axis=0) for loss in (case.loss, case.null))
-        found.append([np.linalg.norm(exact - sums[order]) for order in setting.orders])
-        null.append(np.linalg.norm(exact - other[max(setting.orders)]))
+        found.append([np.linalg.norm(exact_flow - sums[order]) for order in setting.orders])
+        null.append(np.linalg.norm(exact_flow - other[max(setting.orders)]))
     return np.asarray(found), np.asarray(null)
 
 
@@ -174,13 +180,13 @@ _exact = jax.jit(expansion.exact)
 _terms = jax.jit(expansion.terms, static_argnums=3)
 
 
-def _parts(setting: Setting, loss: Loss, case: Case, scale: float) -> Float[np.ndarray, "..."]:
+def _parts(setting: ExpansionSetting, loss: Loss, case: ExpansionCase, scale: float) -> Float[np.ndarray, "..."]:
     """F_0, F_1, .. as rows, at `scale` times the step; more degrees than orders, to see which comes next."""
     parts = _terms(loss, case.base, _state(case, scale), setting.degrees)
     return np.stack([_vector(part) for part in parts])
 
 
-def _state(case: Case, scale: float) -> State:
+def _state(case: ExpansionCase, scale: float) -> State:
     return jax.tree.map(lambda base, step: base + scale * step, case.base, case.step)
 
 
@@ -188,77 +194,13 @@ def _vector(tree: State) -> Float[np.ndarray, "..."]:
     return np.concatenate([np.asarray(leaf).ravel() for leaf in jax.tree.leaves(tree)])
 
 
-def _linear(setting: Setting, key: Array) -> Case:
-    return _from_origin(setting, key, Linear(setting.width, init_scale=1.0))
-
-
-def _feedforward(setting: Setting, key: Array) -> Case:
-    return _from_origin(setting, key, Feedforward(setting.width, init_scale=1.0))
-
-
-def _hidden(setting: Setting, key: Array) -> Case:
-    return _from_origin(setting, key, Feedforward(setting.width, setting.hidden, init_scale=1.0, hidden_scale=1.0))
-
-
-def _hidden_kept(setting: Setting, key: Array) -> Case:
-    """Embedding and unembedding start from zero, the hidden matrix from its usual scale; all three move."""
-    model = Feedforward(setting.width, setting.hidden, init_scale=1.0)
-    loss, null, params = _population(setting, key, model)
-    base = {**expansion.origin(params), "hidden": params["hidden"]}
-    moved = jax.random.normal(jax.random.fold_in(key, 1), params["hidden"].shape, float)
-    return Case(loss, null, base, {**params, "hidden": moved})
-
-
-def _feedforward_lazy(setting: Setting, key: Array) -> Case:
-    model = Feedforward(setting.width, setting.hidden, init_scale=setting.width**-0.5)
-    loss, null, params = _population(setting, key, model)
-    return _around(setting, loss, null, params, _random(key, params))
-
-
-def _attention_only(setting: Setting, key: Array) -> Case:
-    model = AttentionOnly(setting.layers, init_scale=1.0)
-    loss, null, params = _text_of(setting, key, model)
-    return Case(loss, null, expansion.origin(params), params)
-
-
-def _decoder_random(setting: Setting, key: Array) -> Case:
-    loss, null, params = _text_of(setting, key, _decoder(setting))
-    return _around(setting, loss, null, params, _random(key, params))
-
-
-def _decoder_gradient(setting: Setting, key: Array) -> Case:
-    loss, null, params = _text_of(setting, key, _decoder(setting))
-    return _around(setting, loss, null, params, _exact(0.0, params, loss))
-
-
-CASES: dict[str, Callable[[Setting, Array], Case]] = {
-    "linear, origin": _linear,
-    "feedforward, origin": _feedforward,
-    "feedforward with hidden matrix, origin": _hidden,
-    "feedforward with hidden matrix, hidden at init": _hidden_kept,
-    "feedforward with hidden matrix, init": _feedforward_lazy,
-    "attention-only, origin": _attention_only,
-    "decoder, init, random direction": _decoder_random,
-    "decoder, init, gradient direction": _decoder_gradient,
-}
-
-
-def _from_origin(setting: Setting, key: Array, model: Any) -> Case:
-    loss, null, params = _population(setting, key, model)
-    return Case(loss, null, expansion.origin(params), params)
-
-
-def _population(setting: Setting, key: Array, model: Any) -> tuple[Loss, Loss, State]:
+def _population(setting: ExpansionSetting, key: Array, model: Any) -> tuple[Loss, Loss, State]:
     data = Addition(keys=setting.keys, anchors=setting.anchors).dataset()
     loss, null = (population_loss(model, part) for part in (data, shuffled(data, 0)))
     return loss, null, model.init(key, data.vocab, data.length)
 
 
-def _decoder(setting: Setting) -> Decoder:
-    return Decoder(setting.width, setting.layers, setting.heads, setting.hidden, init_scale=setting.width**-0.5)
-
-
-def _text_of(setting: Setting, key: Array, model: Any) -> tuple[Loss, Loss, State]:
+def _sequences(setting: ExpansionSetting, key: Array, model: Any) -> tuple[Loss, Loss, State]:
     """Sequences in which each token is followed by one of two; the control deals all tokens anew."""
     rng = np.random.default_rng(0)
     sequences = np.zeros((setting.sequences, setting.length), int)
@@ -270,23 +212,80 @@ def _text_of(setting: Setting, key: Array, model: Any) -> tuple[Loss, Loss, Stat
     return loss, null, model.init(key, setting.vocab, setting.length - 1)
 
 
+def _from_origin(setting: ExpansionSetting, key: Array, model: Any, data: Callable = _population) -> ExpansionCase:
+    loss, null, params = data(setting, key, model)
+    return ExpansionCase(loss, null, expansion.origin(params), params)
+
+
+def _from_init(
+    setting: ExpansionSetting, key: Array, model: Any, data: Callable = _population, *, gradient: bool = False
+) -> ExpansionCase:
+    """A random direction, or the gradient's, of the length at which the last term is as large as the first.
+
+    There the series is about to stop converging.
+    """
+    loss, null, params = data(setting, key, model)
+    towards = _exact(0.0, params, loss) if gradient else _random(key, params)
+    sizes = np.linalg.norm(_parts(setting, loss, ExpansionCase(loss, null, params, towards), 1.0), axis=1)
+    length = (sizes[0] / sizes[-1]) ** (1 / setting.degrees)
+    return ExpansionCase(loss, null, params, jax.tree.map(lambda leaf: length * leaf, towards))
+
+
 def _random(key: Array, params: State) -> State:
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.fold_in(key, 1), len(leaves))
     return tree.unflatten([jax.random.normal(k, x.shape, x.dtype) for k, x in zip(keys, leaves, strict=True)])
 
 
-def _around(setting: Setting, loss: Loss, null: Loss, base: State, direction: State) -> Case:
-    """A step of the length at which the last term is as large as the first: the series is about to stop converging."""
-    sizes = np.linalg.norm(_parts(setting, loss, Case(loss, null, base, direction), 1.0), axis=1)
-    length = (sizes[0] / sizes[-1]) ** (1 / setting.degrees)
-    return Case(loss, null, base, jax.tree.map(lambda leaf: length * leaf, direction))
+def _hidden_kept(setting: ExpansionSetting, key: Array) -> ExpansionCase:
+    """Embedding and unembedding start from zero, the hidden matrix from its usual scale; all three move."""
+    loss, null, params = _population(setting, key, Feedforward(setting.width, setting.hidden, init_scale=1.0))
+    base = {**expansion.origin(params), "hidden": params["hidden"]}
+    moved = jax.random.normal(jax.random.fold_in(key, 1), params["hidden"].shape, float)
+    return ExpansionCase(loss, null, base, {**params, "hidden": moved})
 
 
-def _slopes(scales: Float[np.ndarray, "..."], errors: Float[np.ndarray, "seed ..."]) -> Float[np.ndarray, " seed"]:
-    return np.asarray([np.polyfit(np.log(scales), np.log(row), 1)[0] for row in errors])
+def _decoder(setting: ExpansionSetting, key: Array, *, gradient: bool = False) -> ExpansionCase:
+    model = Decoder(setting.width, setting.layers, setting.heads, setting.hidden, init_scale=setting.width**-0.5)
+    return _from_init(setting, key, model, _sequences, gradient=gradient)
+
+
+CASES: dict[str, Callable[[ExpansionSetting, Array], ExpansionCase]] = {
+    "linear, origin": lambda s, key: _from_origin(s, key, Linear(s.width, init_scale=1.0)),
+    "feedforward, origin": lambda s, key: _from_origin(s, key, Feedforward(s.width, init_scale=1.0)),
+    "feedforward with hidden matrix, origin": lambda s, key: _from_origin(
+        s, key, Feedforward(s.width, s.hidden, init_scale=1.0, hidden_scale=1.0)
+    ),
+    "feedforward with hidden matrix, hidden at init": _hidden_kept,
+    "feedforward with hidden matrix, init": lambda s, key: _from_init(
+        s, key, Feedforward(s.width, s.hidden, init_scale=s.width**-0.5)
+    ),
+    "attention-only, origin": lambda s, key: _from_origin(s, key, AttentionOnly(s.layers, init_scale=1.0), _sequences),
+    "decoder, init, random direction": _decoder,
+    "decoder, init, gradient direction": partial(_decoder, gradient=True),
+}
+
+
+def _id(case: str) -> str:
+    return f"expansion-order-{case.replace(',', '').replace(' ', '-')}"
 
 
 def _text(values: Float[np.ndarray, " seed"]) -> str:
-    low, high = f"{values.min():.3f}", f"{values.max():.3f}"
-    return low if low == high else f"{low}..{high}"
+    return extremes(values, ".3f", "..")
+
+
+STUDY = Study(
+    name="expansion_order",
+    source="yao2025probability",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=(*(_id(name) for name in CASES), "expansion-order-shuffled"),
+    takes={"tiny": "15 s", "quick": "1 min"},
+    smaller={"tiny": "orders 1 and 2, width 4, one block", "quick": "no published setting: 12 keys, width 16"},
+    needs=("float64",),
+    ledger="quick",
+)

@@ -1,6 +1,12 @@
-"""Until when truncated theories hold: predicted by the term each leaves out, and observed, over a grid of cells."""
+"""Until when truncated theories hold: predicted by the term each leaves out, and observed.
 
-from collections.abc import Callable, Iterator
+Every theory of a grid of tasks, models and initial scales; the window of all ends some e-folds after the plateau. In
+float64; a seed is an initialisation.
+
+Source: theory/horizon.md; which degree reads which statistic follows yao2025probability.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import pairwise
@@ -11,19 +17,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ...base import Dataset, Model, State, Trajectory
+from ...base import Dataset, State, Trajectory
 from ...compare import compare
 from ...corpus import TextBigram
 from ...ensemble import ensemble
-from ...flow import gradient_flow, integrate
+from ...flow import integrate
 from ...losses.population import PopulationLoss, population_loss
-from ...models import Feedforward, Linear
+from ...observables.crossing import crossing
+from ...tables import Table, number
 from ...tasks import Addition, BinaryTable, LabelNeutral, Memory, Modular
 from ...theory import expansion, horizon
-from ..check import Size, need_float64
-from ..measured import silent
-from .horizon_cells import HEADER as HEADER
-from .horizon_cells import Cell, Horizons
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._flows import flow, model_of
+from ._rows import control
+from .horizon_errors import FACTOR, SHARP, HorizonErrors, TheoryHorizon, within
 
 SMALL = ("embed", "unembed")
 """The leaves that start small and whose base point is zero; others are expanded around their own start."""
@@ -32,8 +40,8 @@ LOST = 100.0
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Sizes, tolerances and the grid; the window ends `efolds` e-folds after each cell's plateau."""
+class HorizonSetting:
+    """Sizes, tolerances and the grid; the window ends `efolds` e-folds after each plateau."""
 
     tasks: tuple[str, ...] = ("addition", "label-neutral", "modular", "memory", "xor", "modular table")
     models: tuple[str, ...] = ("linear", "tanh", "gelu", "square", "tanh, hidden")
@@ -49,44 +57,118 @@ class Setting:
     saves: int = 200
     rtol: float = 1e-6
     max_steps: int = 1000
+    least: int = 100
+    """Theories that the grid has to have."""
 
 
-SETTINGS = {
-    "tiny": Setting(("addition",), ("linear", "gelu"), (1e-2, 1e-4), top=3, width=4, keys=5, anchors=3, saves=100),
-    "normal": Setting(),
+SETTINGS: dict[Size, HorizonSetting] = {
+    "tiny": HorizonSetting(
+        ("addition",), ("linear", "gelu"), (1e-2, 1e-4), top=3, width=4, keys=5, anchors=3, saves=100, least=6
+    ),
+    "quick": HorizonSetting(),
 }
 
 
-def horizons(
-    size: Size, seeds: int = 2, progress: Callable[[str], None] = silent, setting: Setting | None = None
-) -> Horizons:
-    """Predict and observe the horizon of every theory of every cell of the grid, one rule of the window for all.
+@dataclass(frozen=True)
+class Horizons(HorizonErrors):
+    """All theories, and the tasks and models without a window, with the reason in words."""
 
-    Args:
-        size: "tiny" (one task, seconds) or "normal" (the grid).
-        seeds: initialisations of every cell.
-        progress: called with a line of text after each theory.
-        setting: another grid than that of `size`.
+    setting: HorizonSetting
+    left_out: tuple[str, ...]
 
-    Raises:
-        ValueError: where JAX computes in float32, which cannot show errors at small initial scales.
 
-    Source: yao2025probability.
-    """
-    need_float64("horizons")
-    setting = SETTINGS[size] if setting is None else setting
-    cells, left_out = [], []
+def run(setting: HorizonSetting, run: Run) -> Horizons:
+    """Predict and observe the horizon of every theory of the grid, one rule of the window for all."""
+    theories, left_out = [], []
     for task in setting.tasks:
         data = _dataset(task, setting)
         for name in setting.models:
-            found = list(_cells(task, name, data, setting, seeds))
-            cells += [cell for cell in found if isinstance(cell, Cell)]
-            left_out += [reason for reason in found if isinstance(reason, str)]
-            progress(f"{task}, {name}: {len(cells)} cells so far")
-    return Horizons(size, setting.efolds, tuple(cells), tuple(left_out))
+            found = _theories(task, name, data, setting, run.seeds)
+            if isinstance(found, str):
+                left_out.append(found)
+            else:
+                theories += found
+            run.progress(f"{task}, {name}: {len(theories)} theories so far")
+    return Horizons(tuple(theories), setting, tuple(left_out))
 
 
-def _dataset(task: str, setting: Setting) -> Dataset:
+def tables(result: Horizons) -> tuple[Table, ...]:
+    """Every theory that misses with its cause, and how much better the prediction is than what is easy to guess."""
+    header = (
+        "task",
+        "model",
+        "order",
+        "next degree",
+        "init scale",
+        "observed / plateau",
+        "predicted / observed",
+        "cause",
+    )
+    misses = [theory.row() for theory in result.theories if not theory.hit]
+    reasons = result.left_out if misses or result.left_out else ("every theory is predicted",)
+    rows = [*misses, *((reason, *[""] * (len(header) - 1)) for reason in reasons)]
+    efolds = {"predicted": result.efolds(), "constant": result.constant_efolds()}
+    easy = [
+        (name, *(f"{within(ratios, factor).mean():.0%}" for factor in (FACTOR, SHARP)),
+         number(np.nanmedian(np.abs(efolds[name])), ".2f") if name in efolds else "")
+        for name, ratios in (("predicted", result.ratios()), ("constant", result.constant()),
+                             ("shuffled", result.shuffled()))
+    ]  # fmt: skip
+    count = f"{len(result.theories)} theories, mean over seeds"
+    return (
+        Table(f"theories whose horizon is not predicted within {FACTOR:g}", header, rows),
+        Table(count, ("predictor", f"within {FACTOR:g}", f"within {SHARP:g}", "median error, e-folds"), easy,
+              name="predictors"),
+    )  # fmt: skip
+
+
+def evidence(result: Horizons) -> tuple[Evidence, ...]:
+    """Shares of theories and errors in e-folds, beside rules that know what was observed."""
+    ours, null = np.abs(result.efolds()), np.abs(result.constant_efolds())
+    share = Bound("expectation", least=0.8, source="four theories of five")
+    near = Bound("expectation", most=0.5, source="half an e-fold")
+    return (
+        Evidence("horizon-predicted",
+                 "a theory's next term predicts its horizon within a factor 1.25 (share of cells)",
+                 within(result.ratios()), share, "no number", within(result.constant()), ceiling="1", every=True),
+        Evidence("horizon-efolds",
+                 "the same on the clock of growth (median error in e-folds; null: constant offset)",
+                 np.nanmedian(ours, axis=0), near, "no number", np.nanmedian(null, axis=0), ceiling="0"),
+        # Times alone are easy, since every horizon lies near the plateau's end: e-folds are the fair measure.
+        control("horizon-constant", "median error in e-folds of a constant offset from the plateau's end, minus 3 ours",
+                np.nanmedian(null) - 3 * np.nanmedian(ours)),
+        Evidence("horizon-grid", "theories in the grid", np.array([float(len(result.theories))]),
+                 Bound("expectation", least=result.setting.least), no_null="a count"),
+    )  # fmt: skip
+
+
+def caption(result: Horizons) -> str:
+    setting, tasks = result.setting, ", ".join(dict.fromkeys(theory.task for theory in result.theories))
+    return (
+        f"{len(result.theories)} theories: {tasks}; init scales {min(setting.init_scales):g} to "
+        f"{max(setting.init_scales):g}; width {setting.width}, float64, rtol {setting.rtol:g};\nobserved: skill of all "
+        f"weights against the exact flow below 0.9; window: plateau + {setting.efolds:g} e-folds."
+    )
+
+
+STUDY = Study(
+    name="horizon",
+    source="yao2025probability",
+    settings=SETTINGS,
+    seeds={"tiny": 3, "quick": 2},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=("horizon-predicted", "horizon-efolds", "horizon-constant", "horizon-grid"),
+    takes={"tiny": "30 s", "quick": "10 min"},
+    smaller={"tiny": "one task, two models, width 4", "quick": "no published setting: up to 30 tokens, width 8"},
+    needs=("float64",),
+    ledger="tiny",
+)
+
+
+def _dataset(task: str, setting: HorizonSetting) -> Dataset:
     """The task; the composite ones all get the vocabulary of addition, so that one compiled theory serves them."""
     composite = {"addition": Addition, "label-neutral": LabelNeutral, "modular": Modular, "memory": Memory}
     tables = {"xor": "xor", "modular table": "modular_addition"}
@@ -98,33 +180,26 @@ def _dataset(task: str, setting: Setting) -> Dataset:
     return TextBigram(vocab_size=setting.words).dataset()
 
 
-def _model(name: str, setting: Setting) -> Model:
-    """The model at initial scale 1; starts are scaled down from it."""
-    activation, *rest = name.split(", ")
-    if activation == "linear":
-        return Linear(setting.width, init_scale=1.0)
-    return Feedforward(setting.width, setting.hidden if rest else None, activation, init_scale=1.0)
-
-
-def _cells(task: str, name: str, data: Dataset, setting: Setting, seeds: int) -> Iterator[Cell | str]:
-    """The cells of one task and model, or in words why it has none."""
-    model = _model(name, setting)
+def _theories(task: str, name: str, data: Dataset, setting: HorizonSetting, seeds: int) -> list[TheoryHorizon] | str:
+    """The theories of one task and model, or in words why it has none."""
+    model = model_of(name, setting.width, setting.hidden)
     loss = population_loss(model, data)
     wide = jax.vmap(lambda key: model.init(key, data.vocab, data.length))(jax.random.split(jax.random.key(0), seeds))
-    one = jax.tree.map(lambda leaf: leaf[0], wide)
-    found = horizon.degrees(jax.jit(horizon.sizes, static_argnums=3)(loss, _base(one), one, setting.top))
-    members, scales = _members(wide, setting)
-    clock = ensemble(_clock(setting, found[0]), members, loss, mapping="vmap")
+    first = jax.tree.map(lambda leaf: leaf[0], wide)
+    degrees = horizon.degrees(jax.jit(horizon.sizes, static_argnums=3)(loss, _base(first), first, setting.top))
+    members = _members(wide, setting)
+    clock = ensemble(_clock(setting, degrees[0]), members, loss, mapping="vmap")
     if not np.all(np.isfinite(clock["plateau"])):
-        yield f"{task}, {name}: its leading term (degree {found[0]}) does not grow out of the origin, so no window"
-        return
+        return f"{task}, {name}: its leading term (degree {degrees[0]}) does not grow out of the origin, so no window"
     members |= {"ts": clock["ts"]}
     members |= {"exact": ensemble(_exact(setting), members, loss, mapping="vmap")}
-    for order, beyond in pairwise(found):
-        ahead, seen = ensemble(_both(setting, order, beyond), members, loss, mapping="vmap")
-        rows = [np.asarray(x).reshape(-1, seeds) for x in (clock["plateau"], clock["efold"], ahead, seen)]
-        for scale, *values in zip(scales, *rows, strict=True):
-            yield Cell(task, name, order, beyond, found[0], scale, *values)
+    found = []
+    for order, beyond in pairwise(degrees):
+        pair = ensemble(_both(setting, order, beyond), members, loss, mapping="vmap")
+        rows = [np.asarray(x).reshape(-1, seeds) for x in (clock["plateau"], clock["efold"], *pair)]
+        for scale, *values in zip(setting.init_scales, *rows, strict=True):
+            found.append(TheoryHorizon(task, name, order, beyond, scale, *values))
+    return found
 
 
 def _base(start: State) -> State:
@@ -132,7 +207,7 @@ def _base(start: State) -> State:
     return {name: jnp.zeros_like(leaf) if name in SMALL else leaf for name, leaf in start.items()}
 
 
-def _members(wide: State, setting: Setting) -> tuple[dict[str, Any], tuple[float, ...]]:
+def _members(wide: State, setting: HorizonSetting) -> dict[str, Any]:
     """Starts at every scale and seed, seeds fastest, with their base points and scales."""
     scales = jnp.asarray(setting.init_scales)
 
@@ -140,28 +215,25 @@ def _members(wide: State, setting: Setting) -> tuple[dict[str, Any], tuple[float
         return {name: leaf * scale if name in SMALL else leaf for name, leaf in wide.items()}
 
     starts = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(start)(scales))
-    seeds = len(wide["embed"])
-    return {"start": starts, "base": _base(starts), "scale": jnp.repeat(scales, seeds)}, setting.init_scales
+    return {"start": starts, "base": _base(starts), "scale": jnp.repeat(scales, len(wide["embed"]))}
 
 
 @lru_cache(maxsize=64)
-def _clock(setting: Setting, lead: int) -> Callable[..., dict[str, Array]]:
+def _clock(setting: HorizonSetting, lead: int) -> Callable[..., dict[str, Any]]:
     """Plateau time, time per e-fold at its end, and save times, all from the leading theory (theory/horizon.md, H7)."""
     path = jnp.linspace(0.0, 2 * float(np.log(1 / min(setting.init_scales))) + 10, 1000)
 
-    def run(member: dict[str, Any], loss: PopulationLoss) -> dict[str, Array]:
+    def run(member: dict[str, Any], loss: PopulationLoss) -> dict[str, Any]:
         base, tolerances = member["base"], _tolerances(setting, member)
         leading = horizon.growth(lambda t, state, loss: expansion.term(loss, base, state, lead), base)
         begun = {"state": member["start"], "time": jnp.zeros(())}
         save = partial(_size_and_time, base)
         sizes, times = integrate(leading, begun, path, loss, save=save, **tolerances).ys
         goal = sizes[0] / member["scale"]
-        at = jnp.argmax(sizes >= goal)
-        share = (goal - sizes[at - 1]) / _step(sizes, at)
-        plateau = jnp.where(jnp.any(sizes >= goal), times[at - 1] + share * _step(times, at), jnp.inf)
-        efold = _step(times, at) / _step(jnp.log(sizes), at)
+        plateau, at = crossing(times, sizes, goal), jnp.argmax(sizes >= goal)
+        efold = (times[at] - times[at - 1]) / (jnp.log(sizes[at]) - jnp.log(sizes[at - 1]))
         # Even in the path to the plateau's end, where a theory that blows up does everything at the last moment.
-        along = jnp.linspace(0.0, path[at - 1] + share * _step(path, at), setting.saves + 1)
+        along = jnp.linspace(0.0, crossing(path, sizes, goal), setting.saves + 1)
         after = plateau + jnp.linspace(0.0, setting.efolds, setting.saves // 2 + 1)[1:] * efold
         before = jnp.interp(along, path, times).at[-1].set(plateau)
         return {"plateau": plateau, "efold": efold, "ts": jnp.concatenate([before, after])}
@@ -174,20 +246,16 @@ def _size_and_time(base: State, pair: State) -> tuple[Array, Array]:
     return jnp.sqrt(jnp.sum(jnp.stack(squares))), pair["time"]
 
 
-def _step(x: Array, at: Array) -> Array:
-    return x[at] - x[at - 1]
-
-
 @lru_cache(maxsize=64)
-def _exact(setting: Setting) -> Callable[..., Trajectory]:
+def _exact(setting: HorizonSetting) -> Callable[..., Trajectory]:
     def run(member: dict[str, Any], loss: PopulationLoss) -> Trajectory:
-        return integrate(_flow, member["start"], member["ts"], loss, **_tolerances(setting, member))
+        return integrate(flow, member["start"], member["ts"], loss, **_tolerances(setting, member))
 
     return run
 
 
 @lru_cache(maxsize=64)
-def _both(setting: Setting, order: int, beyond: int) -> Callable[..., tuple[Array, Array]]:
+def _both(setting: HorizonSetting, order: int, beyond: int) -> Callable[..., tuple[Array, Array]]:
     """(predicted, observed) horizon of the theory of one order; only the second sees the exact flow."""
 
     def run(member: dict[str, Any], loss: PopulationLoss) -> tuple[Array, Array]:
@@ -200,9 +268,5 @@ def _both(setting: Setting, order: int, beyond: int) -> Callable[..., tuple[Arra
     return run
 
 
-def _flow(t: Any, state: State, loss: PopulationLoss) -> State:
-    return gradient_flow(loss)(t, state, None)
-
-
-def _tolerances(setting: Setting, member: dict[str, Any]) -> dict[str, Any]:
+def _tolerances(setting: HorizonSetting, member: dict[str, Any]) -> dict[str, Any]:
     return {"rtol": setting.rtol, "atol": setting.rtol * member["scale"], "max_steps": setting.max_steps}

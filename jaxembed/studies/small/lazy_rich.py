@@ -1,4 +1,10 @@
-"""Lazy and rich side by side: over the initial scale, which expansion of the flow holds, and for how long."""
+"""Lazy and rich side by side: over the initial scale, which expansion of the flow holds, and for how long.
+
+The exact flow on the addition task, its expansions around the origin and around the init, and the linearised network,
+in float64. A seed is an initialisation; times are in units of the time at which the exact flow has halved the loss.
+
+Source: jacot2018ntk.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,26 +19,28 @@ from jaxtyping import Array, Float
 from ...base import Model, State, Trajectory
 from ...compare import compare
 from ...ensemble import ensemble
-from ...flow import gradient_flow, integrate
+from ...flow import integrate
 from ...losses.population import PopulationLoss, population_loss
-from ...models import Feedforward, Linear, linearised
+from ...models import linearised
+from ...observables.crossing import crossing
 from ...statistics import count, signatures
+from ...tables import Table, extremes
 from ...tasks import Addition
 from ...theory import expansion, horizon, linear
-from ..check import Check, Size, need_float64
-from ..measured import silent
+from ..evidence import Bound, Evidence, Size
+from ..study import Run, Study
+from ._flows import flow, model_of
 
 ORIGIN = ("origin, order 1", "origin, order 3")
 INIT = ("init, order 1", "init, order 2", "linearised network")
 THEORIES = (*ORIGIN, *INIT)
 LOST = 1e3
 """Root mean square of the weights at which a theory that blows up is held."""
-HEADER = ("model", "init scale", "loss halves at", *THEORIES)
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Task, models and initial scales; times are in units of the time at which the exact flow has halved the loss."""
+class LazyRichSetting:
+    """Task, models and initial scales."""
 
     keys: int = 10
     anchors: int = 4
@@ -45,9 +53,11 @@ class Setting:
     max_steps: int = 20_000
 
 
-SETTINGS = {
-    "tiny": Setting(keys=5, anchors=3, width=16, models=("linear",), init_scales=(1e-3, 1e-1, 1.0, 3.0), saves=90),
-    "normal": Setting(),
+SETTINGS: dict[Size, LazyRichSetting] = {
+    "tiny": LazyRichSetting(
+        keys=5, anchors=3, width=16, models=("linear",), init_scales=(1e-3, 1e-1, 1.0, 3.0), saves=90
+    ),
+    "quick": LazyRichSetting(),
 }
 
 
@@ -56,7 +66,6 @@ class LazyRich:
     """Horizons and skills of all expansions over the initial scale.
 
     Attributes:
-        size: of the study.
         setting: sizes, scales and the window.
         halved: by model, `[scale, seed]`, flow time at which the loss is half of what it was at the start.
         horizons: by model and theory, `[scale, seed]`, in units of `halved`; the window where it is beyond, and the
@@ -64,83 +73,115 @@ class LazyRich:
         skills: by model and theory, `[scale, seed]`, skill of all weights at `halved`; not finite where lost.
     """
 
-    size: Size
-    setting: Setting
+    setting: LazyRichSetting
     halved: dict[str, Float[np.ndarray, "... seed"]]
     horizons: dict[str, dict[str, Float[np.ndarray, "... seed"]]]
     skills: dict[str, dict[str, Float[np.ndarray, "... seed"]]]
 
-    def best(self, model: str, family: tuple[str, ...]) -> Float[np.ndarray, "... seed"]:
-        """The longest horizon that one family of expansions reaches."""
-        return np.max([self.horizons[model][name] for name in family], axis=0)
+    def lead(self, model: str) -> Float[np.ndarray, "... seed"]:
+        """ln of the longest horizon that an expansion around the init reaches, over the longest around the origin."""
+        init, origin = (np.max([self.horizons[model][name] for name in family], axis=0) for family in (INIT, ORIGIN))
+        return np.log(init / origin)
 
     def crossover(self, model: str) -> Float[np.ndarray, " seed"]:
         """Initial scale at which the best expansion around the init begins to outlast the best around the origin.
 
         Linear in ln(scale) and ln(horizon) between scales; NaN where one of them leads at every scale.
         """
-        lead = np.log(self.best(model, INIT) / self.best(model, ORIGIN)).T
-        return np.array([_zero(np.log(self.setting.init_scales), row) for row in lead])
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """Horizons by model and scale, in the order of `HEADER`."""
-        return [
-            (model, f"{scale:.1e}", _range(self.halved[model][i]), *self._cells(model, i))
-            for model in self.setting.models
-            for i, scale in enumerate(self.setting.init_scales)
-        ]
-
-    def checks(self) -> list[Check]:
-        return [check for model in self.setting.models for check in self._of_model(model)]
-
-    def _cells(self, model: str, i: int) -> list[str]:
-        limit = self.setting.window
-        return [_range(self.horizons[model][name][i], limit) for name in THEORIES]
-
-    def _of_model(self, model: str) -> list[Check]:
-        rich, lazy = (self.best(model, family) for family in (ORIGIN, INIT))
-        small, large = (self.setting.init_scales[i] for i in (0, -1))
-        texts = [f"{_range(a)} against {_range(b)}" for a, b in ((rich[0], lazy[0]), (lazy[-1], rich[-1]))]
-        crossing = self.crossover(model)
-        found = bool(np.all(np.isfinite(crossing)))
-        return [
-            Check(f"{model}, init {small:.0e}", "origin outlasts init", texts[0], bool(np.all(rich[0] > lazy[0]))),
-            Check(f"{model}, init {large:.1f}", "init outlasts origin", texts[1], bool(np.all(lazy[-1] > rich[-1]))),
-            Check(f"{model}: crossover scale", "a number for every seed", _range(crossing), found),
-        ]
+        lead = self.lead(model).T
+        found = np.exp(crossing(np.log(self.setting.init_scales), lead, 0.0))
+        return np.where(lead[:, 0] > 0, np.nan, found)
 
 
-def lazy_rich(
-    size: Size, seeds: int = 3, progress: Callable[[str], None] = silent, setting: Setting | None = None
-) -> LazyRich:
-    """Integrate the exact flow and its expansions around the origin and around the init, over initial scales.
-
-    Args:
-        size: "tiny" (four scales, seconds) or "normal".
-        seeds: initialisations of every scale.
-        progress: called with a line of text after each model.
-        setting: another one than that of `size`.
-
-    Raises:
-        ValueError: where JAX computes in float32, which cannot show errors at small initial scales.
-
-    Source: jacot2018ntk.
-    """
-    need_float64("lazy_rich")
-    setting = SETTINGS[size] if setting is None else setting
+def run(setting: LazyRichSetting, run: Run) -> LazyRich:
+    """Integrate the exact flow and its expansions over initial scales."""
     data = Addition(keys=setting.keys, anchors=setting.anchors).dataset()
     slow = float(1 / jnp.linalg.norm(linear.drive(signatures(count(data))), ord=2))
     halved, horizons, skills = {}, {}, {}
     for name in setting.models:
-        model = _model(name, setting)
-        halved[name], horizons[name], skills[name] = _measured(
-            model, population_loss(model, data), slow, setting, seeds
-        )
-        progress(f"{name}: done")
-    return LazyRich(size, setting, halved, horizons, skills)
+        model = model_of(name, setting.width, setting.width)
+        loss = population_loss(model, data)
+        halved[name], horizons[name], skills[name] = _measured(model, loss, slow, setting, run.seeds)
+        run.progress(f"{name}: done")
+    return LazyRich(setting, halved, horizons, skills)
 
 
-def _measured(model: Model, loss: PopulationLoss, slow: float, setting: Setting, seeds: int) -> tuple[Any, Any, Any]:
+def tables(result: LazyRich) -> tuple[Table, ...]:
+    """Horizons by model and scale."""
+    window = result.setting.window
+    rows = [
+        (model, f"{scale:.1e}", extremes(result.halved[model][i], ".2g"),
+         *(_until(result.horizons[model][name][i], window) for name in THEORIES))
+        for model in result.setting.models
+        for i, scale in enumerate(result.setting.init_scales)
+    ]  # fmt: skip
+    header = ("model", "init scale", "loss halves at", *THEORIES)
+    return (Table("until when each expansion holds, in halving times of the loss", header, rows),)
+
+
+def _until(values: Float[np.ndarray, " seed"], window: float) -> str:
+    return extremes(np.where(values >= window, np.inf, values), ".2g").replace("infinite", f">= {window:g}")
+
+
+MODELS = {
+    "linear": ("", Bound("expectation", least=0.1, source="the direction is published, the margin is ours")),
+    "gelu": ("-gelu", Bound("paper", least=0.0, source="the published direction", strict=True)),
+}
+"""By model, how its claims end, and by how much the better expansion has to lead."""
+
+
+def evidence(result: LazyRich) -> tuple[Evidence, ...]:
+    """Which family holds longer at the smallest and at the largest scale, in every seed, and where they cross."""
+    number, rows = Bound("expectation", least=0.0, source="any number"), []
+    for model in result.setting.models:
+        (end, ahead), lead = MODELS[model], result.lead(model)
+        for name, claim, values in (
+            ("rich-small-init", "small init: expansion around the origin outlasts that around the init", -lead[0]),
+            ("lazy-large-init", "large init: expansion around the init outlasts that around the origin", lead[-1]),
+        ):
+            rows.append(Evidence(name + end, f"{claim} (ln ratio{end.replace('-', ', ')})", values, ahead, "no number",
+                                 no_null="it compares two", ceiling="unbounded", every=True))  # fmt: skip
+        rows.append(Evidence(f"lazy-rich-crossover{end}", f"{model}: initial scale from which the lazy expansion leads",
+                             result.crossover(model), number, no_null="a number only", every=True))  # fmt: skip
+    return tuple(rows)
+
+
+def caption(result: LazyRich) -> str:
+    setting = result.setting
+    return (
+        f"addition, {setting.anchors} anchors, {setting.keys} keys, width {setting.width}, init seeds (band: smallest "
+        f"to largest), float64, rtol {setting.rtol:g};\nskill of all weights; expansions around the origin solid, "
+        f"around the init dashed."
+    )
+
+
+STUDY = Study(
+    name="lazy_rich",
+    source="jacot2018ntk",
+    settings=SETTINGS,
+    seeds={"tiny": 2, "quick": 3},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    caption=caption,
+    ids=tuple(
+        f"{name}{end}"
+        for end, _ in MODELS.values()
+        for name in ("rich-small-init", "lazy-large-init", "lazy-rich-crossover")
+    ),
+    takes={"tiny": "30 s", "quick": "3 min"},
+    smaller={
+        "tiny": "one model, four scales, width 16",
+        "quick": "23 tokens, width 32; the theory is of infinite width",
+    },
+    needs=("float64",),
+    ledger="quick",
+)
+
+
+def _measured(
+    model: Model, loss: PopulationLoss, slow: float, setting: LazyRichSetting, seeds: int
+) -> tuple[Any, Any, Any]:
     """Halving times, and by theory horizons and skills, each `[scale, seed]`; `slow` is 1 / S_1."""
     keys, scales = jax.random.split(jax.random.key(0), seeds), jnp.asarray(setting.init_scales)
     wide = jax.vmap(lambda key: model.init(key, loss.joint.shape[1], loss.tokens.shape[1]))(keys)
@@ -154,36 +195,26 @@ def _measured(model: Model, loss: PopulationLoss, slow: float, setting: Setting,
     return np.asarray(half).reshape(shape), horizons, skills
 
 
-def _model(name: str, setting: Setting) -> Model:
-    """The model at initial scale 1; starts are scaled from it."""
-    if name == "linear":
-        return Linear(setting.width, init_scale=1.0)
-    return Feedforward(setting.width, activation=name, init_scale=1.0)
-
-
 @lru_cache(maxsize=16)
-def _halving(setting: Setting) -> Callable[..., Array]:
+def _halving(setting: LazyRichSetting) -> Callable[..., Array]:
     """First time at which the loss is half of what it was, on times even in their logarithm."""
 
-    def run(member: dict[str, Any], loss: PopulationLoss) -> Float[Array, ""]:
+    def run(member: dict[str, Any], loss: PopulationLoss) -> Any:
         ts = jnp.concatenate([jnp.zeros(1), member["end"] * jnp.geomspace(1e-6, 1.0, 2000)])
-        falls = integrate(_flow, member["start"], ts, loss, save=loss, **_tolerances(setting, member["start"])).ys
-        goal = falls[0] / 2
-        at = jnp.argmax(falls <= goal)
-        share = (falls[at - 1] - goal) / (falls[at - 1] - falls[at])
-        return jnp.where(jnp.any(falls <= goal), ts[at - 1] + share * (ts[at] - ts[at - 1]), jnp.nan)
+        falls = integrate(flow, member["start"], ts, loss, save=loss, **_tolerances(setting, member["start"])).ys
+        return crossing(ts, falls, falls[0] / 2, rising=False)
 
     return run
 
 
 @lru_cache(maxsize=16)
-def _lasting(setting: Setting, model: Model) -> Callable[..., dict[str, tuple[Array, Array]]]:
+def _lasting(setting: LazyRichSetting, model: Model) -> Callable[..., dict[str, tuple[Array, Array]]]:
     """By theory, its horizon in units of the halving time and its skill at that time."""
 
     def run(member: dict[str, Any], loss: PopulationLoss) -> dict[str, tuple[Array, Array]]:
         start, half = member["start"], member["half"]
         ts = jnp.square(jnp.linspace(0.0, 1.0, setting.saves + 1)) * setting.window * half  # dense early
-        exact = integrate(_flow, start, ts, loss, **_tolerances(setting, start))
+        exact = integrate(flow, start, ts, loss, **_tolerances(setting, start))
         theories = _theories(loss, start, model)
         return {name: _held(exact, field, loss, setting, half) for name, field in theories.items()}
 
@@ -198,38 +229,19 @@ def _theories(loss: PopulationLoss, start: State, model: Model) -> dict[str, Any
         "origin, order 3": expansion.expand(loss, origin, 3),
         "init, order 1": expansion.expand(loss, start, 1),
         "init, order 2": expansion.expand(loss, start, 2),
-        "linearised network": lambda t, state, loss: _flow(t, state, line),
+        "linearised network": lambda t, state, loss: flow(t, state, line),
     }
 
 
-def _flow(t: Any, state: State, loss: PopulationLoss) -> State:
-    return gradient_flow(loss)(t, state, None)
-
-
-def _held(exact: Trajectory, field: Any, loss: PopulationLoss, setting: Setting, half: Array) -> tuple[Array, Array]:
+def _held(
+    exact: Trajectory, field: Any, loss: PopulationLoss, setting: LazyRichSetting, half: Array
+) -> tuple[Array, Array]:
     start = jax.tree.map(lambda y: y[0], exact.ys)
-    found = compare(
-        exact, integrate(horizon.stopped(field, LOST), start, exact.ts, loss, **_tolerances(setting, start))
-    )
-    skill = jnp.interp(half, exact.ts, found.skill)
-    return jnp.minimum(found.horizon / half, setting.window), skill
+    theory = integrate(horizon.stopped(field, LOST), start, exact.ts, loss, **_tolerances(setting, start))
+    found = compare(exact, theory)
+    return jnp.minimum(found.horizon / half, setting.window), jnp.interp(half, exact.ts, found.skill)
 
 
-def _tolerances(setting: Setting, start: State) -> dict[str, Any]:
+def _tolerances(setting: LazyRichSetting, start: State) -> dict[str, Any]:
     scale = jnp.sqrt(jnp.mean(jnp.square(start["embed"])))
     return {"rtol": setting.rtol, "atol": setting.rtol * scale, "max_steps": setting.max_steps}
-
-
-def _zero(x: np.ndarray, y: np.ndarray) -> float:
-    """Where y first rises through 0, linear in between, as exp of x."""
-    for i in range(1, len(y)):
-        if y[i - 1] <= 0 < y[i]:
-            return float(np.exp(x[i - 1] - y[i - 1] * (x[i] - x[i - 1]) / (y[i] - y[i - 1])))
-    return float("nan")
-
-
-def _range(values: np.ndarray, limit: float = np.inf) -> str:
-    if np.isnan(values).any():
-        return "undefined"
-    low, high = (f">= {limit:g}" if x >= limit else f"{x:.2g}" for x in (values.min(), values.max()))
-    return low if low == high else f"{low} .. {high}"

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.studies.small.lazy_rich import HEADER, INIT, ORIGIN, THEORIES, lazy_rich
+from jaxembed.studies.small.lazy_rich import INIT, ORIGIN, STUDY, THEORIES
 
 FLOAT32 = jnp.zeros((), float).dtype == np.float32
 
@@ -12,19 +12,20 @@ FLOAT32 = jnp.zeros((), float).dtype == np.float32
 @pytest.mark.skipif(not FLOAT32, reason="the refusal concerns float32")
 def test_float32_is_refused():
     with pytest.raises(ValueError, match="needs float64"):
-        lazy_rich("tiny")
+        STUDY.result("tiny")
 
 
 @pytest.fixture(scope="module")
 def result():
     if FLOAT32:
         pytest.skip("the study needs float64")
-    return lazy_rich("tiny", seeds=2)
+    return STUDY.result("tiny")
 
 
 @pytest.mark.slow
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
+def test_the_regimes_separate_at_tiny(result):
+    rows = STUDY.evidence(result)
+    assert {row.id for row in rows if row.holds()} == {"rich-small-init", "lazy-large-init", "lazy-rich-crossover"}
 
 
 @pytest.mark.slow
@@ -32,7 +33,6 @@ def test_every_theory_at_every_scale(result):
     shape = (len(result.setting.init_scales), 2)
     assert set(result.horizons["linear"]) == set(THEORIES)
     assert all(found.shape == shape for found in result.horizons["linear"].values())
-    assert all(len(row) == len(HEADER) for row in result.rows())
 
 
 @pytest.mark.slow

@@ -97,15 +97,15 @@ def run(setting: WordPairsSetting, run: Run) -> WordPairsResult:
     wrong = stacked([_moments(shuffled(part, 0)) for part in data])
     losses, keys = stacked([pair_loss(part) for part in data]), _keys(run.seeds)
     identity = np.asarray(ensemble(partial(_identity, setting), (keys, losses, moments)))
-    compared, found = partial(_compared, setting), {}
+    compared, parts = partial(_compared, setting), {}
     for scale in setting.init_scales:
         members = (starts(setting.width, scale, setting.words, run.seeds), losses, moments, wrong)
-        found[scale] = jax.tree.map(np.asarray, ensemble(compared, members, jnp.asarray(scale), mapping="loop"))
-        median = np.median(found[scale]["errors"][QR])
+        parts[scale] = jax.tree.map(np.asarray, ensemble(compared, members, jnp.asarray(scale), mapping="loop"))
+        median = np.median(parts[scale]["errors"][QR])
         run.progress(f"init scale {scale:g}: QR diagonal {median:.1e} (median of {run.seeds} seeds)")
-    by_scale = {name: {scale: part[name] for scale, part in found.items()} for name in ("errors", "end", "half_rise")}
+    by_scale = {name: {scale: part[name] for scale, part in parts.items()} for name in ("errors", "end", "half_rise")}
     by_decay = {decay: _by_decay(setting, decay, run.seeds) for decay in setting.decays}
-    first = jax.tree.map(lambda leaf: leaf[0], found[setting.judged_scale]["curves"])
+    first = jax.tree.map(lambda leaf: leaf[0], parts[setting.judged_scale]["curves"])
     return WordPairsResult(setting, identity, by_decay=by_decay, **by_scale, **first)
 
 
@@ -214,8 +214,8 @@ def _identity(setting: WordPairsSetting, member: tuple[Array, PairLoss, dict[str
 def _compared(setting: WordPairsSetting, member: Any, scale: Array) -> dict[str, Any]:
     """Flow and theories of one seed, from one start."""
     start, loss, *moments = member
-    sig, other = map(_signatures, moments)
-    modes, wrong = (word_pairs.modes(word_pairs.target(part), setting.width) for part in (sig, other))
+    sig, mixed_sig = map(_signatures, moments)
+    modes, wrong = (word_pairs.modes(word_pairs.target(part), setting.width) for part in (sig, mixed_sig))
     ts = _window(setting, modes.strengths, scale)
     end = 3 / setting.window * ts[-1:]
     flow, gaps = integrate(

@@ -77,8 +77,10 @@ def loss_panel(axes: Axes, result: LensResult) -> None:
     band(axes, result.words, loss[:, :, -1], "in context", COLOURS[0])
     band(axes, result.words, result.single("loss"), "reading one token", COLOURS[1])
     band(axes, result.words, loss[:, :, 0], "read at the embedding", COLOURS[2])
-    for name, style in zip(result.floors, (":", "-.", "--", "-"), strict=True):
-        axes.axhline(result.floors[name], color="black", linewidth=0.8, linestyle=style, label=f"{name} counts")
+    for name, style in zip(result.counts["floors"], (":", "-.", "--", "-"), strict=True):
+        axes.axhline(
+            result.counts["floors"][name], color="black", linewidth=0.8, linestyle=style, label=f"{name} counts"
+        )
     axes.set(ylabel="held-out loss, nats", title="held-out loss and the floors of counts")
 
 
@@ -87,7 +89,7 @@ def reference_panel(axes: Axes, result: LensResult) -> None:
     for name, colour in zip(REFERENCES, COLOURS, strict=False):
         band(axes, result.words, result.single("alone", name), f"{name}", colour)
     band(axes, result.words, result.single("context", "bigram"), "bigram, word in context", "black", "--")
-    axes.axhline(result.divergences["unigram"], color=COLOURS[2], linewidth=0.8, linestyle="-.",
+    axes.axhline(result.counts["divergences"]["unigram"], color=COLOURS[2], linewidth=0.8, linestyle="-.",
                  label="KL(bigram || unigram)")  # fmt: skip
     axes.set(ylabel="KL(reference || model reading one word)", title="single-word predictions beside counts")
 

@@ -28,8 +28,8 @@ from .lens_scores import REFERENCES, Bigrams, Values, bigrams, count_spearman, l
 
 COLUMNS = {"entropy": "entropy", "divergence": "KL(final || layer)", "swapped": "the same, final of another position",
            "loss": "held-out loss", "rank": "median rank"}  # fmt: skip
-COUNTS = ("held-out loss of counts (Witten-Bell)", "KL(bigram || reference)", "R_cos with the bigrams",
-          "rank correlation with the bigram counts")  # fmt: skip
+COUNTS = {"floors": "held-out loss of counts (Witten-Bell)", "divergences": "KL(bigram || reference)",
+          "r_cos": "R_cos with the bigrams", "spearmans": "rank correlation with the bigram counts"}  # fmt: skip
 DIRECTIONS = (*THEORIES, *GUESSES)
 
 
@@ -73,7 +73,7 @@ class LensResult:
         plain: by seed and step, see `layer_values`.
         learned: the same through a learned lens, by seed, at the first and at the last step.
         tokens: by seed and step, see `token_values`.
-        counts: by `COUNTS` and reference, what the counts give by themselves.
+        counts: by `COUNTS` and reference, what the counts of the training text give by themselves.
     """
 
     setting: LensSetting
@@ -94,19 +94,8 @@ class LensResult:
 
     def layers(self, name: str, learned: bool = False) -> Float[np.ndarray, "seed time layer"]:
         """One score of a lens at every depth, of the learned one at first and last step; of a null, without depths."""
-        return np.array(
-            [[values[name] for values in seed] for seed in (self.learned if learned else self.plain)], float
-        )
-
-    @property
-    def floors(self) -> dict[str, float]:
-        """Held-out loss of the distributions that counts of the training text give."""
-        return self.counts[COUNTS[0]]
-
-    @property
-    def divergences(self) -> dict[str, float]:
-        """KL(bigram || reference), weighted with the tokens' frequency."""
-        return self.counts[COUNTS[1]]
+        seeds = self.learned if learned else self.plain
+        return np.array([[values[name] for values in seed] for seed in seeds], float)
 
     def single(self, name: str, part: str | None = None) -> Float[np.ndarray, "seed time"]:
         """One score of what the model says after single tokens, and of which reference."""
@@ -130,14 +119,15 @@ class LensResult:
     def events(self) -> dict[str, Float[np.ndarray, " seed"]]:
         """Words seen when single-token predictions pass each mark, undefined where they never do."""
         alone = {name: self.single("alone", name) for name in REFERENCES}
-        context, one = self.layers("loss")[:, :, -1], self.single("loss")
+        context, one, floors = self.layers("loss")[:, :, -1], self.single("loss"), self.counts["floors"]
+        unigram = self.counts["divergences"]["unigram"]
         marks = {
-            "one word: held-out loss below unigram counts": one - self.floors["unigram"],
-            "one word: closer to the bigrams than the unigrams are": alone["bigram"] - self.divergences["unigram"],
+            "one word: held-out loss below unigram counts": one - floors["unigram"],
+            "one word: closer to the bigrams than the unigrams are": alone["bigram"] - unigram,
             "one word: KL from bigrams below that from unigrams": alone["bigram"] - alone["unigram"],
             "one word: KL from bigrams below that from shuffled ones": alone["bigram"] - alone["shuffled bigram"],
-            "one word: held-out loss below bigram counts": one - self.floors["bigram"],
-            "in context: held-out loss below bigram counts": context - self.floors["bigram"],
+            "one word: held-out loss below bigram counts": one - floors["bigram"],
+            "in context: held-out loss below bigram counts": context - floors["bigram"],
             "in context: held-out loss 0.1 below reading one word": context - one + 0.1,
         }
         logs = np.log1p(self.words)  # straight in log words between two saves
@@ -161,13 +151,13 @@ def run(setting: LensSetting, run: Run) -> LensResult:
     plain, learned, tokens = zip(
         *(_scores(seed, models, setting, counts, sequences, run) for seed in models.seeds), strict=True
     )
-    alone = (
-        {name: counts.held_loss(name, sequences) for name in REFERENCES},
-        {name: counts.divergence(name) for name in REFERENCES},
-        {"shuffled bigram": counts.agreement("shuffled bigram"), "halves": counts.half_r_cos},
-        {name: count_spearman(counts, name) for name in REFERENCES[1:]},
-    )
-    return LensResult(setting, plain, learned, tokens, dict(zip(COUNTS, alone, strict=True)))
+    alone = {
+        "floors": {name: counts.held_loss(name, sequences) for name in REFERENCES},
+        "divergences": {name: counts.divergence(name) for name in REFERENCES},
+        "r_cos": {"shuffled bigram": counts.agreement("shuffled bigram"), "halves": counts.half_r_cos},
+        "spearmans": {name: count_spearman(counts, name) for name in REFERENCES[1:]},
+    }
+    return LensResult(setting, plain, learned, tokens, alone)
 
 
 def _scores(
@@ -268,13 +258,11 @@ def layer_name(layer: int) -> str:
 def _note(result: LensResult) -> str:
     """What was read, what the intervals are over, and what counts alone give."""
     setting = result.setting
-    texts = {
-        what: ", ".join(f"{k} {number(v, '.2f')}" for k, v in each.items()) for what, each in result.counts.items()
-    }
+    texts = [", ".join(f"{k} {number(v, '.2f')}" for k, v in result.counts[name].items()) for name in COUNTS]
     return (
         f"seeds of init and data order, 95 % intervals over them; {setting.sequences} held-out sequences of "
         f"{setting.length} words; {setting.tokens} most frequent words alone; "
-        + "; ".join(f"{what}: {text}" for what, text in texts.items())
+        + "; ".join(f"{what}: {text}" for what, text in zip(COUNTS.values(), texts, strict=True))
     )
 
 
@@ -310,7 +298,7 @@ def _long_evidence(result: LensResult) -> tuple[Evidence, ...]:
     alone = {name: result.single("alone", name) for name in REFERENCES}
     closer = np.min([alone[name] for name in REFERENCES if name != "bigram"], axis=0) - alone["bigram"]
     single, context = result.single("loss"), result.layers("loss")[:, :, -1]
-    unigram, bigram = (_below(result.floors[name], f"{name} counts") for name in ("unigram", "bigram"))
+    unigram, bigram = (_below(result.counts["floors"][name], f"{name} counts") for name in ("unigram", "bigram"))
     flat = Bound("expectation", most=0.0, source="depth means nothing before training")
     return (
         _row("lens-untrained-fall", "KL to the final distribution does not fall before training (nats, smallest fall)",
@@ -361,8 +349,8 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=caption,
-    ids=("lens-untrained", "lens-loss", "lens-fall", "lens-learned", "lens-learned-layers", "lens-sign-flow",
-         "lens-untrained-fall", "lens-bigrams", "lens-single-loss", "lens-context-loss"),
+    ids=tuple(f"lens-{name}" for name in ("untrained", "loss", "fall", "learned", "learned-layers", "sign-flow",
+                                          "untrained-fall", "bigrams", "single-loss", "context-loss")),
     takes={"tiny": "15 s", "quick": "10 min on one core, and an hour and more where decoders have to be trained"},
     smaller={
         "tiny": "width 16, 2 blocks and 60,000 characters of Python's documentation for models of 10^9 parameters",

@@ -5,7 +5,7 @@ of decoders trained in minutes is the direction, at K = 20 (K = 100 is a flag of
 models above BERTs (the same source) is not run: it needs pretrained weights of both kinds.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,6 @@ from ..evidence import Bound, Evidence, Size
 from ..study import DATA, Run, Study
 
 ARCHIVE = ("newsgroups20", "20news_bydate.tar.gz")
-TRAINING = Pretraining(steps=300, batch=8, length=256, learning_rate=3e-3, warmup=40, final_ratio=0.05)
 
 
 @dataclass(frozen=True)
@@ -38,24 +37,16 @@ class NaturalTopicsSetting:
     Attributes:
         sizes: documents, topics, fits and places; the decoder is trained on what LDA is fitted on.
         vocab: of the byte-level BPE, trained on the training documents.
-        width: of the decoder.
-        layers: of the decoder.
+        model: the decoder.
         training: of the decoder.
         stand_in: documents of the made-up text; 0 takes 20 Newsgroups.
     """
 
-    sizes: TopicSizes = field(default_factory=TopicSizes)
-    vocab: int = 2048
-    width: int = 128
-    layers: int = 3
-    training: Pretraining = TRAINING
-    stand_in: int = 0
-
-    @property
-    def model(self) -> Decoder:
-        """The decoder: Qwen2's switches, one table for embedding and head."""
-        sizes: dict[str, Any] = {"width": self.width, "layers": self.layers, "heads": max(1, self.width // 32)}
-        return qwen2(**sizes, kv_heads=sizes["heads"], mlp_width=8 * self.width // 3 // 32 * 32 + 32, tied=True)
+    sizes: TopicSizes
+    vocab: int
+    model: Decoder
+    training: Pretraining
+    stand_in: int
 
     def texts(self) -> TopicTexts:
         """The documents.
@@ -69,10 +60,13 @@ class NaturalTopicsSetting:
 SETTINGS: dict[Size, NaturalTopicsSetting] = {
     "tiny": NaturalTopicsSetting(
         TopicSizes((5,), fits=2, passes=8, least=8, length=63, documents=(256, 128), positions=4),
-        vocab=320, width=32, layers=2, stand_in=400,
-        training=Pretraining(steps=200, batch=8, length=64, learning_rate=1e-2, warmup=10, final_ratio=0.1),
+        320, qwen2(32, 2, 1, 1, 96),
+        Pretraining(steps=200, batch=8, length=64, learning_rate=1e-2, warmup=10, final_ratio=0.1), 400,
     ),
-    "quick": NaturalTopicsSetting(),
+    "quick": NaturalTopicsSetting(
+        TopicSizes(), 2048, qwen2(128, 3, 4, 4, 352),
+        Pretraining(steps=300, batch=8, length=256, learning_rate=3e-3, warmup=40, final_ratio=0.05), 0,
+    ),
 }  # fmt: skip
 
 
@@ -215,7 +209,7 @@ def caption(result: NaturalTopics) -> str:
     """What was computed with what."""
     setting, training = result.setting, result.setting.training
     return (
-        f"{result.scores.caption}\nDecoders of width {setting.width}, {setting.layers} layers, vocabulary "
+        f"{result.scores.caption}\nDecoders of width {setting.model.width}, {setting.model.layers} layers, vocabulary "
         f"{setting.vocab}, {training.steps} steps of {training.batch} x {training.length} tokens, float32; bars and "
         "lines: means over training seeds and the fits; whiskers: smallest to largest."
     )

@@ -160,7 +160,18 @@ def bigram_run(text: EncodedCorpus, names: Names, setting: BigramSetting, run: R
     theory = {name: np.asarray(x, np.float64) for name, x in _theory(jnp.asarray(ts, float), starts, modes).items()}
     tables = jnp.asarray(np.stack([joint, next_word_joint(text.shuffled(0), words)]), jnp.float32)
     shared = tables, *(tuple(leaf.astype(jnp.float32) for leaf in each) for each in modes)
-    curves = partial(_curves, partial(_member, rate=setting.rate, steps=steps), starts, shared, setting, text.hash, run)
+    member = partial(_member, rate=setting.rate, steps=steps)
+
+    def curves(which: int, seeds: int) -> dict[str, np.ndarray]:
+        """`[seed, time]` or `[seed, time, mode]` by name, of training on the text (0) or on its shuffle (1)."""
+        rows = []
+        for seed in range(seeds):
+            one = jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], starts), jnp.array([which])
+            compute = partial(ensemble, member, one, shared, mapping="loop")
+            rows.append(kept_json(run.keep, "bigram", (setting, seed, which, text.hash), compute))
+            run.progress(f"bigram model, seed {seed}{', shuffled text' if which else ''}: trained")
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
     whole, control = curves(0, run.seeds), curves(1, setting.controls)
     uniform = -float(np.sum(joint.sum(axis=0) * np.log(joint.sum(axis=0) * len(words))))
     zero = np.zeros(run.seeds)
@@ -200,30 +211,6 @@ def _theory(ts: Array, starts: dict[str, Array], modes: tuple[TextModes, TextMod
         over_time = jax.vmap(jax.vmap(order_of_arrival.gain, (0, None, None)), (None, 0, None))
         gained.append(over_time(ts, begun, each))
     return {"times": jnp.concatenate(times, axis=1), "unigram": gained[0], "bigram": gained[1]}
-
-
-def _curves(
-    member: Callable[..., Any],
-    starts: dict[str, Array],
-    shared: Any,
-    setting: BigramSetting,
-    text: str,
-    run: Run,
-    which: int,
-    seeds: int,
-) -> dict[str, np.ndarray]:
-    """Curves by name, `[seed, time]` or `[seed, time, mode]`, of training on the text (0) or its shuffle (1)."""
-    rows = []
-    for seed in range(seeds):
-        one = jax.tree.map(lambda leaf, seed=seed: leaf[seed : seed + 1], starts), jnp.array([which])
-        compute = partial(_trained, member, one, shared)
-        rows.append(kept_json(run.keep, "bigram", (setting, seed, which, text), compute))
-        run.progress(f"bigram model, seed {seed}{', shuffled text' if which else ''}: trained")
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
-
-
-def _trained(member: Callable[..., Any], one: Any, shared: Any) -> dict[str, np.ndarray]:
-    return {name: np.asarray(leaf)[0] for name, leaf in ensemble(member, one, shared, mapping="loop").items()}
 
 
 def _member(

@@ -18,20 +18,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from _drawing import markdown
-from common import arguments, finish, show
+from common import main
 
+from jaxembed.base import Progress
 from jaxembed.corpus import byte_bpe, documents, encode, python_documentation
-from jaxembed.studies.check import Check
+from jaxembed.keep import read_arrays, read_json
+from jaxembed.studies import Bound, Evidence, Run, Study
+from jaxembed.tables import Table
 
-SEED = 0
 SHARE = 0.9
 """Of an uninterrupted run's time, in which instants are drawn: a life that goes on from a written state is shorter."""
-HEADER = ("kill", "run", "seconds after its start", "last written step before", "after")
 
 
 @dataclass(frozen=True)
-class Setting:
+class KillSetting:
     """How often a run of how many steps is killed."""
 
     kills: int
@@ -48,46 +48,57 @@ class Kill:
     after: int
 
 
-SETTINGS = {"tiny": Setting(kills=2, steps=150), "normal": Setting(kills=20, steps=1000)}
+@dataclass(frozen=True)
+class Killed:
+    """All kills, and for every thing that a run leaves, for each run whether it equals an uninterrupted run's."""
+
+    setting: KillSetting
+    kills: list[Kill]
+    equal: dict[str, np.ndarray]
 
 
-def main() -> None:
-    args = arguments(__doc__.splitlines()[0])
-    setting = SETTINGS[args.size]
-    with tempfile.TemporaryDirectory() as place:
-        kills, checks = measured(setting, Path(place))
-    rows = [[str(i + 1), str(k.run), f"{k.seconds:.1f}", str(k.before), str(k.after)] for i, k in enumerate(kills)]
-    show("killed and resumed", HEADER, rows)
-    markdown(args.out / "resume.md", HEADER, rows)
-    finish("resume", checks)
-
-
-def measured(setting: Setting, place: Path) -> tuple[list[Kill], list[Check]]:
+def run(setting: KillSetting, run: Run) -> Killed:
     """Kill and resume until it was often enough, and compare what every run left with an uninterrupted one."""
-    corpus = small_corpus(place)
-    began = time.perf_counter()
-    finished(train(corpus, place / "whole", setting))
-    seconds = time.perf_counter() - began
-    print(f"uninterrupted: {seconds:.0f} s", flush=True)
-    kills = killed(corpus, place, setting, seconds)
-    finished(train(corpus, place / f"run{kills[-1].run}", setting, "--resume"))
-    wanted = left_by(place / "whole")
-    runs = {run: left_by(place / f"run{run}") for run in sorted({kill.run for kill in kills})}
-    checks = []
-    for name in wanted:
-        differ = [f"run {run}" for run, found in runs.items() if found[name] != wanted[name]]
-        got = f"{', '.join(differ)} differ" if differ else f"{len(runs)} runs, {len(kills)} kills: equal"
-        checks.append(Check(name, f"equal to the last bit after {setting.kills} kills", got, not differ))
-    advanced = sum(kill.after > kill.before for kill in kills)
-    asked = "both kinds, before and after a state was written"
-    both = 0 < advanced < len(kills)
-    checks.append(Check("instants", asked, f"{len(kills) - advanced} and {advanced}", both or setting.kills < 9))
-    return kills, checks
+    with tempfile.TemporaryDirectory() as temporary:
+        place = Path(temporary)
+        corpus, began = small_corpus(place), time.perf_counter()
+        finished(train(corpus, place / "whole", setting))
+        seconds = time.perf_counter() - began
+        run.progress(f"uninterrupted: {seconds:.0f} s")
+        kills = killed(corpus, place, setting, seconds, run.progress)
+        finished(train(corpus, place / f"run{kills[-1].run}", setting, "--resume"))
+        wanted = left_by(place / "whole")
+        runs = [left_by(place / f"run{number}") for number in sorted({kill.run for kill in kills})]
+        equal = {name: np.array([found[name] == whole for found in runs], float) for name, whole in wanted.items()}
+        return Killed(setting, kills, equal)
 
 
-def killed(corpus: Path, place: Path, setting: Setting, seconds: float) -> list[Kill]:
+def tables(result: Killed) -> tuple[Table, ...]:
+    header = ("kill", "run", "seconds after its start", "last written step before", "after")
+    rows = [
+        (str(i), str(k.run), f"{k.seconds:.1f}", str(k.before), str(k.after)) for i, k in enumerate(result.kills, 1)
+    ]
+    return (Table("killed and resumed", header, rows),)
+
+
+def evidence(result: Killed) -> tuple[Evidence, ...]:
+    """Bits, and that of many kills some came before and some after a state was written."""
+    bits = Bound("machinery", least=1.0, source="to the last bit")
+    rows = [
+        Evidence(f"resume-{name.split(',')[0].replace(' ', '-')}", f"{name}: equal to an uninterrupted run's",
+                 equal, bits, no_null="bits are equal or not", ceiling="1", varied="runs", every=True)
+        for name, equal in result.equal.items()
+    ]  # fmt: skip
+    advanced = np.mean([kill.after > kill.before for kill in result.kills])
+    few = result.setting.kills < 9
+    both = Bound("machinery", 0.0, 1.0, "both kinds", strict=not few)
+    claim = "kills that came after the run had written a state (share)"
+    return (*rows, Evidence("resume-instants", claim, np.array([advanced]), both, no_null="it counts kills"))
+
+
+def killed(corpus: Path, place: Path, setting: KillSetting, seconds: float, progress: Progress) -> list[Kill]:
     """Start, kill, start again."""
-    draws, kills, run = np.random.default_rng(SEED), [], 1
+    draws, kills, run = np.random.default_rng(0), [], 1
     while len(kills) < setting.kills:
         out = place / f"run{run}"
         before, instant = written(out), draws.uniform(0, SHARE * seconds)
@@ -100,7 +111,7 @@ def killed(corpus: Path, place: Path, setting: Setting, seconds: float) -> list[
             process.kill()
             process.wait()
             kills.append(Kill(run, instant, before, written(out)))
-            print(f"kill {len(kills)}, run {run}, after {instant:.1f} s: step {written(out)}", flush=True)
+            progress(f"kill {len(kills)}, run {run}, after {instant:.1f} s: step {written(out)}")
     return kills
 
 
@@ -113,7 +124,7 @@ def small_corpus(place: Path) -> Path:
     return place / "corpus"
 
 
-def train(corpus: Path, out: Path, setting: Setting, *more: str) -> subprocess.Popen:
+def train(corpus: Path, out: Path, setting: KillSetting, *more: str) -> subprocess.Popen:
     """The run in a process of its own."""
     sizes = ["--width", "32", "--layers", "2", "--heads", "2", "--batch", "8", "--length", "32"]
     saves = [str(step) for step in (0, 1, 10, setting.steps // 2, setting.steps)]
@@ -124,7 +135,7 @@ def train(corpus: Path, out: Path, setting: Setting, *more: str) -> subprocess.P
 
 def finished(process: subprocess.Popen) -> None:
     if process.wait():
-        raise SystemExit(f"training failed: {' '.join(map(str, process.args))}")
+        raise SystemExit(f"training failed: {process.args}")
 
 
 def written(out: Path) -> int:
@@ -134,14 +145,28 @@ def written(out: Path) -> int:
 
 def left_by(out: Path) -> dict[str, object]:
     """What a run left, to compare."""
-    with np.load(out / "curve.npz") as curve:
-        losses = {name: curve[name].tobytes() for name in curve}
+    losses = {name: array.tobytes() for name, array in read_arrays(out / "curve.npz").items()}
     return {
         "final parameters": (out / "model" / "model.safetensors").read_bytes(),
-        "hashes of the saved sets, held-out losses": json.loads((out / "manifest.json").read_text()),
+        "hashes of the saved sets, held-out losses": read_json(out / "manifest.json"),
         "losses of all updates": losses,
     }
 
 
+STUDY = Study(
+    name="resume",
+    source="jaxembed",
+    settings={"tiny": KillSetting(kills=2, steps=150), "published": KillSetting(kills=20, steps=1000)},
+    seeds={"tiny": 1, "published": 1},
+    run=run,
+    tables=tables,
+    evidence=evidence,
+    ids=("resume-final-parameters", "resume-hashes-of-the-saved-sets", "resume-losses-of-all-updates",
+         "resume-instants"),
+    takes={"tiny": "1 min", "published": "5 min idle"},
+    smaller={"tiny": "2 kills for 20, 150 steps for 1,000"},
+    needs=("text",),
+)  # fmt: skip
+
 if __name__ == "__main__":
-    main()
+    main(STUDY)

@@ -3,13 +3,16 @@
 Checkpoints of language models are orbax's; everything else that is written down and read back goes through here.
 """
 
+import functools
 import hashlib
+import inspect
 import json
 import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,6 +117,45 @@ def from_json(value: Any) -> Any:
     if isinstance(value, list):
         return [from_json(item) for item in value]
     return _WORDS.get(value, value) if isinstance(value, str) else value
+
+
+def plain(settings: Any) -> Any:
+    """Settings as JSON data that tell them from others.
+
+    Dataclasses come with the name of their class, arrays as their digest, functions as module, name and a digest of
+    what they compute and hold.
+
+    >>> plain(np.arange(3.0))
+    'float64 (3,) 53274b1d8c075b84'
+    """
+    if is_dataclass(settings) and not isinstance(settings, type):
+        return {"kind": type(settings).__name__} | {f.name: plain(getattr(settings, f.name)) for f in fields(settings)}
+    if isinstance(settings, Mapping):
+        return {str(key): plain(item) for key, item in settings.items()}
+    if isinstance(settings, (tuple, list)):
+        return [plain(item) for item in settings]
+    if isinstance(settings, (np.ndarray, jax.Array)):
+        return f"{settings.dtype} {settings.shape} {digest(settings)[:16]}"
+    if isinstance(settings, functools.partial):
+        return {"partial": [plain(settings.func), plain(settings.args), plain(settings.keywords)]}
+    if type(settings).__repr__ is object.__repr__ and not callable(settings):  # its text would be an address
+        return plain({"kind": type(settings).__name__, **vars(settings)})
+    if isinstance(settings, type) or not callable(settings):
+        return to_json(settings)
+    function = inspect.unwrap(settings)
+    name = f"{function.__module__}:{getattr(function, '__qualname__', type(function).__qualname__)}"
+    return f"{name} {digest(*_parts(function))[:16]}" if inspect.isfunction(function) else name
+
+
+def _parts(function: Any) -> Iterator[str | bytes]:
+    """Texts that change with what a function computes: its code, constants, defaults and what it closes over."""
+    codes = [function.__code__]
+    for code in codes:
+        yield code.co_code
+        codes += [part for part in code.co_consts if inspect.iscode(part)]
+        yield repr([part for part in code.co_consts if not inspect.iscode(part) and not isinstance(part, frozenset)])
+    held = [*(function.__defaults__ or ()), *inspect.getclosurevars(function).nonlocals.values()]
+    yield repr([part.__name__ if inspect.isfunction(part) else plain(part) for part in held])
 
 
 def write_json(path: Path, value: Any, indent: int | None = 1) -> None:

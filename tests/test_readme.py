@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxembed.__main__ import Output, _parsed
-from jaxembed.commands import generated
-from jaxembed.runs.presets.named import GENERATED
+from jaxembed.commands.run import lookup, parsed
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -56,9 +54,9 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if l
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "--help" not in line])
 def test_its_run_commands_are_understood(command):
     name, *flags = shlex.split(command)[2:]
-    experiment, output = generated._parsed(name, flags, Output) if name in GENERATED else _parsed(name, flags)
+    experiment, out, _ = parsed(*lookup(name), flags)
     if "--out" in flags:
-        assert str(output.out) in command
+        assert str(out) in command
     if "--text" in flags:
         assert experiment.task.text == "book.txt"
 

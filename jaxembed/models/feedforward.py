@@ -43,6 +43,16 @@ class Feedforward:
             raise ValueError(f"hidden_scale: must be a positive number, got {self.hidden_scale}")
 
     @property
+    def theory(self) -> str:
+        """The module of `jaxembed.theory` that predicts its training."""
+        return "feedforward" if self.hidden is None else "expansion"
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the initial weights; by gamma that of a matrix with `width` inputs."""
+        return scale(self.init_scale, self.gamma, self.width)
+
+    @property
     def taylor(self) -> tuple[float, float, float]:
         """(c1, c2, c3) of the activation at 0."""
         return activation(self.activation).taylor

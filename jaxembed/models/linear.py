@@ -25,9 +25,17 @@ class Linear:
     gamma: float | None = None
 
     order_invariant: ClassVar[bool] = True
+    theory: ClassVar[str] = "linear"
+    """The module of `jaxembed.theory` that predicts its training."""
+    taylor: ClassVar[tuple[float, float, float]] = (1.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         check_init(self.width, self.init_scale, self.gamma)
+
+    @property
+    def scale(self) -> float:
+        """Standard deviation of the initial weights; by gamma that of a matrix with `width` inputs."""
+        return scale(self.init_scale, self.gamma, self.width)
 
     def init(self, key: PRNGKeyArray, vocab: int, length: int) -> dict[str, Array]:
         """Initial parameters `embed [token, width]`, `unembed [token, width]`; `length` plays no role.

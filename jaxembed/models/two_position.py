@@ -1,6 +1,7 @@
 """Two-position model: logits = W sigma(U_a + V_b) of a pair (a, b), each position with its own table."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
@@ -24,6 +25,9 @@ class TwoPosition:
     width: int = 64
     activation: str = "gelu"
     init_scale: float | None = None
+
+    theory: ClassVar[str] = "two_position"
+    """The module of `jaxembed.theory` that predicts its training."""
 
     def __post_init__(self) -> None:
         check_init(self.width, 1.0 if self.init_scale is None else self.init_scale, None)

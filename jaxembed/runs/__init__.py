@@ -1,42 +1,14 @@
-"""Experiments, start to end. The one place that knows everybody; it computes, and neither prints nor draws."""
+"""Experiments, start to end: whatever can be run, its folder, tables and figure. The one place that knows everybody."""
 
-from typing import Any
-
-from .results import Result
-from . import settings, closed_form as solved, task
-from .settings import Experiment as Experiment
-from .closed_form import Solved as Solved
-from .stages import Stages as Stages
-from .stages import no_stages as no_stages
-
-AnyExperiment = Experiment | Solved
-
-
-def run(experiment: AnyExperiment, stages: Stages = no_stages) -> Result:
-    """Carry an experiment out.
-
-    Args:
-        experiment: on a task, or on a model whose flow is solved.
-        stages: keeps finished stages so that a stopped run goes on where it was (see `record`).
-
-    Raises:
-        ValueError: where the settings do not fit together, naming the setting.
-    """
-    return solved.run(experiment, stages) if isinstance(experiment, Solved) else task.run(experiment, stages)
-
-
-def stage_count(experiment: AnyExperiment) -> int:
-    """Stages that `run` will compute or find kept."""
-    return solved.stage_count(experiment) if isinstance(experiment, Solved) else task.stage_count(experiment)
-
-
-def memory_estimate(experiment: AnyExperiment) -> float:
-    """Bytes that the saved trajectories and the tables will take, roughly; said before a run starts."""
-    if isinstance(experiment, Solved):
-        return solved.memory_estimate(experiment)
-    return settings.memory_estimate(experiment)
-
-
-def data_of(experiment: AnyExperiment) -> Any:
-    """The arrays that tell one experiment's data from another's: its population, or its loss's tables."""
-    return experiment.setting.loss() if isinstance(experiment, Solved) else experiment.task.dataset()
+from .closed_form import ClosedForm as ClosedForm
+from .experiment import Experiment as Experiment
+from .folder import read as read
+from .folder import read_trajectory as read_trajectory
+from .folder import run as run
+from .protocol import Result as Result
+from .protocol import Runnable as Runnable
+from .protocol import Stages as Stages
+from .protocol import Unkept as Unkept
+from .result import Agreement as Agreement
+from .result import ExperimentResult as ExperimentResult
+from .sweep import SweepResult as SweepResult

@@ -1,13 +1,11 @@
-"""The run folder: settings, versions, seeds, dtype and arrays; resume a stopped run; read a finished one."""
+"""A run in its folder: what identifies it, pieces that are kept so that it can go on, and what it leaves."""
 
-import hashlib
-import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,13 +14,99 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..base import Dataset, Trajectory
-from .results import Result
+from .. import keep
+from ..base import Dataset, Progress, Trajectory, silent
+from ..machine import GIB, device_memory
+from .protocol import Result, Runnable, Unkept
 
-CONFIG, ARRAYS, RESULT, STAGES = "config.json", "trajectories.npz", "result.json", "stages"
-NETWORKS, TABLE = "networks.npz", "table.md"
-WRITTEN = (ARRAYS, NETWORKS, RESULT, TABLE, "report.md", "figure.png", "figure.gif")
+CONFIG, ARRAYS, RESULT, STAGES, PARTS = "config.json", "trajectories.npz", "result.json", "stages", "points"
+NETWORKS = "networks.npz"
+WRITTEN = (ARRAYS, NETWORKS, RESULT, PARTS, "report.md", "figure.png", "figure.gif")
 """What a finished run leaves beside `config.json`."""
+
+
+def run(
+    experiment: Runnable,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    animate: bool = False,
+    progress: Progress = silent,
+) -> Result:
+    """Run an experiment, a preset's or your own, and write its folder: settings, arrays, numbers, tables, figure.
+
+    Args:
+        experiment: what to run.
+        out: the folder; None writes nothing.
+        resume: a run that was stopped there goes on where it was, bit for bit; one that is finished is read back.
+        overwrite: an earlier run there is replaced.
+        animate: also write the figure with the time running, as a GIF.
+        progress: takes lines on how far it is.
+
+    Raises:
+        ValueError: for settings that do not fit together, more memory than there is, or a folder of something else.
+    """
+    if animate and not getattr(experiment, "animated", False):
+        raise ValueError(f"animate: {type(experiment).__name__} has no animation; leave it out")
+    if out is None:
+        if resume or overwrite or animate:
+            raise ValueError("out: name the folder that resume, overwrite or animate are about")
+        refuse_too_large(experiment)
+        return experiment.run(Unkept(progress))
+    out = Path(out)
+    identity = (out, keep.plain(experiment), hashes(experiment.data()))
+    check_folder(*identity, overwrite=overwrite, resume=resume)
+    if resume and finished(out):
+        progress(f"{out} is finished; overwrite would run it again")
+        return read(experiment, out)
+    progress(f"about {refuse_too_large(experiment) / GIB:.2g} GiB of memory; writing to {out}")
+    stages = FolderStages(out, progress, partial(begin, *identity, resume=resume), experiment.stages())
+    result = experiment.run(stages)
+    write(out, result, animate)
+    stages.clear()
+    return result
+
+
+def refuse_too_large(experiment: Runnable) -> float:
+    """The bytes that a run takes, where this machine has them.
+
+    Raises:
+        ValueError: where it does not.
+    """
+    needed, there = experiment.memory(), device_memory()
+    if needed > there:
+        sizes = f"need about {needed / GIB:.3g} GiB and this machine has {there / GIB:.3g}"
+        raise ValueError(f"seeds, saves, task: {sizes}; ask for less")
+    return needed
+
+
+def write(out: Path, result: Result, animate: bool = False) -> None:
+    """Write what a result has to show."""
+    keep.write_arrays(out / result.arrays_file, result.arrays(), compressed=True)
+    keep.write_json(out / RESULT, result.record())
+    keep.write_text(out / "report.md", report(result))
+    result.figure(out / "figure.png")
+    if animate:
+        result.animate(out / "figure.gif")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def report(result: Result) -> str:
+    """All tables and facts as markdown."""
+    parts = [f"# {result.title}", result.caption]
+    for table in result.tables():
+        parts += [f"## {table.title}", table.markdown().rstrip(), *([table.note] if table.note else [])]
+    parts += ["## Facts", "\n".join(f"- {name}: {value}" for name, value in result.facts.items())]
+    return "\n\n".join(parts) + "\n"
+
+
+def read(experiment: Runnable, out: Path) -> Result:
+    """The result of a finished run of this experiment, without running it again."""
+    (arrays,) = out.glob("*.npz")
+    return experiment.read(keep.from_json(keep.read_json(out / RESULT)), keep.read_arrays(arrays))
+
+
+# --- what a folder belongs to ----------------------------------------------------------------------------------------
 
 
 def check_folder(
@@ -58,11 +142,8 @@ def begin(out: Path, settings: dict[str, Any], hashes: dict[str, str], *, resume
         return
     out.mkdir(parents=True, exist_ok=True)
     for path in (*(out / STAGES).glob("*"), *(out / name for name in WRITTEN)):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    _write(out / CONFIG, json.dumps(config(settings, hashes), indent=2).encode())
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    keep.write_json(out / CONFIG, config(settings, hashes), indent=2)
 
 
 def finished(out: Path) -> bool:
@@ -73,16 +154,13 @@ def finished(out: Path) -> bool:
 def hashes(data: Any) -> dict[str, str]:
     """SHA-256 of an experiment's data, any tree of arrays: a text or a table that changed is another population."""
     meta = f"{data.vocab} {data.samples}" if isinstance(data, Dataset) else ""
-    digest = hashlib.sha256(meta.encode())
-    for array in map(np.asarray, jax.tree.leaves(data)):
-        digest.update(f"{array.shape} {array.dtype}".encode() + np.ascontiguousarray(array).tobytes())
-    return {"population": digest.hexdigest()}
+    return {"population": keep.digest(meta, *jax.tree.leaves(data))}
 
 
 def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
     """What identifies a run: settings, data, command, versions, git hash, device, dtype, matmul precision, date."""
     return {
-        "settings": _plain(settings),
+        "settings": settings,
         "sha256": hashes,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "diffrax", "numpy")},
@@ -95,6 +173,29 @@ def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def _check_resumable(out: Path, settings: dict[str, Any], hashes: dict[str, str]) -> None:
+    if not (out / CONFIG).is_file():
+        raise ValueError(f"resume: {out} holds no {CONFIG}; it is not a run folder")
+    old = keep.read_json(out / CONFIG)
+    if change := keep.difference(old.get("settings", {}), keep.to_json(settings)):
+        raise ValueError(f"resume: {out} was started with other settings ({change[0]}); use the same ones")
+    if old.get("sha256") != hashes:
+        raise ValueError(f"resume: {out} was started with other data; restore it, or name another folder")
+
+
+def _git_hash() -> str:
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+# --- pieces of a run -------------------------------------------------------------------------------------------------
+
+
 class FolderStages:
     """Stages kept in `out/stages`: each is computed once, written whole or not at all, and read back on resume.
 
@@ -102,76 +203,65 @@ class FolderStages:
     """
 
     def __init__(
-        self,
-        out: Path,
-        on_stage: Callable[[str, bool], None] = lambda name, cached: None,
-        begin: Callable[[], None] = lambda: None,
-    ):
-        """Stages in `out`; `begin` is called once before the first, when all settings have been found to fit."""
-        self.folder = out / STAGES
-        self.on_stage = on_stage
-        self.begin: Callable[[], None] | None = begin
+        self, out: Path, progress: Progress = silent, begin: Callable[[], None] = lambda: None, total: int = 0
+    ) -> None:
+        """Stages in `out`; `begin` is called once before the first, when all settings have been checked."""
+        self.out, self.progress = out, progress
+        self._begin: Callable[[], None] | None = begin
+        self._done, self._total = 0, total
 
-    def __call__(self, name: str, compute: Callable[[], Any]) -> Any:
-        if self.begin is not None:
-            self.begin()
-            self.begin = None
-        path = self.folder / f"{name.replace('/', ' of ').replace(' ', '_').replace(',', '')}.npz"
-        if path.exists():
-            self.on_stage(name, True)
-            with np.load(path) as arrays:
-                return _unpack(arrays, compute)
-        self.on_stage(name, False)
+    def __call__(self, name: str, compute: Callable[[], Any], /) -> Any:
+        path = self.keep() / f"{name.replace('/', ' of ').replace(' ', '_').replace(',', '')}.npz"
+        kept = path.exists()
+        self._next(name + (" (kept)" if kept else ""))
+        if kept:
+            return _like(compute, [array for _, array in sorted(keep.read_arrays(path).items())])
         value = compute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _write_npz(path, {f"{i:04d}": leaf for i, leaf in enumerate(_host(jax.tree.leaves(value)))})
+        path.parent.mkdir(parents=True, exist_ok=True)
+        leaves = enumerate(keep.leaves_of(value))
+        keep.write_arrays(path, {f"{i:04d}": leaf for i, leaf in leaves}, compressed=True)
         return value
+
+    def keep(self) -> Path:
+        """The folder of the pieces."""
+        if self._begin is not None:
+            self._begin()
+            self._begin = None
+        return self.out / STAGES
+
+    def part(self, name: str, experiment: Runnable, /) -> Result:
+        """Another run as a part of this one, in a folder of its own that stays."""
+        self.keep().mkdir(parents=True, exist_ok=True)
+        self._next(name)
+
+        def progress(text: str, share: float | None = None, /) -> None:
+            self.progress(f"{name}: {text}", (self._done - 1 + (share or 0.0)) / max(self._total, 1))
+
+        return run(experiment, self.out / PARTS / name, resume=True, progress=progress)
 
     def clear(self) -> None:
         """Remove the stages once everything is written; the run then counts as finished."""
-        for path in self.folder.glob("*"):
-            path.unlink()
-        if self.folder.exists():
-            self.folder.rmdir()
+        shutil.rmtree(self.out / STAGES, ignore_errors=True)
+
+    def _next(self, text: str) -> None:
+        self.progress(text, self._done / self._total if self._total else None)
+        self._done += 1
 
 
-def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write named arrays as npz, whole or not at all."""
-    _write_npz(path, arrays)
+def _like(compute: Callable[[], Any], leaves: list[np.ndarray]) -> Any:
+    """The stored leaves in the tree that `compute` gives; it is traced, not run."""
+    trees = []
+
+    def traced() -> list[Any]:
+        found, tree = jax.tree.flatten(compute())
+        trees.append(tree)
+        return found
+
+    shapes = jax.eval_shape(traced)
+    return trees[-1].unflatten(keep.tree_of(leaves, shapes))
 
 
-def write_result(out: Path, result: Result) -> None:
-    """Write the shown trajectories as npz and the numbers as json (undefined numbers as the word)."""
-    arrays = {"signature": result.signature[1]}
-    for name, line in result.trajectories.items():
-        arrays |= {f"{name}/ts": line.ts[0], f"{name}/embed": line.ys["embed"]}
-    _write_npz(out / ARRAYS, {key: np.asarray(value) for key, value in arrays.items()})
-    numbers = {
-        "title": result.title,
-        "caption": result.caption,
-        "tokens": result.tokens,
-        "plateau": result.plateau,
-        "facts": result.facts,
-        "clocks": {name: line.clock for name, line in result.trajectories.items()},
-        "comparisons": [
-            {
-                "reference": row.reference,
-                "prediction": row.prediction,
-                "observable": row.observable,
-                "control": row.control,
-                **{
-                    name: getattr(row.comparison, name)
-                    for name in ("ts", "error", "relative_error", "skill", "horizon")
-                },
-            }
-            for row in result.comparisons
-        ],
-        "agreements": [
-            {"name": row.name, "values": row.values, "null": row.null, "p_values": row.p_values}
-            for row in result.agreements
-        ],
-    }
-    _write(out / RESULT, json.dumps(_plain(numbers), indent=1).encode())
+# --- finished runs ---------------------------------------------------------------------------------------------------
 
 
 def read_trajectory(folder: Path, name: str = "training") -> tuple[Trajectory, tuple[str, ...]]:
@@ -183,92 +273,10 @@ def read_trajectory(folder: Path, name: str = "training") -> tuple[Trajectory, t
     for file in (CONFIG, RESULT, ARRAYS):
         if not (folder / file).is_file():
             raise ValueError(f"{folder}: no {file} there; name the folder of a finished run")
-    numbers = _read_json(folder / RESULT)
-    with np.load(folder / ARRAYS) as arrays:
-        if f"{name}/ts" not in arrays:
-            known = sorted({key.split("/")[0] for key in arrays if "/" in key})
-            raise ValueError(f"{folder}: has no trajectory {name!r}; choose one of {', '.join(known)}")
-        ts, embed = jnp.asarray(arrays[f"{name}/ts"]), jnp.asarray(arrays[f"{name}/embed"])
+    numbers, arrays = keep.read_json(folder / RESULT), keep.read_arrays(folder / ARRAYS)
+    if f"{name}/ts" not in arrays:
+        known = sorted({key.split("/")[0] for key in arrays if "/" in key})
+        raise ValueError(f"{folder}: has no trajectory {name!r}; choose one of {', '.join(known)}")
+    ts, embed = jnp.asarray(arrays[f"{name}/ts"]), jnp.asarray(arrays[f"{name}/embed"])
     ts = jnp.broadcast_to(ts[None], (embed.shape[0], ts.shape[0]))
     return Trajectory(ts, {"embed": embed}, {}, numbers["clocks"][name]), tuple(numbers["tokens"])
-
-
-def _check_resumable(out: Path, settings: dict[str, Any], hashes: dict[str, str]) -> None:
-    if not (out / CONFIG).is_file():
-        raise ValueError(f"resume: {out} holds no {CONFIG}; it is not a run folder")
-    old, new = _read_json(out / CONFIG), _plain(settings)
-    kept = old.get("settings", {})
-    if kept != new:
-        changed = [key for key in {**kept, **new} if kept.get(key) != new.get(key)]
-        raise ValueError(f"resume: {out} was started with other settings ({', '.join(changed)}); use the same ones")
-    if old.get("sha256") != hashes:
-        raise ValueError(f"resume: {out} was started with other data; restore it, or name another folder")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: is not readable JSON ({error}); name the folder of another run") from None
-
-
-def _plain(value: Any) -> Any:
-    """JSON data: arrays as lists, NaN as "undefined", infinities as words."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (np.ndarray, jax.Array)):
-        return _plain(np.asarray(value).tolist())
-    if isinstance(value, float) and not np.isfinite(value):
-        return "undefined" if np.isnan(value) else "infinite" if value > 0 else "-infinite"
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
-    return str(value)
-
-
-def _host(leaves: list[Any]) -> list[np.ndarray]:
-    typed = [jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in leaves]
-    return [np.asarray(jax.random.key_data(leaf) if key else leaf) for leaf, key in zip(leaves, typed, strict=True)]
-
-
-def _unpack(arrays: Any, compute: Callable[[], Any]) -> Any:
-    """The stored leaves in the tree that `compute` gives; it is traced, not run."""
-    trees = []
-
-    def leaves() -> list[Any]:
-        found, tree = jax.tree.flatten(compute())
-        trees.append(tree)
-        return found
-
-    stored = [
-        jax.random.wrap_key_data(arrays[f"{i:04d}"])
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-        else jnp.asarray(arrays[f"{i:04d}"])
-        for i, leaf in enumerate(jax.eval_shape(leaves))
-    ]
-    return trees[-1].unflatten(stored)
-
-
-def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
-    os.replace(partial, path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    # Written beside and moved into place: a killed run leaves the old file or the new one, never half of one.
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
-
-
-def _git_hash() -> str:
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return found.stdout.strip() if found.returncode == 0 else "unknown"

@@ -1,5 +1,21 @@
-"""What an experiment on a task looks at: which tokens, under which names, and how far weights follow signatures."""
+"""What an experiment on a task shows: which tokens, under which names, and how far weights follow signatures.
 
+A task may say these things of itself, by attributes and methods of these names; what it leaves unsaid has a default:
+
+- `anchor_tokens`: the tokens of interest, in an order; else all that occur, in no order.
+- `drawn_tokens`: the tokens of a figure, at most 20; else the first of those of interest.
+- `token_names`: the name of every token; else its number.
+- `control(seed)` and `control_name`: data that should teach nothing; else shuffled labels.
+- `signature_names`: of the label's and the token's signature; else "label" and "trace-back".
+- `drawn_signature(sig, tokens)`: title and rows of the signature of a figure; else label signatures, or context
+  signatures where those are all the same.
+- `pairs_by_signature`: True draws cosines of the most, middle and least similar pair; else they are drawn of the first
+  token with the second, the middle and the last.
+- `two_symbols`: True for a table of two symbols, which may have a common basis.
+- `facts()`: numbers worth recording.
+"""
+
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,30 +24,114 @@ import numpy as np
 from jaxtyping import Array
 
 from .. import observables
-from ..base import Dataset, Trajectory
-from ..corpus import TextBigram
+from ..base import Dataset, Model, Task, Trajectory
 from ..losses.population import accuracy
-from .results import Agreement
 from ..statistics import Signatures, position_signatures
-from ..tasks import BinaryTable
+from ..tasks import shuffled
 from ..theory.common_basis import common_basis
-from .settings import AnyTask, Experiment
+from .result import Agreement
 
+DRAWN = 20
+"""At most so many tokens are drawn."""
 BASIS_LIMIT = 64
 """Symbols of a table up to which its common basis is looked for."""
-
 JOINT_LIMIT = 2**22
-"""Entries of the joint signatures of the looked-at tokens up to which they are compared with embeddings."""
+"""Entries of the joint signatures of the observed tokens up to which they are compared with embeddings."""
+
+
+def control_data(task: Task, data: Dataset, seed: int) -> Dataset:
+    """Data with the same tokens that should teach nothing."""
+    own = getattr(task, "control", None)
+    return shuffled(data, seed) if own is None else own(seed)
+
+
+def control_name(task: Task) -> str:
+    """What the control's data are called."""
+    return getattr(task, "control_name", "shuffled labels")
+
+
+def scope(task: Task, data: Dataset) -> np.ndarray:
+    """The tokens that agreement with signatures is measured over: the anchors, or all that occur."""
+    anchors = getattr(task, "anchor_tokens", None)
+    return np.unique(np.asarray(data.tokens)) if anchors is None else np.asarray(anchors)
+
+
+def drawn(task: Task, data: Dataset) -> np.ndarray:
+    """The tokens that are drawn."""
+    own = getattr(task, "drawn_tokens", None)
+    return (scope(task, data) if own is None else np.asarray(own))[:DRAWN]
+
+
+def names(task: Task, tokens: np.ndarray) -> tuple[str, ...]:
+    """Names of tokens."""
+    own = getattr(task, "token_names", None)
+    return tuple(str(i) if own is None else str(own[i]) for i in tokens)
+
+
+def pairs(task: Task, tokens: np.ndarray, sig: Signatures) -> tuple[tuple[int, int], ...]:
+    """Index pairs into the drawn tokens whose cosines are drawn as curves."""
+    n = len(tokens)
+    if n < 3:
+        return ((0, n - 1),)
+    if not getattr(task, "pairs_by_signature", False):
+        return ((0, 1), (0, n // 2), (0, n - 1))
+    rows, columns = np.triu_indices(n, 1)
+    similarity = np.asarray(observables.pair_cosines((sig.label - sig.target[None])[tokens]))
+    by = np.argsort(similarity, kind="stable")[[-1, len(similarity) // 2, 0]]
+    return tuple((int(rows[i]), int(columns[i])) for i in by)
+
+
+def drawn_signature(task: Task, sig: Signatures, tokens: np.ndarray) -> tuple[str, np.ndarray]:
+    """Title and rows: the label signature, or the context signature where label signatures do not tell tokens apart."""
+    own = getattr(task, "drawn_signature", None)
+    if own is not None:
+        return own(sig, tokens)
+    centred = np.asarray(sig.label[tokens] - 1 / sig.vocab)
+    if np.ptp(centred, axis=0).max() > 1e-9:
+        return "label signature (centred)", centred
+    return "context signature", np.asarray(sig.context[tokens])
+
+
+def facts(
+    task: Task, model: Model, data: Dataset, trained: Trajectory, lines: Mapping[str, Trajectory], seconds: float
+) -> dict[str, Any]:
+    """Scalars worth recording: accuracy beside chance, sizes, solver steps, where a theory was lost."""
+    last = jax.tree.map(lambda leaf: leaf[:, -1], trained.ys)
+    score = jax.jit(jax.vmap(lambda p: accuracy(model, data, p)))(last)
+    return {
+        "accuracy by seed": [float(x) for x in score],
+        "chance (most frequent label)": float(np.bincount(data.targets, data.weights).max()),
+        "examples": data.size,
+        "vocabulary": data.vocab,
+        "seconds": seconds,
+        **solver_facts(lines),
+        **getattr(task, "facts", dict)(),
+    }
+
+
+def solver_facts(lines: Mapping[str, Trajectory]) -> dict[str, Any]:
+    """Solver steps of every integrated line, and where it was lost."""
+    found = {}
+    for name, line in lines.items():
+        if "accepted" in line.info:
+            found[f"solver steps, {name}"] = np.asarray(line.info["accepted"]).tolist()
+            lost = np.asarray(line.info["nonfinite_time"])
+            if np.isfinite(lost).any():
+                found[f"not finite from, {name}"] = lost.tolist()
+    return found
+
+
+# --- agreement with signatures ---------------------------------------------------------------------------------------
 
 
 def agreements(
-    experiment: Experiment, data: Dataset, sig: Signatures, trained: Trajectory, null: Trajectory
+    task: Task, data: Dataset, sig: Signatures, trained: Trajectory, null: Trajectory, seed: int
 ) -> tuple[Agreement, ...]:
     """How far trained weights follow each signature, and the order of anchors, beside the control's."""
-    tokens = scope(experiment.task, data)
+    tokens = scope(task, data)
     labels = np.flatnonzero(np.asarray(sig.target) > 0)
-    next_, prev = ("next", "prev") if isinstance(experiment.task, TextBigram) else ("label", "trace-back")
-    rows = [
+    next_, prev = getattr(task, "signature_names", ("label", "trace-back"))
+    rows: list[tuple[str, str, np.ndarray, Array]] = [
         (f"R_cos(embed, {next_} - 1/v)", "embed", tokens, (sig.label - 1 / sig.vocab)[tokens]),
         (f"R_cos(embed, {next_} - P(y))", "embed", tokens, (sig.label - sig.target[None])[tokens]),
         (f"R_cos(unembed, {prev} - r)", "unembed", labels, (sig.trace_back - sig.token[None])[labels]),
@@ -41,11 +141,11 @@ def agreements(
         if len(tokens) * sig.vocab**2 <= JOINT_LIMIT:
             joint = (sig.joint() - sig.context[:, :, None] / sig.vocab)[tokens]
             rows.insert(3, ("R_cos(embed, joint - context/v)", "embed", tokens, joint.reshape(len(tokens), -1)))
-    key = jax.random.key(experiment.data_seed)
-    found = [_r_cos_row(name, leaf, chosen, s, trained, null, key) for name, leaf, chosen, s in rows]
-    if hasattr(experiment.task, "anchor_tokens") and len(tokens) > 2:
+    key = jax.random.key(seed)
+    found = [_r_cos_row(*row, trained, null, key) for row in rows if row[1] in trained.ys]
+    if hasattr(task, "anchor_tokens") and len(tokens) > 2:
         found.append(_order_row(tokens, trained, null))
-    if isinstance(experiment.task, BinaryTable) and 2 < experiment.task.size <= BASIS_LIMIT and _complete(data):
+    if getattr(task, "two_symbols", False) and 2 < data.vocab <= BASIS_LIMIT and _complete(data):
         found += _basis_rows(data, trained, null)
     return tuple(found)
 
@@ -98,72 +198,3 @@ def _basis_rows(data: Dataset, trained: Trajectory, null: Trajectory) -> list[Ag
 
     course, nulls = (np.asarray(dominant(line.ys["embed"])) for line in (trained, null))
     return [Agreement("power in a unit's dominant mode (embed)", course[:, -1], nulls[:, -1], None, course)]
-
-
-def drawn_signature(task: AnyTask, sig: Signatures, focus: np.ndarray) -> tuple[str, np.ndarray]:
-    """The label signature, or the context signature where label signatures do not tell the tokens apart."""
-    name = "next-token signature" if isinstance(task, TextBigram) else "label signature"
-    centred = np.asarray(sig.label[focus] - (sig.target[None] if isinstance(task, TextBigram) else 1 / sig.vocab))
-    if np.ptp(centred, axis=0).max() > 1e-9 or isinstance(task, TextBigram):
-        return f"{name} (centred)", centred
-    return "context signature", np.asarray(sig.context[focus])
-
-
-def facts(
-    experiment: Experiment, data: Dataset, trained: Trajectory, lines: dict[str, Trajectory], seconds: float
-) -> dict[str, Any]:
-    """Scalars worth recording: accuracy beside chance, sizes, solver steps, where a theory was lost."""
-    last = jax.tree.map(lambda leaf: leaf[:, -1], trained.ys)
-    score = jax.jit(jax.vmap(lambda p: accuracy(experiment.model, data, p)))(last)
-    facts: dict[str, Any] = {
-        "accuracy by seed": [float(x) for x in score],
-        "chance (most frequent label)": float(np.bincount(data.targets, data.weights).max()),
-        "examples": data.size,
-        "vocabulary": data.vocab,
-        "seconds": seconds,
-    }
-    for name, line in lines.items():
-        if "accepted" in line.info:
-            facts[f"solver steps, {name}"] = np.asarray(line.info["accepted"]).tolist()
-            lost = np.asarray(line.info["nonfinite_time"])
-            if np.isfinite(lost).any():
-                facts[f"not finite from, {name}"] = lost.tolist()
-    if isinstance(experiment.task, TextBigram):
-        population = experiment.task.population()
-        facts |= {"coverage": population.coverage, "words": population.tokens, "text sha256": population.text_hash}
-    return facts
-
-
-def scope(task: AnyTask, data: Dataset) -> np.ndarray:
-    """The tokens that agreement with signatures is measured over: the anchors, or all that occur."""
-    anchors = getattr(task, "anchor_tokens", None)
-    if anchors is not None:
-        return np.asarray(anchors)
-    return np.unique(np.asarray(data.tokens))
-
-
-def focus(task: AnyTask, data: Dataset) -> np.ndarray:
-    """The tokens that are drawn: at most 20 of the scope."""
-    if isinstance(task, TextBigram):
-        return np.asarray(task.most_frequent_tokens(min(20, data.vocab)))
-    return scope(task, data)[:20]
-
-
-def names(task: AnyTask, focus: np.ndarray) -> tuple[str, ...]:
-    if isinstance(task, TextBigram):
-        words = task.population().vocabulary.words
-        return tuple(words[i] for i in focus)
-    return tuple(str(i) for i in focus)
-
-
-def pairs(task: AnyTask, focus: np.ndarray, sig: Signatures) -> tuple[tuple[int, int], ...]:
-    """Neighbours, mid-range and far anchors; for a text the most, middle and least similar by signature."""
-    n = len(focus)
-    if n < 3:
-        return ((0, n - 1),)
-    if not isinstance(task, TextBigram):
-        return ((0, 1), (0, n // 2), (0, n - 1))
-    rows, columns = np.triu_indices(n, 1)
-    similarity = np.asarray(observables.pair_cosines((sig.label - sig.target[None])[focus]))
-    by = np.argsort(similarity, kind="stable")[[-1, len(similarity) // 2, 0]]
-    return tuple((int(rows[i]), int(columns[i])) for i in by)

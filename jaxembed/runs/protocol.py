@@ -50,19 +50,27 @@ class Unkept:
 
 @runtime_checkable
 class Result(Protocol):
-    """What a run gives. It may also have `animate(path)`, which writes the figure with the time running as a GIF.
+    """What a run gives. It may also have `animate(path)`, which writes the figure with the time running as a GIF."""
 
-    Attributes:
-        title: one line that says what ran.
-        caption: what varied, and the sizes.
-        facts: numbers worth recording, by name; `report.md` lists them.
-        arrays_file: name of the npz file of `arrays`.
-    """
+    @property
+    def title(self) -> str:
+        """One line that says what ran."""
+        ...
 
-    title: str
-    caption: str
-    facts: Mapping[str, Any]
-    arrays_file: str
+    @property
+    def caption(self) -> str:
+        """What varied, and the sizes."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Numbers worth recording, by name; `report.md` lists them."""
+        ...
+
+    @property
+    def arrays_file(self) -> str:
+        """Name of the npz file of `arrays`."""
+        ...
 
     def tables(self) -> tuple[Table, ...]:
         """Tables; `report.md` has all, a terminal shows those without a `name`."""
@@ -115,7 +123,5 @@ class Runnable(Protocol):
         ...
 
     def read(self, record: Any, arrays: Mapping[str, np.ndarray], /) -> Result:
-        """The same result from what a finished run left: its `record` as read from JSON, words still words, and its
-        `arrays`.
-        """
+        """The same result from what a finished run left: its `record` as numbers again, and its `arrays`."""
         ...

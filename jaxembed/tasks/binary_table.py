@@ -52,6 +52,7 @@ class BinaryTable(Enumerated):
     memory_limit: float = field(default=MEMORY_LIMIT, kw_only=True)
 
     length = 2
+    two_symbols = True
 
     def __post_init__(self):
         checked_size("size", self.size)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from jaxembed.__main__ import main
-from jaxembed.decoding import LatentResult
+from jaxembed.decoding import DecodingResult
 from jaxembed.runs import folder as record
 from jaxembed.runs.presets.catalogue import SETTINGS
-from jaxembed.runs.presets.named import GENERATED
+from jaxembed.runs.presets.named import PRESETS
 
 NETWORK = ["--model.layers", "1", "--model.width", "8", "--model.heads", "2", "--length", "8", "--batch", "4"]
 PARTS = ["--probing.train", "40", "--probing.validation", "10", "--probing.test", "20", "--probing.loss-draws", "20"]
@@ -47,19 +47,19 @@ def test_a_run_leaves_settings_networks_scores_table_and_figure(finished, capsys
         "config.json",
         "networks.npz",
         "result.json",
-        "table.md",
+        "report.md",
         "figure.png",
     }
     assert (finished / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     config = json.loads((finished / "config.json").read_text())
-    assert config["settings"]["setting"]["recipe"]["steps"] == 6 and config["dtype"] == "float64"
-    assert config["settings"]["setting"]["process"]["kind"] == "GaussianGamma"
+    assert config["settings"]["recipe"]["steps"] == 6 and config["dtype"] == "float64"
+    assert config["settings"]["process"]["kind"] == "GaussianGamma"
     with np.load(finished / record.NETWORKS) as arrays:
         assert arrays["params/embed"].shape == (2, 2, 1, 8) and arrays["steps"].tolist() == [0, 6]
-    table = (finished / "table.md").read_text(encoding="utf-8")
+    table = (finished / "report.md").read_text(encoding="utf-8")
     for word in ("untrained", "last item", "shuffled targets", "constant", "ceiling", "share of the gap", "excess"):
         assert word in table
-    result = LatentResult.load(finished / record.RESULT)
+    result = DecodingResult.load(finished / record.RESULT)
     assert result.decoded.seeds == (0, 1) and len(result.score) == 2
     written = (finished / "result.json").stat().st_mtime_ns
     assert run("run", *TINY, "--out", finished, "--resume") == 0
@@ -88,9 +88,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
             np.testing.assert_array_equal(straight[name], resumed[name], err_msg=name)
     assert not (out / "stages").exists()
     assert run("run", *TINY, "--head", "squared-error", "--out", out, "--overwrite") == 0
-    assert (
-        json.loads((out / "config.json").read_text())["settings"]["setting"]["recipe"]["head"]["kind"] == "SquaredError"
-    )
+    assert json.loads((out / "config.json").read_text())["settings"]["recipe"]["head"]["kind"] == "SquaredError"
 
 
 def test_every_setting_of_the_catalogue_is_listed_with_what_to_expect(capsys, monkeypatch):
@@ -98,14 +96,14 @@ def test_every_setting_of_the_catalogue_is_listed_with_what_to_expect(capsys, mo
     assert run("list") == 0
     shown = capsys.readouterr().out
     for name, sizes in SETTINGS.items():
-        assert name in shown and GENERATED[name].expect and {"tiny", "quick"} <= set(sizes)
+        assert name in shown and PRESETS[name].expect and {"tiny", "quick"} <= set(sizes)
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["--size", "huge"], "size: gaussian-gamma has no size 'huge'; choose tiny or quick"),
-        (["--animate"], "animate: a decoding has no animation"),
+        (["--animate"], "animate: DecodingSetting has no animation"),
         (["--probing.targets", "moments"], "main: 'statistics' is not among the probed targets"),
         (["--seeds", "0"], "seeds: must be at least 1"),
         (["--seed", "3"], "--seeds"),

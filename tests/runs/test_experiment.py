@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxembed.runs import Experiment, memory_estimate, run, stage_count
 from jaxembed.models import Feedforward, TwoPosition
+from jaxembed.runs import Experiment, Unkept, run
 from jaxembed.tasks import Addition, BinaryTable
 
 pytestmark = pytest.mark.float64_only("theory at small weights needs it")
@@ -12,8 +12,7 @@ TABLE = BinaryTable(5, "modular_addition")
 
 
 def skills(result, prediction):
-    (row,) = [row for row in result.comparisons if row.prediction == prediction and row.observable == "weights"]
-    return np.asarray(row.comparison.skill)
+    return np.asarray(result.comparisons["exact flow", prediction, "weights"].skill)
 
 
 @pytest.mark.slow
@@ -43,15 +42,10 @@ def test_a_hidden_matrix_is_expanded_around_its_start():
 def test_stages_are_counted_and_memory_is_estimated():
     experiment = Experiment(TABLE, TwoPosition(width=4), seeds=1, steps=8, saves=2, flow_time=1.0)
     seen = []
-
-    def stages(name, compute):
-        seen.append(name)
-        return compute()
-
-    result = run(experiment, stages)
+    result = experiment.run(Unkept(lambda name, share=None, /: seen.append(name)))
     assert "power in a unit's dominant mode (embed)" in {row.name for row in result.agreements}
-    assert len(seen) == len(set(seen)) == stage_count(experiment)
-    assert memory_estimate(experiment) > 8 * 3 * 5 * 4
+    assert len(seen) == len(set(seen)) == experiment.stages()
+    assert experiment.memory() > 8 * 3 * 5 * 4
 
 
 @pytest.mark.parametrize(("settings", "match"), [({"weight_decay": -1.0}, "weight_decay"), ({}, "flow_time")])

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.runs import folder as record
+from jaxembed import keep
 from jaxembed.base import checked_dataset
-from jaxembed.train import Progress
+from jaxembed.runs import folder as record
+from jaxembed.train import TrainingState
 
 SETTINGS = {"task": {"keys": 4}, "seeds": 2}
 HASHES = {"population": "abc"}
@@ -34,6 +35,7 @@ def test_beginning_writes_what_identifies_the_run(tmp_path):
         (SETTINGS, HASHES, {}, "--resume or --overwrite"),
         ({**SETTINGS, "seeds": 3}, HASHES, {"resume": True}, "other settings (seeds)"),
         ({**SETTINGS, "width": 3}, HASHES, {"resume": True}, "other settings (width)"),
+        ({"task": {"keys": 5}, "seeds": 2}, HASHES, {"resume": True}, "other settings (task.keys)"),
         (SETTINGS, {"population": "def"}, {"resume": True}, "other data"),
         (SETTINGS, HASHES, {"resume": True, "overwrite": True}, "choose one"),
     ],
@@ -79,22 +81,22 @@ def test_a_population_is_known_by_its_hash():
     assert len({record.hashes(data)["population"] for data in [base, *others]}) == 5
 
 
-def progress(seed: int) -> Progress:
+def progress(seed: int) -> TrainingState:
     keys = jax.random.split(jax.random.key(seed), 2)
-    return Progress({"embed": jax.random.normal(keys[0], (2, 3))}, (), jnp.arange(2, dtype=jnp.int32), keys)
+    return TrainingState({"embed": jax.random.normal(keys[0], (2, 3))}, (), jnp.arange(2, dtype=jnp.int32), keys)
 
 
 def test_a_stage_is_computed_once_and_read_back_bit_for_bit_with_its_keys(tmp_path):
     calls, seen, begun = [], [], []
 
-    def compute() -> Progress:
+    def compute() -> TrainingState:
         calls.append(1)
         return progress(0)
 
     for _ in range(2):
-        stages = record.FolderStages(tmp_path, lambda name, kept: seen.append(kept), lambda: begun.append(1))
+        stages = record.FolderStages(tmp_path, lambda text, share=None, /: seen.append(text), lambda: begun.append(1))
         found = stages("training 1/2", compute)
-    assert seen == [False, True]
+    assert seen == ["training 1/2", "training 1/2 (kept)"]
     assert len(begun) == 2
     expected = progress(0)
     np.testing.assert_array_equal(found.params["embed"], expected.params["embed"])
@@ -113,7 +115,7 @@ def test_what_a_kept_stage_holds_is_what_counts_not_what_compute_would_give(tmp_
 
 
 def test_undefined_and_infinite_numbers_are_words_in_json():
-    plain = record._plain({"a": np.array([1.0, np.nan]), "b": (np.inf, -np.inf), "c": None, "d": jnp.ones(())})
+    plain = keep.to_json({"a": np.array([1.0, np.nan]), "b": (np.inf, -np.inf), "c": None, "d": jnp.ones(())})
     assert plain == {"a": [1.0, "undefined"], "b": ["infinite", "-infinite"], "c": None, "d": 1.0}
     json.dumps(plain, allow_nan=False)
 

@@ -1,21 +1,24 @@
-"""Named experiments. Each says what to expect; `jaxembed run NAME` carries it out, flags change its settings."""
+"""The table of presets: each says what to expect; `jaxembed run NAME` runs it, flags change its settings."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ...corpus import TextBigram
-from .. import AnyExperiment, Experiment, Solved
-from .catalogue import SETTINGS
 from ...models import Feedforward, Linear, TwoPosition
-from ..solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
 from ...tasks import Addition, BinaryTable, LabelNeutral, Memory, MixedAnchors, Modular
+from ..closed_form import ClosedForm
+from ..experiment import Experiment
+from ..protocol import Runnable
+from ..solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
+from .catalogue import SETTINGS
 
 
-@dataclass(frozen=True)
-class Preset:
-    """An experiment with a sentence on what it shows."""
+class Preset(NamedTuple):
+    """An experiment with a sentence on what it shows, and its other sizes where it has some."""
 
-    experiment: AnyExperiment
+    experiment: Any  # a Runnable
     expect: str
+    sizes: Mapping[str, Runnable] = {}
 
 
 def _pair(task, expect: str, expect_feedforward: str) -> tuple[Preset, Preset]:
@@ -89,34 +92,24 @@ PRESETS: dict[str, Preset] = {
         "uniform label signatures, so F1 vanishes: F2, the joint signatures, leads",
     ),
     "deep-linear": Preset(
-        Solved(DeepLinearModes()), "items of a tree: broad splits are learned before fine ones, each as a sigmoid"
+        ClosedForm(DeepLinearModes()), "items of a tree: broad splits are learned before fine ones, each as a sigmoid"
     ),
     "word-pairs": Preset(
-        Solved(WordPairs()), "words of four attributes: one sigmoid an attribute, then analogies are exact"
+        ClosedForm(WordPairs()), "words of four attributes: one sigmoid an attribute, then analogies are exact"
     ),
     "attention-only": Preset(
-        Solved(AttentionFirstSteps(), seeds=1, steps=1000),
+        ClosedForm(AttentionFirstSteps(), seeds=1, steps=1000),
         "from zero weights the output matrix starts as t times the bigram statistics",
     ),
     "soft-label": Preset(
-        Solved(SoftLabelSteps()), "tokens of a tree of supports: steps at 1 / sigma_k, broad concepts first"
+        ClosedForm(SoftLabelSteps()), "tokens of a tree of supports: steps at 1 / sigma_k, broad concepts first"
     ),
 }
 
 
-@dataclass(frozen=True)
-class GeneratedPreset:
-    """A setting of generated sequences: what makes them, what is trained on them, and a sentence on what it shows."""
-
-    process: str
-    model: str
-    expect: str
+def _sized(sizes: Mapping[str, Any]) -> Preset:
+    usual = sizes.get("quick") or next(iter(sizes.values()))
+    return Preset(usual, usual.expect, sizes)
 
 
-def _generated(name: str) -> GeneratedPreset:
-    chosen = SETTINGS[name].get("quick") or next(iter(SETTINGS[name].values()))
-    return GeneratedPreset(type(chosen.process).__name__, type(chosen.recipe.model).__name__, chosen.expect)
-
-
-GENERATED: dict[str, GeneratedPreset] = {name: _generated(name) for name in SETTINGS}
-"""The catalogue of `latent`: posteriors that embeddings should hold."""
+PRESETS |= {name: _sized(sizes) for name, sizes in SETTINGS.items()}

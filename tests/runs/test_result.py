@@ -1,15 +1,20 @@
 """Tables, markdown, figure and animation of a small made-up result, undefined numbers included."""
 
+import json
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.runs import report
+from jaxembed import keep
 from jaxembed.base import Trajectory
-from jaxembed.compare import compare, frozen
+from jaxembed.compare import Comparison, compare, frozen
 from jaxembed.observables import cosine
-from jaxembed.runs.results import Against, Agreement, Result
+from jaxembed.runs.folder import report
+from jaxembed.runs.result import Agreement, ExperimentResult, horizon_text
+from jaxembed.tables import margin
 
 TS = np.linspace(0.0, 4.0, 5)
 
@@ -22,27 +27,28 @@ def line(seeds: int, growth: float, clock: str = "flow") -> Trajectory:
     return Trajectory(jnp.broadcast_to(times[None], (seeds, 5)), {"embed": embed}, {}, clock)
 
 
-def against(reference, prediction, lines, control=False) -> Against:
+def compared(reference, prediction, lines) -> Comparison:
     pair = jax.vmap(lambda r, p: compare(r, p, lambda state: cosine(state["embed"])))
     guess = jax.vmap(frozen)(lines[reference]) if prediction == "frozen" else lines[prediction]
-    return Against(reference, prediction, "cosines", pair(lines[reference], guess), control)
+    return pair(lines[reference], guess)
 
 
-def result(seeds: int = 2, flow: bool = True) -> Result:
+def result(seeds: int = 2, flow: bool = True) -> ExperimentResult:
     lines = {"training": line(seeds, 1.0, "flow" if flow else "step")}
-    comparisons = ()
+    comparisons = {}
     if flow:
         lines |= {"exact flow": line(seeds, 1.0), "rung 1": line(seeds, 0.6), "rung 1, shuffled labels": line(seeds, 0)}
         names = (("training", "exact flow"), ("exact flow", "rung 1"), ("exact flow", "frozen"))
-        comparisons = tuple(against(*pair, lines, pair[1] == "frozen") for pair in names)
+        comparisons = {(*pair, "cosines"): compared(*pair, lines) for pair in names}
     values, nan = np.linspace(0.8, 0.9, seeds), np.full(seeds, np.nan)
-    return Result(
+    return ExperimentResult(
         title="Toy",
         caption="2 init seeds, float64",
         tokens=("a", "b", "c"),
         pairs=((0, 1), (0, 2)),
         trajectories=lines,
         comparisons=comparisons,
+        controls=("rung 1, shuffled labels", "frozen"),
         agreements=(
             Agreement("R_cos(embed, label)", values, values - 0.8, np.full(seeds, 0.001), np.stack([values] * 5, 1)),
             Agreement("R_cos(embed, context)", nan, nan, nan, np.stack([nan] * 5, 1)),
@@ -53,33 +59,29 @@ def result(seeds: int = 2, flow: bool = True) -> Result:
     )
 
 
-def cells(table) -> list[list[str]]:
-    return [list(row) for row in zip(*(list(column.cells) for column in table.columns), strict=True)]
-
-
 def test_comparisons_show_skill_horizon_and_controls():
-    rows = cells(report.tables(result())[0])
-    assert rows[0] == ["training", "exact flow", "cosines", "0 ± 0", "1 ± 0", "beyond the end"]
-    assert rows[1][:3] == ["exact flow", "rung 1", "cosines"]
+    rows = result().tables()[0].rows
+    assert rows[0] == ("training", "exact flow", "cosines", "0 ± 0", "1 ± 0", "beyond the end")
+    assert rows[1][:3] == ("exact flow", "rung 1", "cosines")
     assert rows[1][3].startswith("0.")
     assert rows[2][1] == "frozen (control)"
-    assert rows[2][4:] == ["0 ± 0", "at the first save"]
+    assert rows[2][4:] == ("0 ± 0", "at the first save")
 
 
 def test_undefined_agreement_says_so_and_is_never_a_number():
-    rows = cells(report.tables(result())[1])
-    assert rows[0] == ["R_cos(embed, label)", "0.85 ± 0.64", "0.05 ± 0.64", "0.001"]
-    assert rows[1] == ["R_cos(embed, context)", "undefined", "undefined", "undefined"]
+    rows = result().tables()[1].rows
+    assert rows[0] == ("R_cos(embed, label)", "0.85 ± 0.64", "0.05 ± 0.64", "0.001")
+    assert rows[1] == ("R_cos(embed, context)", "undefined", "undefined", "undefined")
 
 
 def test_one_seed_has_no_interval():
-    assert cells(report.tables(result(seeds=1))[1])[0][1] == "0.8 (1 seed)"
+    assert result(seeds=1).tables()[1].rows[0][1] == "0.8 (1 seed)"
 
 
 def test_the_interval_is_that_of_student_over_seeds():
     values = np.array([0.1, 0.4, 0.6, 0.9])
     half = 3.182446 * values.std(ddof=1) / 2  # the 97.5 % point of Student's t with 3 degrees of freedom
-    assert report._spread(values) == f"{values.mean():.3g} ± {half:.2g}"
+    assert margin(values) == f"{values.mean():.3g} ± {half:.2g}"
 
 
 @pytest.mark.parametrize(
@@ -93,17 +95,15 @@ def test_the_interval_is_that_of_student_over_seeds():
     ],
 )
 def test_horizons_in_words(horizons, said):
-    row = result().comparisons[1]
-    numbers = jax.tree.map(lambda x: x, row.comparison)
-    object.__setattr__(numbers, "horizon", np.array(horizons))
-    assert report._horizon(Against("r", "p", "cosines", numbers, False), 2.0) == said
+    numbers = result().comparisons["exact flow", "rung 1", "cosines"]
+    assert horizon_text(replace(numbers, horizon=jnp.array(horizons, float)), 2.0) == said
 
 
 def test_markdown_holds_every_row_and_the_facts():
     shown = result()
-    text = report.markdown(shown)
-    for table in report.tables(shown):
-        for row in cells(table):
+    text = report(shown)
+    for table in shown.tables():
+        for row in table.rows:
             assert "| " + " | ".join(row) + " |" in text
     assert "- examples: 16" in text
     assert shown.caption in text
@@ -111,8 +111,8 @@ def test_markdown_holds_every_row_and_the_facts():
 
 @pytest.mark.parametrize("shown", [result(), result(seeds=1, flow=False)], ids=["flow clock", "step clock"])
 def test_figure_and_animation_are_written(shown, tmp_path):
-    report.figure(shown, tmp_path / "figure.png")
-    report.animate(shown, tmp_path / "figure.gif")
+    shown.figure(tmp_path / "figure.png")
+    shown.animate(tmp_path / "figure.gif")
     assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     gif = (tmp_path / "figure.gif").read_bytes()
     assert gif[:6] == b"GIF89a"
@@ -120,4 +120,14 @@ def test_figure_and_animation_are_written(shown, tmp_path):
 
 
 def test_without_a_flow_clock_there_is_no_comparison_table():
-    assert len(report.tables(result(flow=False))) == 1
+    assert len(result(flow=False).tables()) == 1
+
+
+def test_what_is_written_is_read_back_to_the_same_tables_and_arrays():
+    shown = replace(result(), tokens=("a", "infinite", "undefined"))  # words that a file also has for numbers
+    record = keep.from_json(json.loads(json.dumps(keep.to_json(shown.record()))))
+    again = ExperimentResult.read(record, shown.arrays())
+    assert again.tables() == shown.tables() and again.tokens == shown.tokens and again.controls == shown.controls
+    assert again.arrays().keys() == shown.arrays().keys()
+    for name, array in shown.arrays().items():
+        np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)

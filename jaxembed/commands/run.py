@@ -1,0 +1,185 @@
+"""`jaxembed run`: a preset, or an experiment of your own from a file, with all its settings as flags.
+
+The way from the words to the picture, measured by `tests/runs/test_way.py`:
+
+| file | what it does | the value is then |
+| --- | --- | --- |
+| `__main__` | finds the command | words |
+| `commands/run`, `commands/flags` | look the experiment up and set its flags | `Experiment` |
+| `runs/folder` | refuses or begins the folder, keeps the stages, writes everything | |
+| `runs/experiment` | data, signatures, start and clock | `Dataset` |
+| `runs/lines` | training, exact flow, theories | `Trajectory` |
+| `runs/observed` | the tokens observed, agreement with signatures | `Agreement` |
+| `runs/result` | compares, tabulates, draws | `Comparison`, `ExperimentResult`, `Table` |
+"""
+
+import sys
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from .flags import known_word, parse
+
+if TYPE_CHECKING:
+    from ..runs.presets.named import Preset
+
+SHORT = {"--text": "text"}
+"""Flags that have a shorter name: of the task, or of the setting that is solved."""
+OLD_SIZES = {"full": "published"}
+"""Sizes as they were called before; still taken, with a line that says so."""
+
+
+def run(arguments: list[str]) -> None:
+    """Run an experiment with these arguments."""
+    from ..runs.presets.named import PRESETS
+
+    if not arguments:
+        raise ValueError(f"run: which experiment? name one of {', '.join(PRESETS)}, or FILE.py:NAME of your own")
+    if arguments[0] in ("-h", "--help"):
+        print("jaxembed run NAME [flags], or FILE.py:NAME or MODULE:NAME of an experiment of your own")
+        print("`jaxembed run NAME --help` lists the flags. Names:", ", ".join(PRESETS))
+        return
+    _in_dtype("float64")  # settings are checked in full precision, whatever the run computes in
+    name, preset = lookup(arguments[0])
+    experiment, out, options = parsed(name, preset, arguments[1:])
+    _in_dtype(getattr(experiment, "dtype", "float64"))
+    _run(name, experiment, out or Path("runs") / name, options)
+
+
+def lookup(word: str) -> "tuple[str, Preset]":
+    """The name and the preset that a word means: one of the table, or an experiment of a module or file.
+
+    Raises:
+        ValueError: saying what is there.
+    """
+    from ..runs.presets.named import PRESETS, Preset
+
+    if ":" not in word:
+        return word, PRESETS[known_word(word, list(PRESETS), "experiment")]
+    from ..runs import Runnable
+
+    where, _, name = word.rpartition(":")
+    module = _module(where)
+    found = getattr(module, name, None)
+    experiment = getattr(found, "experiment", found)
+    if not isinstance(experiment, Runnable):
+        there = [
+            key for key, value in vars(module).items() if isinstance(value, Runnable) and not isinstance(value, type)
+        ]
+        raise ValueError(f"{where}: has no experiment {name!r}; it has {', '.join(there) or 'none'}")
+    return name, found if isinstance(found, Preset) else Preset(experiment, f"{name} of {where}")
+
+
+def parsed(name: str, preset: "Preset", arguments: list[str]) -> tuple[Any, Path | None, dict[str, bool]]:
+    """The preset's experiment with the flags' changes, its folder and the folder's options.
+
+    Unknown flags are refused with a suggestion.
+    """
+    experiment, expect = preset.experiment, preset.expect
+    if preset.sizes:
+        experiment, arguments = _sized(name, preset.sizes, arguments)
+        expect = getattr(experiment, "expect", expect)
+    flags = experiment.flags() if hasattr(experiment, "flags") else experiment
+    unnamed = tyro.conf.arg(name="")
+
+    def command(
+        settings: Annotated[type(flags), unnamed] = flags,  # pyright: ignore[reportInvalidTypeForm]
+        out: Path | None = None,
+        overwrite: bool = False,
+        resume: bool = False,
+        animate: bool = False,
+    ) -> tuple[Any, Path | None, dict[str, bool]]:
+        """Settings and folder.
+
+        Args:
+            settings: of the experiment.
+            out: Run folder; runs/NAME unless given. A non-empty folder is refused.
+            overwrite: Replace an earlier run in that folder.
+            resume: Go on with a stopped run in that folder.
+            animate: Also write the figure as an animation (GIF).
+        """
+        return settings, out, {"overwrite": overwrite, "resume": resume, "animate": animate}
+
+    words = [_long(word, "setting" if hasattr(experiment, "setting") else "task") for word in arguments]
+    options = {"prog": f"jaxembed run {name}", "description": expect, "config": (tyro.conf.AvoidSubcommands,)}
+    settings, out, of_folder = parse(command, words, **options)
+    return settings if flags is experiment else experiment.with_flags(settings), out, of_folder
+
+
+def _module(where: str) -> Any:
+    """A module by its dotted name, seen from here, or by its file."""
+    file = Path(where)
+    if file.suffix == ".py" and not file.is_file():
+        raise ValueError(f"experiment: there is no file {where}")
+    folder, name = (file.parent, file.stem) if file.suffix == ".py" else (Path(), where)
+    sys.path.insert(0, str(folder.resolve()))
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name.split(".")[0]:
+            raise
+        raise ValueError(f"experiment: there is no module {where} here; name a file, such as {where}.py") from None
+    finally:
+        sys.path.remove(str(folder.resolve()))
+    if file.suffix == ".py" and not file.samefile(module.__file__ or ""):
+        raise ValueError(f"experiment: Python has another module of the name {name}; rename {where}")
+    return module
+
+
+def _sized(name: str, sizes: Any, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The experiment of the size that is asked for, and the other arguments."""
+    words = [
+        word
+        for argument in arguments
+        for word in (argument.split("=", 1) if argument.startswith("--size=") else [argument])
+    ]
+    places = [i for i, (flag, _) in enumerate(pairwise(words)) if flag == "--size"]
+    size = words[places[-1] + 1] if places else "quick" if "quick" in sizes else next(iter(sizes))
+    if size in OLD_SIZES and OLD_SIZES[size] in sizes:
+        print(f"size {size} is called {OLD_SIZES[size]} now", file=sys.stderr)
+        size = OLD_SIZES[size]
+    if size not in sizes:
+        raise ValueError(f"size: {name} has no size {size!r}; choose {' or '.join(sizes)}")
+    return sizes[size], [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
+
+
+def _long(word: str, room: str) -> str:
+    flag = word.split("=")[0]
+    return word.replace(flag, f"--{room}.{SHORT[flag]}", 1) if flag in SHORT else word
+
+
+def _in_dtype(dtype: str) -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", dtype == "float64")
+
+
+def _run(name: str, experiment: Any, out: Path, options: dict[str, bool]) -> None:
+    from time import perf_counter
+
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    from ..runs import run as carry
+
+    console, began, first = Console(), perf_counter(), True
+    columns = (SpinnerColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        shown = bar.add_task("data", total=1.0)
+
+        def progress(text: str, share: float | None = None, /) -> None:
+            nonlocal first
+            if first:
+                console.print(f"[bold]{name}[/]: {text}")
+            first = False
+            bar.update(shown, description=text, completed=share)
+
+        result = carry(experiment, out, **options, progress=progress)
+    for table in result.tables():
+        if not table.name:
+            console.print(table.rich())
+    console.print(result.caption)
+    console.print(f"{perf_counter() - began:.0f} s; figure, tables and arrays are in {out}")

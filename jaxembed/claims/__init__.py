@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from . import (
-    signature_start,
 )
 from .evidence import Claim as Claim
 from .evidence import Evidence as Evidence
@@ -21,7 +20,6 @@ from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
 _FILES = (
-    signature_start,
 )
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)

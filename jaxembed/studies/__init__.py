@@ -47,6 +47,8 @@ REGISTRY: tuple[str, ...] = (
     "small.expansion_order",
     "small.horizon",
     "small.lazy_rich",
+    "language.early_flow",
+    "language.signature_start",
 )
 """Every study, by group and module; the module's `STUDY` is the study. To add one, write the module and a line here."""
 

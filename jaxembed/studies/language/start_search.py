@@ -1,19 +1,19 @@
 """The search before the study of starts: learning rates, then forms, then norms, and one trial beyond each grid."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from ...base import Progress
 from ...theory.signature_start import Form
-from .start_cells import USUAL, Bench, Cell, Start
+from .start_training import USUAL, Bench, Start, StartRun
 
 SEARCH_HEADER = ("start", "form", "norm / usual", "learning rate", "held-out loss", "a tenth in", "tried")
 
 
 @dataclass(frozen=True)
-class Grid:
+class StartGrid:
     """What is tried.
 
     Attributes:
@@ -39,10 +39,10 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Trial:
+class StartTrial:
     """One run of the search, and the held-out loss a tenth into it and at its end."""
 
-    cell: Cell
+    run: StartRun
     early: float
     loss: float
     beyond: bool = False
@@ -50,38 +50,38 @@ class Trial:
 
     def row(self) -> tuple[str, ...]:
         """In the order of `SEARCH_HEADER`."""
-        form, cell = self.cell.form, self.cell
+        form, run = self.run.form, self.run
         words = f"a {form.normaliser:g}, power {form.power:g}, b {form.whitening:g}, {form.rows} rows"
-        shown = "none" if cell.start == "standard" else words
+        shown = "none" if run.start == "standard" else words
         tried = "beyond the grid" if self.beyond else "in the grid"
         losses = f"{self.loss:.3f}", f"{self.early:.3f}"
-        return cell.start, shown, f"{cell.norm / USUAL:g}", f"{cell.learning_rate:g}", *losses, tried
+        return run.start, shown, f"{run.norm / USUAL:g}", f"{run.learning_rate:g}", *losses, tried
 
 
 @dataclass(frozen=True)
-class Axis:
+class SearchAxis:
     """A number tried for one start: the values, the best of them, and the trial at twice the largest."""
 
     name: Literal["learning_rate", "norm"]
     values: tuple[float, ...]
-    best: Trial
-    beyond: Trial
+    best: StartTrial
+    beyond: StartTrial
 
     def line(self) -> str:
         """Whether the choice lies inside the grid and, where not, what was found beyond."""
-        chosen = getattr(self.best.cell, self.name)
-        label = f"{self.best.cell.start}, {self.name.replace('_', ' ')}"
+        chosen = getattr(self.best.run, self.name)
+        label = f"{self.best.run.start}, {self.name.replace('_', ' ')}"
         if min(self.values) < chosen < max(self.values):
             return f"{label}: the best tried was inside the grid: {chosen:g}"
         found = f"{label}: the best tried was at the edge: {chosen:g}"
         if chosen < max(self.values):
             return f"{found}, the least; nothing below was tried"
-        further = getattr(self.beyond.cell, self.name)
+        further = getattr(self.beyond.run, self.name)
         return f"{found}, loss {self.best.loss:.3f}; beyond it {further:g}, loss {self.beyond.loss:.3f}"
 
 
 @dataclass(frozen=True)
-class Search:
+class StartSearch:
     """What was tried and chosen.
 
     Attributes:
@@ -92,45 +92,47 @@ class Search:
         axes: one by one, for `lines`.
     """
 
-    trials: tuple[Trial, ...]
+    trials: tuple[StartTrial, ...]
     form: Form
     rates: dict[str, float]
     norms: dict[str, float]
-    axes: tuple[Axis, ...] = ()
+    axes: tuple[SearchAxis, ...] = ()
 
     def lines(self) -> list[str]:
         """Whether each choice lies inside its grid."""
         return [axis.line() for axis in self.axes]
 
 
-def search(grid: Grid, bench: Bench, progress: Callable[[str], None]) -> Search:
+def search(grid: StartGrid, bench: Bench, progress: Progress) -> StartSearch:
     """Learning rates first, then forms, then norms: each with the best so far."""
-    trials: list[Trial] = []
-    axes: list[Axis] = []
+    trials: list[StartTrial] = []
+    axes: list[SearchAxis] = []
 
-    def tried(cell: Cell, beyond: bool = False) -> Trial:
-        curve, steps = bench.curve(cell), bench.setting.steps_of(cell)
-        trial = Trial(cell, float(np.interp(0.1 * cell.steps, steps, curve)), float(curve[-1]), beyond)
+    def tried(run: StartRun, beyond: bool = False) -> StartTrial:
+        curve, steps = bench.curve(run), bench.setting.steps_of(run)
+        trial = StartTrial(run, float(np.interp(0.1 * run.steps, steps, curve)), float(curve[-1]), beyond)
         if trial not in trials:
             trials.append(trial)
             progress(f"search: {', '.join(trial.row())}")
         return trial
 
-    def best_of(cells: list[Cell]) -> Trial:
-        return min(map(tried, cells), key=lambda trial: trial.loss)
+    def best_of(runs: list[StartRun]) -> StartTrial:
+        return min(map(tried, runs), key=lambda trial: trial.loss)
 
-    def along(base: Cell, name: Literal["learning_rate", "norm"], values: tuple[float, ...]) -> Cell:
+    def along(base: StartRun, name: Literal["learning_rate", "norm"], values: tuple[float, ...]) -> StartRun:
         best = best_of([replace(base, **{name: value}) for value in values])
-        axes.append(Axis(name, values, best, tried(replace(base, **{name: 2 * max(values)}), beyond=True)))
-        return best.cell
+        axes.append(SearchAxis(name, values, best, tried(replace(base, **{name: 2 * max(values)}), beyond=True)))
+        return best.run
 
-    def start(kind: Start) -> Cell:
-        return Cell(kind, grid.seed, grid.steps, 1.0, grid.rates[0], grid.forms[0])
+    def start(kind: Start) -> StartRun:
+        return StartRun(kind, grid.seed, grid.steps, 1.0, grid.rates[0], grid.forms[0])
 
     norms = tuple(factor * USUAL for factor in (1.0, *grid.factors))
     usual = along(start("standard"), "learning_rate", grid.rates)
     signatures = along(start("signatures"), "learning_rate", grid.rates)
-    signatures = best_of([replace(signatures, form=form) for form in grid.forms]).cell
+    signatures = best_of([replace(signatures, form=form) for form in grid.forms]).run
     best = {"signatures": along(signatures, "norm", norms), "standard": along(usual, "norm", norms)}
-    rates = {kind: cell.learning_rate for kind, cell in best.items()}
-    return Search(tuple(trials), signatures.form, rates, {kind: cell.norm for kind, cell in best.items()}, tuple(axes))
+    rates = {kind: run.learning_rate for kind, run in best.items()}
+    return StartSearch(
+        tuple(trials), signatures.form, rates, {kind: run.norm for kind, run in best.items()}, tuple(axes)
+    )

@@ -7,15 +7,13 @@ import pytest
 
 from jaxembed.studies.language.early_flow import (
     CONTROLS,
-    EFFECTIVE,
-    HEADER,
-    HORIZONS,
     OBSERVED,
     SETTINGS,
     SIDES,
+    STUDY,
     THEORIES,
+    _times,
     _within_bands,
-    early_flow,
 )
 
 pytestmark = pytest.mark.slow
@@ -24,33 +22,36 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def result():
     pytest.importorskip("tokenizers")
-    return early_flow("tiny", seeds=1)
+    return STUDY.result("tiny", seeds=1)
 
 
 def test_every_combination_once(result):
     setting = SETTINGS["tiny"]
-    assert all(len(row) == len(HEADER) for row in result.rows())
-    lines = {(x.rule, x.scale, x.side, x.observed, x.prediction) for x in result.lines}
     names = sum(
         (len(THEORIES[rule]) + len(CONTROLS)) * len(setting.scales if rule == "sgd" else setting.adam_scales)
         for rule in THEORIES
     )
-    assert len(lines) == len(result.lines) == names * len(SIDES) * len(OBSERVED)
-    for line in result.lines:
-        assert line.skill.shape == (1, len(result.times[line.rule])) and np.isfinite(line.skill).all()
+    assert len(result.skills) == names * len(SIDES) * len(OBSERVED)
+    for (rule, *_), found in result.skills.items():
+        assert found.skill.shape == (1, len(result.times[rule])) and np.isfinite(found.skill).all()
     assert np.allclose(result.times["sgd"], np.asarray(setting.steps[1:]) * setting.rate)
     assert np.allclose(result.times["adamw"], setting.adam_steps[1:])
 
 
 def test_horizons_and_effective_numbers_name_every_prediction_and_run(result):
-    setting, horizons, effective = SETTINGS["tiny"], result.horizons(), result.effective_rows()
+    setting, (_, horizons, effective) = SETTINGS["tiny"], (table.rows for table in STUDY.tables(result))
     assert {row[3] for row in horizons} == {*THEORIES["sgd"], *CONTROLS}
     assert len(horizons) == len(setting.scales) * len(SIDES) * 2 * (len(THEORIES["sgd"]) + len(CONTROLS))
-    assert all(len(row) == len(HORIZONS) for row in horizons) and all(len(row) == len(EFFECTIVE) for row in effective)
     assert len(effective) == (len(setting.scales) + len(setting.adam_scales)) * len(SIDES)
     assert all(np.all((x >= 1) & (x <= setting.frequent)) for x in result.effective.values())
     # under Adam every token moves equally far, under gradient descent at its rate
     assert np.all(result.effective["adamw", 0.0, "embed"][:, 0] > 2 * result.effective["sgd", 0.0, "embed"][:, 0])
+
+
+def test_horizons_at_the_edges_of_the_window_say_so():
+    saves = np.array([0.2, 0.4, 0.6])
+    assert _times(np.array([np.inf, 0.2, 0.3]), saves) == "by 0.2 .. beyond 0.6"
+    assert _times(np.array([0.5]), saves) == "0.5" and _times(np.array([0.5, np.nan]), saves) == "undefined"
 
 
 @pytest.mark.parametrize("tokens", [1, 4, 5, 100])
@@ -63,29 +64,26 @@ def test_permutation_keeps_to_bands_of_one_doubling(tokens):
 
 
 def test_a_usual_start_no_better_than_the_shuffled_corpus_falls_short(result):
-    def swapped(line):
-        names = {"pair flow": "shuffled corpus", "shuffled corpus": "pair flow"}
-        return replace(line, prediction=names.get(line.prediction, line.prediction))
-
-    worse = replace(result, lines=tuple(map(swapped, result.lines)))
-    assert {check.name for check in worse.checks() if not check.passed} >= {
-        f"pair flow, usual start, {side}" for side in SIDES
-    }
+    names = {"pair flow": "shuffled corpus", "shuffled corpus": "pair flow"}
+    swapped = {(*key[:-1], names.get(key[-1], key[-1])): found for key, found in result.skills.items()}
+    worse = STUDY.evidence(replace(result, skills=swapped))
+    assert {row.id for row in worse if not row.holds()} >= {"pair-flow-usual-start", "pair-flow-usual-start-unembed"}
 
 
-def test_checks_pass_at_tiny(result):
-    assert not [check for check in result.checks() if not check.passed]
+def test_all_evidence_holds_at_tiny(result):
+    rows = STUDY.evidence(result)
+    assert all(row.holds() for row in rows) and {row.id for row in rows} == set(STUDY.ids)
 
 
 def test_blocks_cost_skill_and_a_part_of_it_is_the_shared_direction(result):
     for side in SIDES:
-        without, usual = (result.line("sgd", scale, side, "whole", "pair flow").skill[:, -1] for scale in (0.0, 1.0))
+        without, usual = (result.skill(scale, side, "pair flow")[:, -1] for scale in (0.0, 1.0))
         assert np.all(without > usual + 0.2)
-        unshared = result.line("sgd", 1.0, side, "unshared", "pair flow").skill[:, -1]
+        unshared = result.skill(1.0, side, "pair flow", "unshared")[:, -1]
         assert np.all(unshared > usual)
 
 
 def test_signs_foretell_more_of_adam_than_other_counts_do(result):
     for side in SIDES:
-        sign, other = (result.line("adamw", 0.0, side, "whole", x).skill for x in ("sign flow", "shuffled corpus"))
+        sign, other = (result.skills["adamw", 0.0, side, "whole", x].skill for x in ("sign flow", "shuffled corpus"))
         assert np.all(sign > other)

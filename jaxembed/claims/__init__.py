@@ -11,16 +11,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import (
-)
 from .evidence import Claim as Claim
 from .evidence import Evidence as Evidence
 from .evidence import Row as Row
 from .evidence import printed, row_of
 from .evidence import verdict as verdict
 
-_FILES = (
-)
+_FILES: tuple[Any, ...] = ()
 
 CLAIMS: tuple[Claim, ...] = tuple(claim for file in _FILES for claim in file.CLAIMS)
 STUDIES: dict[str, Callable[[bool], Any]] = {name: study for file in _FILES for name, study in file.STUDIES.items()}

@@ -48,7 +48,7 @@ def _dispatch(arguments: list[str]) -> None:
         import_module(f".commands.{name}", __package__).run(arguments[1:])
         return
     print(__doc__)
-    for title, described in (("", ON_RUNS), ("on corpora, word vectors and language models:", ON_TEXT)):
+    for title, described in (("", ON_RUNS), ("\non corpora, word vectors and language models:", ON_TEXT)):
         print(title)
         for name, does in described.items():
             print(f"  jaxembed {name:21} {does}")

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from .flags import parse
+from .flags import command
 
 
 @dataclass(frozen=True)
-class Claims:
+class ClaimsFlags:
     """Run the studies behind every published claim and print the ledger."""
 
     full: bool = False
@@ -18,12 +19,12 @@ class Claims:
     """Write the ledger to this file too."""
 
 
-def run(arguments: list[str]) -> None:
+@command(ClaimsFlags)
+def run(flags: ClaimsFlags, console: Any) -> None:
     """Print the ledger."""
     import jax
 
     from ..ledger import print_ledger
 
-    command = parse(Claims, arguments, prog="jaxembed claims")
     jax.config.update("jax_enable_x64", True)
-    print_ledger(full=command.full, only=command.id, json_file=command.json)
+    print_ledger(full=flags.full, only=flags.id, json_file=flags.json)

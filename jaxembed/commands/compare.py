@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tyro
 
-from .flags import parse
+from .flags import command
 
 
 @dataclass(frozen=True)
-class Compare:
+class CompareFlags:
     """Compare two finished runs: the second as a prediction of the first."""
 
     reference: tyro.conf.Positional[Path]
@@ -20,7 +21,8 @@ class Compare:
     """Which trajectory of each: training, "exact flow", "rung 1", ..."""
 
 
-def run(arguments: list[str]) -> None:
+@command(CompareFlags)
+def run(flags: CompareFlags, console: Any) -> None:
     """Compare the cosines of the same tokens, seed by seed."""
     import jax
 
@@ -28,14 +30,13 @@ def run(arguments: list[str]) -> None:
     from ..observables import cosine
     from ..runs import read_trajectory
 
-    command = parse(Compare, arguments, prog="jaxembed compare")
     jax.config.update("jax_enable_x64", True)
-    folders = (command.reference, command.prediction)
-    (reference, names), (prediction, other_names) = (read_trajectory(folder, command.trajectory) for folder in folders)
+    folders = (flags.reference, flags.prediction)
+    (reference, names), (prediction, other_names) = (read_trajectory(folder, flags.trajectory) for folder in folders)
     if names != other_names:
-        raise ValueError(f"{command.prediction}: shows other tokens than {command.reference}; run the same task twice")
+        raise ValueError(f"{flags.prediction}: shows other tokens than {flags.reference}; run the same task twice")
     seeds = min(reference.ts.shape[0], prediction.ts.shape[0])
     for seed in range(seeds):
         first, second = (jax.tree.map(lambda leaf, seed=seed: leaf[seed], line) for line in (reference, prediction))
-        print(f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {command.trajectory}")
+        print(f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {flags.trajectory}")
         print(compare(first, second, lambda state: cosine(state["embed"])).table())

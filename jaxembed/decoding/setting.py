@@ -66,6 +66,11 @@ class DecodingSetting:
         """The seeds themselves."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
 
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Process and network."""
+        return type(self.process).__name__, type(self.recipe.model).__name__
+
     def data(self) -> tuple[()]:
         """Nothing: the fields say all about the sequences."""
         return ()

@@ -1,14 +1,12 @@
-"""Accuracy bounds, measured numbers and series against slow routes."""
+"""Accuracy bounds and series against slow routes."""
 
 from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
 
-from jaxembed.studies.measured import UNDEFINED, Measured, spread
 from jaxembed.studies.small.composite import accuracy_bounds
-from jaxembed.studies.small.reasoning_bias import published_kernel
-from jaxembed.studies.small.series import Series
+from jaxembed.studies.small.reasoning_bias import Series, published_kernel
 from jaxembed.tasks import Memory, Modular
 
 
@@ -26,16 +24,6 @@ def test_accuracy_bounds_by_counting(task):
 def test_memory_is_beyond_a_bag_of_tokens_and_modular_is_not():
     assert accuracy_bounds(Memory(keys=7, anchors=3).dataset())[1] < 0.9
     assert accuracy_bounds(Modular(keys=5, anchors=4).dataset())[1] == pytest.approx(1, abs=1e-12)
-
-
-def test_measured_says_undefined_for_one_undefined_seed():
-    measured = Measured(np.array([1.0, np.nan]), np.zeros(2))
-    assert str(measured) == measured.range() == UNDEFINED
-
-
-def test_measured_spread_of_one_seed_is_undefined():
-    assert str(Measured(np.array([0.5]), np.array([0.0]))) == "0.50 ± undefined (null 0.00 ± undefined)"
-    assert spread(np.nan, 0.0) == UNDEFINED
 
 
 def series(values):

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jaxtyping import PRNGKeyArray
+
 from ..base import Progress, silent
 from ..observables import Alignment, alignment
 from ..observables.at_scale.blockwise import BUDGET
@@ -141,7 +143,7 @@ def align_model(
     *,
     budget: int = BUDGET,
     permutations: int = 199,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     top: int = 10,
     progress: Progress = silent,
 ) -> ModelAlignment:
@@ -152,12 +154,12 @@ def align_model(
         sig: of the text.
         budget: bytes of working memory.
         permutations: relabellings of the tokens behind each null.
-        seed: of relabellings and resampling.
+        key: of relabellings and resampling.
         top: nearest neighbours compared.
         progress: takes a line and its share done.
     """
     weights = {EMBED: tables.embed, UNEMBED: tables.unembed}
-    options: dict[str, Any] = {"budget": budget, "permutations": permutations, "key": seed, "top": top}
+    options: dict[str, Any] = {"budget": budget, "permutations": permutations, "key": key, "top": top}
     rows = []
     for table, own in OWN.items():
         cross = next(signature for signature in KINDS if signature != own)

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
-from ..base import SparseRows
+from ..base import SparseRows, generator
 from ..corpus import EncodedCorpus
-from ..observables import PairMoments, pair_moments
-from ..observables.at_scale._unit_rows import unit_rows
+from ..observables import PairMoments, pair_moments, unit_rows
 from ..observables.at_scale.blockwise import BUDGET
 from ..statistics import TokenPairs, count_neighbours
 from .foreign import TextSignatures, TokenTables, signature_rows
@@ -74,7 +73,7 @@ def explain_token(
     *,
     top: int = 10,
     contexts: int = 5,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     budget: int = BUDGET,
 ) -> dict[str, Explanation]:
     """Explain one token among those of `sig`, by its embedding ("next") and by its unembedding ("previous").
@@ -86,7 +85,7 @@ def explain_token(
         token: id; one of `sig.tokens`.
         top: neighbours listed.
         contexts: next or previous tokens named for every pair.
-        seed: of the halves.
+        key: of the halves.
         budget: bytes of working memory.
 
     Raises:
@@ -94,7 +93,7 @@ def explain_token(
     """
     if token not in sig.tokens:
         raise ValueError(f"token: {token} is not among the {len(sig.tokens)} tokens compared; take it in")
-    halves = _halves(corpus, sig, seed)
+    halves = _halves(corpus, sig, key)
     return {
         kind: _explained(rows, kind, sig, halves, int(np.flatnonzero(sig.tokens == token)[0]), top, contexts, budget)
         for kind, rows in (("next", tables.embed), ("previous", tables.unembed))
@@ -159,11 +158,11 @@ def _cosines_with(rows: SparseRows | Float[np.ndarray, "token width"], place: in
     return unit.times(unit.written(np.array([place])).T)[:, 0]
 
 
-def _halves(corpus: EncodedCorpus, sig: TextSignatures, seed: int) -> tuple[TokenPairs, ...]:
+def _halves(corpus: EncodedCorpus, sig: TextSignatures, key: PRNGKeyArray | int) -> tuple[TokenPairs, ...]:
     """Counts of a random half of the documents, and of the others; nothing where there is one document."""
     if len(corpus) < HALVES:
         return ()
-    chosen = np.random.default_rng(seed).permutation(len(corpus))[: len(corpus) // HALVES]
+    chosen = generator(key).permutation(len(corpus))[: len(corpus) // HALVES]
     options = {"window": sig.pairs.window, "documents": np.sort(chosen)}
     half = count_neighbours(corpus.ids, corpus.ends, corpus.vocab, **options)
     whole = replace(sig.pairs, tokenizer="")

@@ -53,7 +53,7 @@ def run(flags: AlignFlags, console: Any) -> None:
         tables, text, _ = open_both(flags.model, flags.corpus, flags.subset, console)
         options = {"window": flags.window, "workers": cores(), "progress": progress}
         sig = count_signatures(text, flags.tokens, **options)
-        budget, draws = int(flags.budget * GIB), {"permutations": flags.permutations, "seed": flags.seed}
+        budget, draws = int(flags.budget * GIB), {"permutations": flags.permutations, "key": flags.seed}
         result = align_model(tables, sig, budget=budget, top=flags.top, progress=progress, **draws)
     fewest = int(sig.counts.min())
     title = f"{result.tokens:,} tokens, each at least {fewest:,} times; neighbours up to distance {flags.window}"

@@ -197,23 +197,12 @@ def _trained(
 ) -> "Pretrained":
     from ..language import pretrain
 
+    options = {name: getattr(flags, name) for name in ("out", "resume", "overwrite", "remember_every")}
+    options |= {"held": held, "params0": params, "mesh": mesh, "shard": flags.devices.shard}
     with shown_progress(console, remaining=True) as progress:
         progress("compiling")
-        return pretrain(
-            model,
-            corpus,
-            flags.settings,
-            held=held,
-            params0=params,
-            save=lambda params: {},  # the folder keeps whole sets of parameters
-            out=flags.out,
-            resume=flags.resume,
-            overwrite=flags.overwrite,
-            remember_every=flags.remember_every,
-            mesh=mesh,
-            shard=flags.devices.shard,
-            progress=progress,
-        )
+        # The folder keeps whole sets of parameters, so the trajectory keeps none.
+        return pretrain(model, corpus, flags.settings, save=lambda params: {}, progress=progress, **options)
 
 
 def _write(flags: PretrainFlags, model: "Decoder", corpus: "EncodedCorpus", result: "Pretrained", first: bool) -> None:

@@ -51,9 +51,9 @@ def run(flags: SensesFlags, console: Any) -> None:
     check_least(flags, length=8, train=16, test=8)
     from ..analysis.senses.model import senses_of_model
 
-    options = {name: getattr(flags, name) for name in ("length", "train", "test", "attention", "on_error", "seed")}
+    options = {name: getattr(flags, name) for name in ("length", "train", "test", "attention", "on_error")}
     with shown_progress(console) as progress:
-        result = senses_of_model(flags.model, flags.word, flags.file, **options, progress=progress)
+        result = senses_of_model(flags.model, flags.word, flags.file, **options, key=flags.seed, progress=progress)
     depths = len(result.trained[0].validation["word"])
     wrong = [layer for layer in flags.layers if not 0 <= layer < depths]
     if wrong:

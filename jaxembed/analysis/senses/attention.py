@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ...models import Decoder
-from ...models.attention_parts import attention, changed_states, moved_from
+from ...base import generator
+from ...models import Decoder, changed_states, moved_from, read_attention
 from ...probes import Probe
 from .probes import balanced_mean, decide
 from .texts import SenseTask
@@ -85,7 +85,7 @@ def _parts(
     params: Any, ids: Int[Array, "example position"], at: Int[Array, " example"], along: Array, *, model: Decoder,
     depth: int
 ) -> tuple[Array, ...]:  # fmt: skip
-    parts = attention(model, params, ids)
+    parts = read_attention(model, params, ids)
     weights = jnp.take_along_axis(parts.weights, at[None, :, None, None, None], axis=3)[:, :, :, 0]
     plain = moved_from(model, params, parts.states[0])
     past = (jnp.arange(ids.shape[1], dtype=at.dtype)[None] <= at[:, None]).astype(weights.dtype)
@@ -234,7 +234,7 @@ def patch_words(
     rows: dict[str, Int[np.ndarray, " example"]],
     probe: Probe,
     depth: int,
-    seed: int,
+    key: PRNGKeyArray | int,
 ) -> dict[str, list[int]]:
     """How often the probe's decision between two senses flips when one word to the left of the word is replaced.
 
@@ -251,12 +251,12 @@ def patch_words(
         rows: of both.
         probe: between the two senses.
         depth: of the probe.
-        seed: of the draws.
+        key: of the draws.
 
     Returns:
         By `PATCHES` `[flipped, tried]`.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     donors, senses = _donors(task, parts["donors"], rows["donors"]), task.senses[rows["test"]]
     tokens, carried = task.tokens.select(rows["test"]), parts["test"].carried
     right = decide(probe, parts["test"].states[depth]) == senses

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from ...base import generator
 from ...probes import Probe, class_probe
 from ...probes.softmax import PENALTIES
 from .texts import SenseTask
@@ -139,7 +140,7 @@ def bootstrap_interval(
     *,
     resample_seeds: bool = False,
     resamples: int = 1000,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
     """Interval of the balanced mean over seeds and sentences, which are drawn again within their sense.
@@ -149,10 +150,10 @@ def bootstrap_interval(
         senses: of the sentences.
         resample_seeds: whether seeds are drawn again too.
         resamples: how many.
-        seed: of the draws.
+        key: of the draws.
         level: confidence level.
     """
-    rng, drawn = np.random.default_rng(seed), []
+    rng, drawn = generator(key), []
     groups = [values[:, senses == k] for k in np.unique(senses)]
     for _ in range(resamples):
         seeds = rng.integers(len(values), size=len(values)) if resample_seeds else np.arange(len(values))

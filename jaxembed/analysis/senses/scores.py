@@ -75,7 +75,7 @@ class SenseScores:
 
 
 def score_senses(
-    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int, keep: Path | None = None
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, key: int, keep: Path | None = None
 ) -> SenseScores:
     """Measure one word in one network, or take the numbers that are kept.
 
@@ -84,11 +84,11 @@ def score_senses(
         model: the decoder.
         params: its parameters.
         sizes: how much is measured.
-        seed: of shuffles and patches.
+        key: of shuffles and patches, a whole number.
         keep: folder that remembers the numbers; None keeps nothing.
     """
-    identity = f"{task.hash} {model} {parameter_hash(params)} {sizes} {seed}"
-    kept = kept_json(keep, f"senses_{task.word}", identity, lambda: _measure(task, model, params, sizes, seed))
+    identity = f"{task.hash} {model} {parameter_hash(params)} {sizes} {key}"
+    kept = kept_json(keep, f"senses_{task.word}", identity, lambda: _measure(task, model, params, sizes, key))
     by_name = {
         name: {key: np.array(rows, float) for key, rows in kept[name].items()}
         for name in ("validation", "right", "separation", "mean")
@@ -110,14 +110,14 @@ def merged_embedding(params: Any, ids: tuple[int, int]) -> Any:
     return params | {"embed": embed}
 
 
-def _measure(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, seed: int) -> dict[str, Any]:
+def _measure(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, key: int) -> dict[str, Any]:
     places = np.stack([task.tokens.read_at(where) for where in READING_POINTS], axis=1)
     both = states_at(model, params, task.tokens.ids, places)
     states = {where: both[:, :, k] for k, where in enumerate(READING_POINTS)}
     probes = {where: read_senses_from(x, task) for where, x in states.items()}
     best, depth = probes["word"].best(), max(1, probes["word"].best(model.layers))
     at_best = states["word"][best : best + 1]
-    shuffled = [read_senses_from(at_best, task, shuffled=100 * seed + k).right[0] for k in range(sizes.shuffles)]
+    shuffled = [read_senses_from(at_best, task, shuffled=100 * key + k).right[0] for k in range(sizes.shuffles)]
     embed, senses = np.asarray(params["embed"], np.float32), task.senses[task.test]
     means = {side: read_senses_from(mean_embedding(task, side, embed)[None], task).right[0] for side in SIDES}
     return {
@@ -126,13 +126,13 @@ def _measure(task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, se
         "shuffled": np.array(shuffled).astype(int),
         "separation": {where: separation(x[:, task.test], senses) for where, x in states.items()},
         "mean": {side: hits.astype(int) for side, hits in means.items()},
-        "attention": _dissect(task, model, params, sizes, probes["word"], depth, seed) if sizes.dissect else {},
+        "attention": _dissect(task, model, params, sizes, probes["word"], depth, key) if sizes.dissect else {},
         "depth": depth,
     }
 
 
 def _dissect(
-    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, probes: SenseProbes, depth: int, seed: int
+    task: SenseTask, model: Decoder, params: Any, sizes: SenseSizes, probes: SenseProbes, depth: int, key: int
 ) -> dict[str, Any]:
     """Attention at the word in sentences of its two most frequent senses, along the direction of a probe's decision."""
     task, probe = _two_first(task, probes.probes[depth])
@@ -150,7 +150,7 @@ def _dissect(
         },
     }
     if sizes.patch:
-        measured["patching"] = patch_words(model, params, task, parts, rows, probe, depth, seed)
+        measured["patching"] = patch_words(model, params, task, parts, rows, probe, depth, key)
         ablated = _some(task, task.test, sizes.ablated)
         measured["ablation"] = ablate_heads(model, params, task, ablated, probe, depth)
     return measured

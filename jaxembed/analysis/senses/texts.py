@@ -5,8 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, PRNGKeyArray
 
+from ...base import generator
 from ...corpus.senses import DATA, OnError, SenseSentences, read_sense_folder, read_senses
 from ...corpus.tokenizers import Tokenizer
 from ...keep import digest
@@ -68,7 +69,7 @@ def build_sense_task(
     most_train: int = 600,
     most_test: int = 400,
     length: int = 64,
-    seed: int = 0,
+    key: PRNGKeyArray | int = 0,
 ) -> SenseTask:
     """Sentences of a word; where there are too many, common senses are thinned out first.
 
@@ -80,7 +81,7 @@ def build_sense_task(
         most_train: training sentences at most.
         most_test: test sentences at most.
         length: tokens of a sentence at most.
-        seed: which sentences are taken.
+        key: which sentences are taken.
 
     Raises:
         ValueError: where fewer than two senses have sentences enough.
@@ -91,7 +92,7 @@ def build_sense_task(
         raise ValueError(
             f"senses: {word!r} has {len(kept)} of 2 senses with {FEWEST} sentences in both parts; give more"
         )
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     parts = [part.select(_thinned(part.senses, kept, most, rng)) for part, most in
              ((train, most_train), (test, most_test))]  # fmt: skip
     tokens = [sense_tokens(part, tokenizer, length) for part in parts]
@@ -105,7 +106,9 @@ def build_sense_task(
     return SenseTask(word, names, _joined(*tokens), senses, fit, validation, test_rows, tuple(notes))
 
 
-def read_sense_parts(path: Path, *, on_error: OnError = "stop", seed: int = 0) -> tuple[SenseSentences, SenseSentences]:
+def read_sense_parts(
+    path: Path, *, on_error: OnError = "stop", key: PRNGKeyArray | int = 0
+) -> tuple[SenseSentences, SenseSentences]:
     """Training and test sentences: of a folder, or of one file, of which a third of every sense becomes the test.
 
     Raises:
@@ -118,7 +121,7 @@ def read_sense_parts(path: Path, *, on_error: OnError = "stop", seed: int = 0) -
     if path.name == f"train{DATA}" and beside.is_file():
         return read_sense_folder(path.parent, on_error=on_error)
     whole = read_senses(path, on_error=on_error)
-    train, test = _split(whole.senses, np.random.default_rng(seed), 1 / 3)
+    train, test = _split(whole.senses, generator(key), 1 / 3)
     return whole.select(train), whole.select(test)
 
 

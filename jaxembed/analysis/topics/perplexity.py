@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, PRNGKeyArray
+
+from ...base import generator
 
 Table = Float[np.ndarray, "position document"]
 
@@ -34,7 +36,7 @@ class PerplexityLink:
 
 
 def perplexity_link(
-    losses: Table, right: Bool[np.ndarray, "position document"], resamples: int = 1000, seed: int = 0
+    losses: Table, right: Bool[np.ndarray, "position document"], resamples: int = 1000, *, key: PRNGKeyArray | int = 0
 ) -> PerplexityLink:
     """Regress the log perplexity of the tokens after a place on the place and on whether the topic was read there.
 
@@ -47,7 +49,7 @@ def perplexity_link(
         losses: `[position, document]`, nats per token; NaN where there is no token.
         right: `[position, document]`, whether the probe's top topic there is the document's.
         resamples: of documents; the null takes as many permutations, but at most 200.
-        seed: of both.
+        key: of both.
 
     Raises:
         ValueError: for fewer than two places with a loss.
@@ -61,7 +63,7 @@ def perplexity_link(
     there = ~np.isnan(losses)
     place = np.repeat(np.linspace(0.0, 1.0, len(losses))[:, None], losses.shape[1], axis=1)
     dummies = [np.repeat(row[:, None], losses.shape[1], axis=1) for row in np.eye(len(losses))[1:]]
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     line, steps = _sums([right, place], losses, there), _sums([right, *dummies], losses, there)
     permuted = [
         _coefficient(_sums([rng.permuted(right, axis=0), place], losses, there)) for _ in range(min(resamples, 200))

@@ -65,9 +65,7 @@ def score_network(
     return arrays | {"right": np.stack([mixtures.argmax(axis=1) == tops for mixtures in along])}
 
 
-def _score_fits(
-    train: States, test: States, name: str, fits: list[TopicTargets]
-) -> Float[np.ndarray, "fit metric"]:
+def _score_fits(train: States, test: States, name: str, fits: list[TopicTargets]) -> Float[np.ndarray, "fit metric"]:
     """Scores of one of `READ` against every fit's targets, each with a probe seed of its own."""
     depth, pooling = (0, "average") if name == EMBEDDINGS else (-1, name)
     x, x_test = (states.pooled[depth, POOLINGS.index(pooling)] for states in (train, test))

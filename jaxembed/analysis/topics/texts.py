@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, PRNGKeyArray
 
+from ...base import generator
 from ...corpus import Damage, Document
 from ...corpus.newsgroups import newsgroups
 from ...corpus.topics import Topics, fit_topics, topic_words
@@ -43,16 +44,16 @@ def read_newsgroups(archive: Path) -> TopicTexts:
     return TopicTexts("20 Newsgroups", train, test, damage)
 
 
-def draw_texts(documents: int, topics: int = 5, words: int = 150, seed: int = 0) -> TopicTexts:
+def draw_texts(documents: int, topics: int = 5, words: int = 150, *, key: PRNGKeyArray | int = 0) -> TopicTexts:
     """Documents drawn from a topic model and written in made-up words: no data needed, and no natural language.
 
     Args:
         documents: of the training part; the test part has half as many.
         topics: behind the words.
         words: of the vocabulary, two or three syllables each.
-        seed: of everything.
+        key: of everything.
     """
-    rng = np.random.default_rng(seed)
+    rng = generator(key)
     syllables = [a + b for a in "bdfgklmnprstv" for b in "aeiou"]
     spelled = np.array(["".join(rng.choice(syllables, 2 + k % 2)) for k in range(words)])
     beta, drawn = rng.dirichlet(np.full(words, 0.05), topics), []

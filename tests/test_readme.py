@@ -52,7 +52,11 @@ COMMANDS = [line for block in blocks("bash") for line in block.splitlines() if l
 
 
 @pytest.mark.parametrize("command", [line for line in COMMANDS if "--help" not in line])
-def test_its_run_commands_are_understood(command):
+def test_its_run_commands_are_understood(command, tmp_path, monkeypatch):
+    own = next(block for block in blocks("python") if "je.Experiment(" in block)
+    (tmp_path / "own_question.py").write_text(own, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    sys.modules.pop("own_question", None)  # of another test, from another folder
     name, *flags = shlex.split(command)[2:]
     experiment, out, _ = parsed(*lookup(name), flags)
     if "--out" in flags:

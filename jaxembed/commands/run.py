@@ -14,6 +14,8 @@ The way from the words to the picture, measured by `tests/runs/test_way.py`:
 """
 
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -91,6 +93,7 @@ def parsed(name: str, preset: "Preset", arguments: list[str]) -> tuple[Any, Path
         overwrite: bool = False,
         resume: bool = False,
         animate: bool = False,
+        sweep: tuple[str, ...] = (),
     ) -> tuple[Any, Path | None, dict[str, bool]]:
         """Settings and folder.
 
@@ -100,7 +103,10 @@ def parsed(name: str, preset: "Preset", arguments: list[str]) -> tuple[Any, Path
             overwrite: Replace an earlier run in that folder.
             resume: Go on with a stopped run in that folder.
             animate: Also write the figure as an animation (GIF).
+            sweep: Run every combination of values, such as lr=0.1,0.2 init_scale=1e-3,1e-2.
         """
+        if sweep:
+            settings = _swept(settings, sweep)
         return settings, out, {"overwrite": overwrite, "resume": resume, "animate": animate}
 
     words = [_long(word, "setting" if hasattr(experiment, "setting") else "task") for word in arguments]
@@ -144,6 +150,26 @@ def _sized(name: str, sizes: Any, arguments: list[str]) -> tuple[Any, list[str]]
     if size not in sizes:
         raise ValueError(f"size: {name} has no size {size!r}; choose {' or '.join(sizes)}")
     return sizes[size], [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
+
+
+def _swept(settings: Any, words: tuple[str, ...]) -> Any:
+    """The settings with the values to combine; a value that is no number is a text."""
+    if not hasattr(settings, "sweep"):
+        raise ValueError(f"sweep: {type(settings).__name__} has none; leave it out")
+    values = {}
+    for word in words:
+        name, equals, listed = word.partition("=")
+        if not (name and equals):
+            raise ValueError(f"sweep: needs NAME=VALUE,VALUE, got {word!r}")
+        values[name.replace("-", "_")] = [_number(value) for value in listed.split(",")]
+    return replace(settings, sweep=values)
+
+
+def _number(word: str) -> Any:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(word)
+    return word
 
 
 def _long(word: str, room: str) -> str:

@@ -17,6 +17,7 @@ import pytest
 
 import jaxembed as je
 from jaxembed.__main__ import main
+from jaxembed.commands.run import lookup, parsed
 from jaxembed.runs import Unkept, folder
 from jaxembed.tasks import Addition
 
@@ -164,6 +165,15 @@ def test_the_command_line_runs_it_from_its_file_with_its_fields_as_flags(own, tm
     config = json.loads((out / "config.json").read_text())["settings"]
     assert config["task"] == {"kind": "Cycle", "size": 5} and config["model"]["width"] == 3
     assert "mine" in config["theories"] and "Cycle" in capsys.readouterr().out
+
+
+def test_a_sweep_is_a_flag(own):
+    words = ["--sweep", "lr=0.5,1.0", "init-scale=1e-3", "optimizer=sgd", "--seeds", "3"]
+    experiment, *_ = parsed(*lookup(f"{own.__file__}:experiment"), words)
+    assert experiment.sweep == {"lr": [0.5, 1.0], "init_scale": [1e-3], "optimizer": ["sgd"]} and experiment.seeds == 3
+    for words, says in ((["lr"], "NAME=VALUE"), (["speed=1"], "has a field 'speed'")):
+        with pytest.raises(ValueError, match=says):
+            parsed(*lookup(f"{own.__file__}:experiment"), ["--sweep", *words])[0].stages()
 
 
 @pytest.mark.parametrize(

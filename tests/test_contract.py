@@ -1,6 +1,9 @@
-"""Protocols of every task, model and theory: a new one is a row of a table here, and is missed where it has none."""
+"""Protocols of all that can be added: a new one is a row of a table here, and is missed where it has none."""
 
+import ast
+import importlib
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -63,16 +66,47 @@ THEORIES = {
     "next_token, pair flow": theory.next_token.field,
     "next_token, sign flow": theory.next_token.sign_flow,
 }
+PROCESSES = {
+    "BetaBernoulli": je.processes.BetaBernoulli(),
+    "DirichletCategorical": je.processes.DirichletCategorical((0.5, 1.0, 1.5)),
+    "GammaExponential": je.processes.GammaExponential(shape=3.0),
+    "GaussianGamma": je.processes.GaussianGamma(),
+    "HiddenMarkov": je.processes.HiddenMarkov(states=3, vocab=6),
+    "HmmLda": je.processes.HmmLda(topics=3, vocab=20, classes=2, sweeps=60, particles=100),
+    "LatentDirichlet": je.processes.LatentDirichlet(topics=3, vocab=20, sweeps=60, particles=100),
+    "LinearGaussian": je.processes.LinearGaussian(states=3),
+    "NumberGame": je.processes.NumberGame(numbers=20),
+    "Rectangles": je.processes.Rectangles(grid=4),
+}
+PROBES = {
+    "class_probe": lambda x, y, x_val, y_val: je.probes.class_probe(x, y.argmax(1), x_val, y_val.argmax(1)),
+    "mlp_probe": lambda *parts: je.probes.mlp_probe(*parts, kind="distribution", key=jax.random.key(0), steps=300),
+    "ridge": je.probes.ridge,
+    "softmax_probe": je.probes.softmax_probe,
+}
 
 
 def public(room, kind) -> set[str]:
-    return {name for name, value in vars(room).items() if inspect.isclass(value) and issubclass(value, kind)}
+    """Names of the classes of a kind that can be used as they are."""
+    classes = {name: value for name, value in vars(room).items() if inspect.isclass(value)}
+    return {name for name, value in classes.items() if issubclass(value, kind) and not inspect.isabstract(value)}
 
 
 def test_every_task_and_model_has_a_row():
     every = {name for room in (je.tasks, je.corpus) for name in public(room, Task)}
     assert every == set(TASKS)
     assert public(je.models, Model) == {row.split(",")[0] for row in {**MODELS, **SEQUENCE_MODELS}}
+
+
+def test_every_process_and_probe_has_a_row():
+    classes = {name for name, value in vars(je.processes).items() if inspect.isclass(value)}
+    assert {name for name in classes - {"Process"} if hasattr(getattr(je.processes, name), "log_predictive")} == set(
+        PROCESSES
+    )
+    functions = {name for name, value in vars(je.probes).items() if inspect.isfunction(value)}
+    assert {
+        name for name in functions if {"x_val"} & set(inspect.signature(getattr(je.probes, name)).parameters)
+    } == set(PROBES)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -157,6 +191,82 @@ def test_a_theory_returns_the_tree_of_its_state(name):
     }
 
 
+@pytest.fixture(scope="module", params=PROCESSES)
+def drawn(request):
+    """A process, its world, and sequences with all exact quantities."""
+    process = PROCESSES[request.param]
+
+    @jax.jit
+    def draw(key):
+        world = process.world(jax.random.fold_in(key, 0))
+        sequences = process.sample(jax.random.fold_in(key, 1), world, 300, 8)
+        items = sequences.items[:1]
+        shapes = jax.eval_shape(lambda: process.exact(world, items, key=key))
+        read = process.exact(world, sequences.items, key=jax.random.fold_in(key, 2))
+        assert {name: leaf.shape[1:] for name, leaf in read.items()} == {n: x.shape[1:] for n, x in shapes.items()}
+        return world, sequences, read
+
+    return process, *jax.device_get(draw(jax.random.key(0)))
+
+
+def test_a_process_samples_and_answers_for_every_target(drawn, tolerance):
+    process, _, sequences, read = drawn
+    assert isinstance(process, je.processes.Process) and hash(process) == hash(replace(process))
+    assert sequences.items.shape[:2] == (300, 8) and np.isfinite(sequences.items).all()
+    if process.reads == "tokens":
+        assert sequences.items.min() >= 0 and sequences.items.max() < process.size
+    else:
+        assert sequences.items.shape[2:] == (process.size,)
+    for name, target in process.targets.items():
+        values = read[target.ceiling or name]
+        assert values.shape == (300, 8, target.size) and len(target.names) in (0, target.size)
+        if target.kind == "distribution":
+            np.testing.assert_allclose(values.sum(axis=-1), 1, rtol=1e3 * tolerance)
+    assert type(process.shifted()) is type(process) and process.shifted() != process
+
+
+def test_the_exact_posterior_beats_every_null(drawn):
+    process, _, sequences, read = drawn
+    latent = {name: target for name, target in process.targets.items() if target.ceiling is not None}
+    assert latent, "a process has a generating value to guess"
+    for name, target in latent.items():
+        truth, best = sequences.latents[name], read[target.ceiling][:, -1]
+        truth = truth if truth.ndim == 2 else truth[:, -1]
+        nulls = {"constant": truth.mean(axis=0)[None, :], "another sequence's": np.roll(best, 1, axis=0)}
+        nulls |= {"before it read on": read[target.ceiling][:, 0]} if sequences.latents[name].ndim == 2 else {}
+        for null, guess in nulls.items():
+            assert np.mean((best - truth) ** 2) < np.mean((guess - truth) ** 2), (name, null)
+
+
+def test_the_exact_predictive_beats_that_of_another_prior(drawn):
+    process, world, sequences, _ = drawn
+    items, other = sequences.items, process.shifted()
+    own = process.log_predictive(world, items)
+    assert own.shape == (300, 7) and np.isfinite(own).all()
+    wrong = other.log_predictive(other.world(jax.random.key(9)), items)
+    assert np.mean(own) > np.mean(wrong)
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_a_probe_finds_what_is_there_and_nothing_where_targets_are_shuffled(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 4))
+    scores = np.exp(2 * x @ rng.normal(size=(4, 3)))
+    y = scores / scores.sum(axis=1, keepdims=True)
+    fitted = {}
+    for case, targets in {"planted": y, "shuffled": rng.permutation(y)}.items():
+        probe = PROBES[name](x[:200], targets[:200], x[200:300], targets[200:300])
+        assert isinstance(probe, je.probes.Probe)
+        fitted[case] = np.asarray(probe.predict(x[300:]))
+        assert fitted[case].shape == (100, 3) and np.isfinite(fitted[case]).all()
+        alone = np.asarray(probe.predict(x[300:301]))
+        np.testing.assert_allclose(alone, fitted[case][:1], rtol=1e-4, atol=1e-6)
+    right = {case: np.mean(values.argmax(axis=1) == y[300:].argmax(axis=1)) for case, values in fitted.items()}
+    assert right["planted"] > 0.85 and right["shuffled"] < 0.6
+    with pytest.raises(ValueError, match="row"):
+        PROBES[name](x[:200], y[:199], x[200:300], y[200:300])
+
+
 STEMS = sorted(path.stem for path in (ROOT / "jaxembed" / "theory").glob("[!_]*.py"))
 
 
@@ -181,3 +291,35 @@ def public_functions(module) -> list:
 
 def is_field(function) -> bool:
     return list(inspect.signature(function).parameters)[:3] == ["t", "state", "sig"]
+
+
+ROOMS = [room for room in je.ROOMS if (ROOT / "jaxembed" / room / "__init__.py").exists()]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_other_rooms_use_of_a_room_is_reachable_from_it(room):
+    """Classes and functions, from the room or a subroom; `theory` is reached by its modules, a study by its name."""
+    top = importlib.import_module(f"jaxembed.{room}")
+    for place, name, path in imported_from(room):
+        assert not place.startswith("_") and "._" not in place, f"{path} imports {name} of the private {room}.{place}"
+        module = importlib.import_module(f"jaxembed.{room}.{place}")
+        value = getattr(module, name, module)
+        if room not in ("theory", "studies") and (inspect.isclass(value) or inspect.isfunction(value)):
+            inner = getattr(top, place.split(".")[0], None)
+            exported = [getattr(each, name, None) for each in (top, inner) if hasattr(each, "__path__")]
+            assert any(each is value for each in exported), f"{path} imports {name} of {room}.{place}; export it"
+
+
+def imported_from(room: str) -> list[tuple[str, str, str]]:
+    """(module, name, importing file) of all that the package takes from a room's modules outside of it."""
+    package, used = ROOT / "jaxembed", []
+    for path in package.rglob("*.py"):
+        folder = path.relative_to(package).parent.parts
+        if folder[:1] == (room,):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                place = [*folder[: len(folder) - node.level + 1], *(node.module or "").split(".")]
+                if place[0] == room and len(place) > 1:
+                    used += [(".".join(place[1:]), name.name, str(path)) for name in node.names]
+    return used

@@ -103,7 +103,7 @@ def _scores(flags: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
 
 def _nearest(flags: AnalogyFlags, vectors: "WordVectors") -> Scored:
     from ..words import nearest
-    from ..words._spelling import spelt
+    from ..words import spelt
     from ..words.analogy import searched
 
     among = searched(vectors, flags.cased, flags.top)

@@ -2,6 +2,10 @@
 
 from os import PathLike
 from pathlib import Path
+from typing import Literal
+
+OnError = Literal["skip", "stop"]
+"""What becomes of damaged rows."""
 
 
 def read_text(path: str | PathLike[str]) -> str:

@@ -6,18 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
-from .readers import read_text
+from .readers import OnError, read_text
 
 DATA, GOLD, CLASSES = ".data.txt", ".gold.txt", "classes_map.txt"
 PARTS = ("train", "test")
 """What a folder of one word holds: `train.data.txt`, `train.gold.txt`, and the same of test."""
-
-OnError = Literal["stop", "skip"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,7 +126,7 @@ def predicted(
 def _predicted(kind: Kind, probe: str, key: Array, parts: tuple, targets: tuple) -> Array:
     (x, x_val, x_test), (y, y_val) = parts, targets
     if probe == "mlp":
-        return mlp_probe(kind, x, y, x_val, y_val, key=key).predict(x_test)
+        return mlp_probe(x, y, x_val, y_val, kind=kind, key=key).predict(x_test)
     return (softmax_probe if kind == "distribution" else ridge)(x, y, x_val, y_val).predict(x_test)
 
 

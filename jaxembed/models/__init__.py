@@ -4,6 +4,10 @@ from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import Activation as Activation
 from .activations import activation as activation
 from .attention_only import AttentionOnly as AttentionOnly
+from .attention_parts import AttentionParts as AttentionParts
+from .attention_parts import changed_states as changed_states
+from .attention_parts import moved_from as moved_from
+from .attention_parts import read_attention as read_attention
 from .decoder import Decoder as Decoder
 from .deep_linear import DeepLinear as DeepLinear
 from .deep_linear import SquaredLoss as SquaredLoss
@@ -21,6 +25,11 @@ from .heads import Lomax as Lomax
 from .heads import Mixture as Mixture
 from .heads import SquaredError as SquaredError
 from .heads import StudentT as StudentT
+from .hugging_face import model_folder as model_folder
+from .hugging_face import read_model as read_model
+from .hugging_face import read_tensors as read_tensors
+from .hugging_face import tensor_files as tensor_files
+from .hugging_face import write_model as write_model
 from .linear import Linear as Linear
 from .linearised import linearised as linearised
 from .recurrent import Recurrent as Recurrent

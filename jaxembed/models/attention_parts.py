@@ -41,7 +41,7 @@ class AttentionParts:
         return jnp.einsum("lehij,lehjd->lehid", self.weights, self.moved)
 
 
-def attention(model: Decoder, params: dict[str, Any], tokens: Int[Array, "example position"]) -> AttentionParts:
+def read_attention(model: Decoder, params: dict[str, Any], tokens: Int[Array, "example position"]) -> AttentionParts:
     """The weights and writes of every layer and head.
 
     Args:
@@ -50,7 +50,7 @@ def attention(model: Decoder, params: dict[str, Any], tokens: Int[Array, "exampl
         tokens: `[example, position]`.
 
     >>> model = Decoder(layers=1, heads=2)
-    >>> parts = attention(model, model.init(jax.random.key(0), 10, 3), jnp.zeros((5, 3), int))
+    >>> parts = read_attention(model, model.init(jax.random.key(0), 10, 3), jnp.zeros((5, 3), int))
     >>> parts.weights.shape, parts.moved.shape
     ((1, 5, 2, 3, 3), (1, 5, 2, 3, 32))
     """

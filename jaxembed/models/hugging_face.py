@@ -13,7 +13,9 @@ from ..machine import optional
 from ._hugging_face_config import Family, config_of, family_of, family_of_config
 from ._hugging_face_config import decoder_of as decoder_of
 from ._hugging_face_names import BUFFERS, PREFIX, Entry, entries, flat, nested, shapes_of
-from ._safetensors import read_json, read_tensors, tensor_files, write_tensors
+from ._safetensors import read_json, write_tensors
+from ._safetensors import read_tensors as read_tensors
+from ._safetensors import tensor_files as tensor_files
 from .decoder import Decoder
 
 HUB = "hub:"

@@ -9,6 +9,7 @@ from .analogies import AnalogyScore as AnalogyScore
 from .analogies import analogies as analogies
 from .analogies import analogy_scores as analogy_scores
 from .analogies import answer_analogies as answer_analogies
+from .analogies import known_method as known_method
 from .arrival import Arrival as Arrival
 from .arrival import arrival as arrival
 from .arrival import before as before
@@ -17,6 +18,7 @@ from .at_scale import PairMoments as PairMoments
 from .at_scale import alignment as alignment
 from .at_scale import blockwise_r_cos as blockwise_r_cos
 from .at_scale import pair_moments as pair_moments
+from .at_scale import unit_rows as unit_rows
 from .correlation import pearson as pearson
 from .correlation import spearman as spearman
 from .cosine import centred as centred
@@ -24,10 +26,12 @@ from .cosine import cosine as cosine
 from .cosine import pair_cosines as pair_cosines
 from .crossing import crossing as crossing
 from .next_token import Readings as Readings
+from .next_token import at_least_single as at_least_single
 from .next_token import divergence as divergence
 from .next_token import entropy as entropy
 from .next_token import rank as rank
 from .next_token import read_out as read_out
+from .next_token import rows_within as rows_within
 from .next_token import surprisal as surprisal
 from .order import order as order
 from .order import order_along as order_along

@@ -12,12 +12,12 @@ from .probe import Kind, Probe, checked_parts, forward, standard
 
 
 def mlp_probe(
-    kind: Kind,
     x: Float[Array | np.ndarray, "example dimension"],
     y: Float[Array | np.ndarray, "..."],
     x_val: Float[Array | np.ndarray, "..."],
     y_val: Float[Array | np.ndarray, "..."],
     *,
+    kind: Kind,
     key: PRNGKeyArray,
     hidden: int = 128,
     steps: int = 3000,
@@ -28,11 +28,11 @@ def mlp_probe(
     """A rectified hidden layer, trained by Adam; of `evaluations` moments the one that is best on the validation part.
 
     Args:
-        kind: "real" (squared error of standardised targets) or "distribution" (cross-entropy with soft labels).
         x: `[example, dimension]`, what is read; its dtype is the dtype of the fit.
         y: `[example, target]`.
         x_val: validation part.
         y_val: validation part.
+        kind: "real" (squared error of standardised targets) or "distribution" (cross-entropy with soft labels).
         key: of the initial weights and the minibatches.
         hidden: units.
         steps: of Adam with a cosine schedule.

@@ -5,7 +5,9 @@ from .dirichlet_categorical import DirichletCategorical as DirichletCategorical
 from .gamma_exponential import GammaExponential as GammaExponential
 from .gaussian_gamma import GaussianGamma as GaussianGamma
 from .hidden_markov import HiddenMarkov as HiddenMarkov
+from .hidden_markov import filter_states as filter_states
 from .hidden_markov import hidden_markov_world as hidden_markov_world
+from .hidden_markov import path_scores as path_scores
 from .hmm_lda import HmmLda as HmmLda
 from .latent_dirichlet import LatentDirichlet as LatentDirichlet
 from .linear_gaussian import LinearGaussian as LinearGaussian

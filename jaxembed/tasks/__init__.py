@@ -4,6 +4,7 @@ from .addition import Addition as Addition
 from .anchors import MixedAnchors as MixedAnchors
 from .attributes import Attributes as Attributes
 from .binary_table import BinaryTable as BinaryTable
+from .composite import Composite as Composite
 from .contexts import Contexts as Contexts
 from .controls import shuffled as shuffled
 from .label_neutral import LabelNeutral as LabelNeutral

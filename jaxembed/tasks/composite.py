@@ -1,5 +1,6 @@
 """What the four composite tasks share: a key and two anchors, and which token is which."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ from .population import MEMORY_LIMIT, Enumerated, Population, checked_limit, che
 
 
 @dataclass(frozen=True)
-class Composite(Enumerated):
+class Composite(Enumerated, ABC):
     """Examples X = (z, a1, a2): one key and two anchors, all combinations equally likely.
 
     A token's number is its value. Anchors are the tokens 1..A, keys follow from A + 1 on; token 0 exists
@@ -33,9 +34,9 @@ class Composite(Enumerated):
         checked_limit(self.memory_limit)
 
     @property
+    @abstractmethod
     def vocab(self) -> int:
         """Number of tokens, token 0 and the labels included."""
-        raise NotImplementedError
 
     @property
     def anchor_tokens(self) -> Int[np.ndarray, " token"]:

@@ -1,9 +1,12 @@
 """Word models from the pair counts of a text: conventions, targets, factorisation, training, evaluation."""
 
+from ._spelling import spelt as spelt
 from .analogy import AnalogyReport as AnalogyReport
 from .analogy import SectionScore as SectionScore
 from .analogy import nearest as nearest
 from .analogy import score_analogies as score_analogies
+from .analogy import searched as searched
+from .analogy import without_query_words as without_query_words
 from .factorise import eigenpairs as eigenpairs
 from .factorise import factor_vectors as factor_vectors
 from .families import OffsetConsistency as OffsetConsistency
@@ -16,9 +19,14 @@ from .glove import Glove as Glove
 from .pairs import Convention as Convention
 from .pairs import Cooccurrence as Cooccurrence
 from .pairs import cooccurrence as cooccurrence
+from .pairs import reach as reach
 from .quadratic import Quadratic as Quadratic
+from .quadratic import TargetLoss as TargetLoss
 from .questions import Questions as Questions
 from .questions import read_questions as read_questions
+from .recipe import GLOVE as GLOVE
+from .recipe import QUADRATIC as QUADRATIC
+from .recipe import SKIP_GRAM as SKIP_GRAM
 from .recipe import Recipe as Recipe
 from .similarity import SimilarityPairs as SimilarityPairs
 from .similarity import SimilarityScore as SimilarityScore
@@ -30,6 +38,7 @@ from .targets import pmi as pmi
 from .targets import ppmi as ppmi
 from .targets import quadratic_target as quadratic_target
 from .text import WordText as WordText
+from .text import frequent as frequent
 from .text import word_text as word_text
 from .training import train_full as train_full
 from .training import train_sampled as train_sampled

@@ -3,11 +3,10 @@
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
+from ..corpus.readers import OnError as OnError
 from .vectors import WordVectors
 
-OnError = Literal["skip", "stop"]
 Line = tuple[int, str | None]
 """Its number, and its text or None where it is no UTF-8."""
 

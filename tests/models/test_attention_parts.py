@@ -7,7 +7,7 @@ import pytest
 
 from jaxembed.models import Decoder
 from jaxembed.models.attention import in_blocks
-from jaxembed.models.attention_parts import attention, changed_states, moved_from
+from jaxembed.models.attention_parts import changed_states, moved_from, read_attention
 
 MODEL = Decoder(8, 2, 4, 12, kv_heads=2, qkv_bias=True, out_bias=True)
 """Heads that share keys, and every bias of attention."""
@@ -21,7 +21,7 @@ def case():
         MODEL.init(jax.random.key(0), 9, 6),
     )
     tokens = jnp.asarray(rng.integers(9, size=(3, 6)))
-    return params, tokens, jax.jit(attention, static_argnums=0)(MODEL, params, tokens)
+    return params, tokens, jax.jit(read_attention, static_argnums=0)(MODEL, params, tokens)
 
 
 def close(one, other, tolerance):

@@ -115,7 +115,7 @@ def test_an_mlp_finds_what_no_line_can(kind):
     real = np.sin(2 * x[:, :1]) * x[:, 1:]
     truth = real if kind == "real" else np.asarray(jax.nn.softmax(jnp.asarray(4 * np.concatenate([real, -real], 1))))
     (x, x_val, x_test), (y, y_val, y_test) = (np.split(a, (900, 1200)) for a in (x, truth))
-    curved = mlp_probe(kind, x, y, x_val, y_val, key=jax.random.key(1), learning_rate=1e-2)
+    curved = mlp_probe(x, y, x_val, y_val, kind=kind, key=jax.random.key(1), learning_rate=1e-2)
     line = (ridge if kind == "real" else softmax_probe)(x, y, x_val, y_val)
     found, none = (scores(kind, np.asarray(p.predict(jnp.asarray(x_test))), y_test) for p in (curved, line))
     if kind == "real":

@@ -3,6 +3,8 @@
 from .fit import LensFit as LensFit
 from .fit import fit_lens as fit_lens
 from .lens import Lens as Lens
+from .lens import flat as flat
+from .lens import last_norm as last_norm
 from .lens import lens_logits as lens_logits
 from .lens import lens_readings as lens_readings
 from .lens import lens_states as lens_states

@@ -1,5 +1,6 @@
 """Agreement over every pair of tokens of a whole vocabulary, in bounded memory."""
 
+from ._unit_rows import unit_rows as unit_rows
 from .alignment import Alignment as Alignment
 from .alignment import alignment as alignment
 from .blockwise import PairMoments as PairMoments

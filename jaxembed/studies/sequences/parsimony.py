@@ -78,6 +78,6 @@ def _in_parts(table: np.ndarray, probing: Probing) -> tuple[Any, ...]:
 @partial(jax.jit, static_argnums=3)
 def _fitted(parts: tuple[Any, ...], truth: tuple[Any, ...], key: Array, steps: int) -> Array:
     def one(x: Any, y: Any) -> Array:
-        return mlp_probe("real", x[0], y[0], x[1], y[1], key=key, steps=steps).predict(x[2])
+        return mlp_probe(x[0], y[0], x[1], y[1], kind="real", key=key, steps=steps).predict(x[2])
 
     return jax.vmap(one)(parts, truth)

@@ -1,0 +1,5 @@
+"""What can be run by name: small experiments, networks solved in closed form, and processes that are decoded."""
+
+from .catalogue import find_setting as find_setting
+from .named import PRESETS as PRESETS
+from .named import Preset as Preset

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from ..base import Progress, Trajectory, silent
 from ..corpus.encoded import EncodedCorpus
-from ..losses.language import LanguageModel, head_of
+from ..losses.language import LanguageModel
 from ..models import Decoder
 from .checkpoints import RunFolder, parameter_hash
 from .memory import check_memory, memory_estimate
@@ -175,7 +175,7 @@ def _check_fit(
 ) -> None:
     placement.check(settings.batch // settings.accumulate)
     rows = shapes["embed"].shape[0]
-    known = min(rows, head_of(shapes).shape[0])
+    known = min(rows, shapes.get("unembed", shapes["embed"]).shape[0])
     if known < vocab:
         raise ValueError(
             f"params0: tables of {known} tokens for a corpus of {vocab}; start from a model that knows them"

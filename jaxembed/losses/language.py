@@ -43,7 +43,7 @@ def mean_loss(
     model: LanguageModel,
     params: dict[str, Any],
     sequences: Int[Array, "example position"],
-    weights: Float[Array, "example position"] | None = None,
+    weights: Float[Array, "example target"] | None = None,
     *,
     pieces: int | None = None,
 ) -> Float[Array, ""]:
@@ -53,7 +53,7 @@ def mean_loss(
         model: what maps tokens to hidden states.
         params: its parameters.
         sequences: `[example, position]`, T + 1 tokens each: T inputs and, one place on, T labels.
-        weights: `[example, position]`, T each, the weight of every label; None weighs them all 1 / (examples T).
+        weights: `[example, target]`, T each, the weight of every label; None weighs them all 1 / (examples T).
         pieces: see `pieces_for`; None takes what fits.
     """
     hidden, head, labels = model.hidden(params, sequences[:, :-1]), head_of(params), sequences[:, 1:]

@@ -34,7 +34,7 @@ def levels_panel(axes: Axes, result: DeepLinearResult, name: str) -> None:
     run = result.levels[name]
     for level, colour in zip(range(run.shares.shape[2]), COLOURS, strict=False):
         band(axes, run.times, run.shares[:, :, level], f"level {level}" if level else "root", colour)
-    overlap = run.overlap
+    overlap = run.measures()["overlap"]
     axes.set(xlabel="flow time", ylabel="learned share of the level", xlim=(0, run.times[-1]))
     axes.set_title(f"{name}: next level {overlap.min():.2f} .. {overlap.max():.2f} learned at a half-time", fontsize=10)
     axes.grid(alpha=0.3)

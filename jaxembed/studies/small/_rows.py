@@ -1,5 +1,6 @@
-"""Evidence of the three kinds that most small studies have; every single value has to lie inside the bound."""
+"""What most small studies have: evidence of a few kinds, every value inside its bound, and a caption of settings."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,5 +27,18 @@ def direction(name: str, claim: str, values: ArrayLike, least: float = 0.0, **mo
     return _row(name, claim, values, bound, {"published": "no number", "no_null": "it compares two"} | more)
 
 
+def expected(
+    name: str, claim: str, values: ArrayLike, *, least: float | None = None, most: float | None = None, **more: Any
+) -> Evidence:
+    """A bound of our own; without one, any number will do."""
+    bound = Bound("expectation", -np.inf if least is most is None else least, most, "ours", strict=True)
+    return _row(name, claim, values, bound, {"no_null": "a number only"} | more)
+
+
 def _row(name: str, claim: str, values: ArrayLike, bound: Bound, more: dict[str, Any]) -> Evidence:
     return Evidence(name, claim, np.atleast_1d(np.asarray(values, np.float64)), bound, every=True, **more)
+
+
+def described(text: str) -> Callable[[Any], str]:
+    """A caption with the fields of the result's setting filled in: "width {width}"."""
+    return lambda result: text.format(**vars(result.setting))

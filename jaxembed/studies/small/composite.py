@@ -30,7 +30,7 @@ from ...tasks.composite import Composite
 from ...train import single_precision, train
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
-from ._rows import control, exact
+from ._rows import control, described, exact
 
 TASKS = {"addition": Addition, "label-neutral": LabelNeutral, "modular": Modular, "memory": Memory}
 MODELS = ("linear", "feedforward")
@@ -199,14 +199,6 @@ def _machinery(result: CompositeTable) -> list[Evidence]:
     ]  # fmt: skip
 
 
-def caption(result: CompositeTable) -> str:
-    setting = result.setting
-    return (
-        f"{setting.anchors} anchors, {setting.keys} keys, width {setting.width}, full-batch Adam "
-        f"{setting.learning_rate:g}, {setting.steps} steps, float32; mean ± sd over init seeds, null: shuffled labels."
-    )
-
-
 STUDY = Study(
     name="composite_table",
     source="yao2025probability",
@@ -215,7 +207,10 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=described(
+        "{anchors} anchors, {keys} keys, width {width}, full-batch Adam {learning_rate:g}, {steps} steps, float32; "
+        "mean ± sd over init seeds, null: shuffled labels."
+    ),
     ids=(*(claim[0] for claim in CLAIMS), "composite-shuffled", "composite-undefined", "composite-complete"),
     takes={"tiny": "30 s", "published": "5 min"},
     smaller={"tiny": "24 tokens for 71, width 16 for 64, 150 steps for 2000"},

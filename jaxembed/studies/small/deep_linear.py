@@ -25,7 +25,7 @@ from ...theory import deep_linear as theory
 from ...train import train
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
-from ._rows import control, exact
+from ._rows import control, described, exact
 
 SHALLOW, DEEP, DEEPER, TRAINED, FLAT = "1 layer", "2 layers", "3 layers", "2 layers, descent", "2 layers, no tree"
 STARTS = ("matrix closed form", "sigmoids, QR start", "sigmoids, one mean start")
@@ -77,30 +77,22 @@ class Levels:
         """First time at which a level is learned to this share; NaN where it never is."""
         return np.asarray(crossing(self.times, np.swapaxes(self.shares, 1, 2), share))
 
-    @property
-    def overlap(self) -> Float[np.ndarray, " seed"]:
-        """Largest share of the next level already learned when a level is half learned; 1/2 is no stages."""
-        half = self.reaching(0.5)
-        pairs = range(self.shares.shape[2] - 1)
+    def measures(self) -> dict[str, Float[np.ndarray, " seed"]]:
+        """By name, `[seed]`.
+
+        "ordered": smallest ratio of a level's half-time to that of the level above; above 1 the order is strict.
+        "spacing": half-time of the finest level over that of the root. "overlap": largest share of the next level
+        already learned when a level is half learned; 1/2 is no stages. "rise": time from 10 % to 90 % over the
+        half-time, the largest of the levels.
+        """
+        half, pairs = self.reaching(0.5), range(self.shares.shape[2] - 1)
         ahead = [[np.interp(half[i, k], self.times, run[:, k + 1]) for k in pairs] for i, run in enumerate(self.shares)]
-        return np.max(ahead, axis=1)
-
-    @property
-    def spacing(self) -> Float[np.ndarray, " seed"]:
-        """Half-time of the finest level over that of the root."""
-        half = self.reaching(0.5)
-        return half[:, -1] / half[:, 0]
-
-    @property
-    def ordered(self) -> Float[np.ndarray, " seed"]:
-        """Smallest ratio of a level's half-time to that of the level above; above 1 the order is strict."""
-        half = self.reaching(0.5)
-        return np.min(half[:, 1:] / half[:, :-1], axis=1)
-
-    @property
-    def rise(self) -> Float[np.ndarray, " seed"]:
-        """Time from 10 % to 90 % over the half-time, the largest of the levels."""
-        return np.max((self.reaching(0.9) - self.reaching(0.1)) / self.reaching(0.5), axis=1)
+        return {
+            "ordered": np.min(half[:, 1:] / half[:, :-1], axis=1),
+            "spacing": half[:, -1] / half[:, 0],
+            "overlap": np.max(ahead, axis=1),
+            "rise": np.max((self.reaching(0.9) - self.reaching(0.1)) / half, axis=1),
+        }
 
 
 @dataclass(frozen=True)
@@ -141,10 +133,7 @@ def run(setting: DeepLinearSetting, run: Run) -> DeepLinearResult:
 def tables(result: DeepLinearResult) -> tuple[Table, ...]:
     """A line for each network, and one for each theory of a random start; smallest to largest seed."""
     header = ("network", "smallest half-time ratio of levels", "spacing", "overlap", "10-90 % rise / half-time")
-    rows = [
-        (name, *(extremes(x, ".2g") for x in (found.ordered, found.spacing, found.overlap, found.rise)))
-        for name, found in result.levels.items()
-    ]
+    rows = [(name, *(extremes(x, ".2g") for x in found.measures().values())) for name, found in result.levels.items()]
     starts = ("random start, error of the map", *(f"init {scale:g}" for scale in result.setting.init_scales))
     errors = [(name, *(extremes(x, ".2g") for x in row.values())) for name, row in result.starts.items()]
     title = "theories of a random start of two layers"
@@ -182,7 +171,7 @@ def evidence(result: DeepLinearResult) -> tuple[Evidence, ...]:
     crosstalk, other = (np.array([x[key] for x in result.modes.values()]) for key in ("crosstalk", "one layer less"))
     for name, claim, network, quantity, bound, null in LEVELS:
         if network in result.levels:
-            values, below = (getattr(result.levels[key], quantity) for key in (network, null))
+            values, below = (result.levels[key].measures()[quantity] for key in (network, null))
             rows.append(Evidence(name, claim, values, bound, NO_NUMBER, below, every=True, source=TREE))
     right, _, wrong = result.starts.values()
     relative = np.max([errors / scale for scale, errors in right.items()], axis=0)
@@ -213,14 +202,6 @@ def _spectrum(setting: DeepLinearSetting) -> tuple[Evidence, Evidence]:
     )  # fmt: skip
 
 
-def caption(result: DeepLinearResult) -> str:
-    setting = result.setting
-    return (
-        f"tree {setting.branching}, flip {setting.flip:g}, features of the population, width {setting.width}, init "
-        f"scale {setting.init_scale:g}, exact flow in float64;\nbands: smallest to largest init seed."
-    )
-
-
 STUDY = Study(
     name="deep_linear",
     source="saxe2014exact",
@@ -229,7 +210,10 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=described(
+        "tree {branching}, flip {flip:g}, features of the population, width {width}, init scale {init_scale:g}, exact "
+        "flow in float64;\nbands: smallest to largest init seed."
+    ),
     ids=(
         *(f"deep-linear-{part}" for part in ("modes-2", "modes-3", "modes-5", "off-diagonal", "depth")),
         *(row[0] for row in LEVELS),

@@ -24,7 +24,7 @@ from ...tasks import Addition, shuffled
 from ...theory import expansion
 from ..evidence import Evidence, Size
 from ..study import Run, Study
-from ._rows import control, exact
+from ._rows import control, described, exact
 
 ZERO = 1e-9
 """A degree whose part is below this share of the largest one, at displacement 1, is absent."""
@@ -138,42 +138,30 @@ def evidence(result: ExpansionOrder) -> tuple[Evidence, ...]:
         degrees = {order: found.next_degree(order) for order in result.setting.orders}
         off = np.max([np.abs(found.slopes(order) - degree) for order, degree in degrees.items()], axis=0)
         controls.append(np.abs(found.slopes() - degrees[max(degrees)]))
-        claim = f"{name}: slope of the error is the next degree (distance, largest over orders)"
+        claim = f"{name}: slope of the error is the next degree (distance, largest of the orders)"
         rows.append(exact(_id(name), claim, off, 0.1, published="", null=controls[-1]))
     claim = "slope of the error of shuffled labels: distance from the next degree, smallest over cases"
     return (*rows, control("expansion-order-shuffled", claim, np.min(controls, axis=0), 0.5))
 
 
-def caption(result: ExpansionOrder) -> str:
-    setting = result.setting
-    return (
-        f"Error of the expanded flow, norm over all parameters; dotted: the power of the next degree that does not "
-        f"vanish. Addition with {setting.keys} keys, {setting.anchors} anchors; sequence models: {setting.sequences} "
-        f"sequences of {setting.length} over {setting.vocab} tokens;\nwidth {setting.width}, init seeds (band: "
-        f"smallest to largest), float64. Around the origin the scale is the initial standard deviation, around an init "
-        f"the share of the distance at which the terms stop shrinking."
-    )
-
-
 def _measured(setting: ExpansionSetting, cases: list[ExpansionCase]) -> Slopes:
-    pairs = [_errors(setting, case) for case in cases]
-    errors, null = (np.stack([pair[i] for pair in pairs]) for i in (0, 1))
-    by_order = {order: errors[:, :, i] for i, order in enumerate(setting.orders)}
+    """Errors of every order, of the control at the highest one, and sizes of the parts."""
+    errors, null = [], []
+    for case in cases:
+        flows = np.stack([_vector(_exact(0.0, _state(case, scale), case.loss)) for scale in setting.scales])
+        gaps = [
+            [
+                np.cumsum(_parts(setting, loss, case, scale), axis=0) - flow
+                for scale, flow in zip(setting.scales, flows, strict=True)
+            ]
+            for loss in (case.loss, case.null)
+        ]
+        own, other = np.linalg.norm(np.array(gaps), axis=-1)
+        errors.append(own)
+        null.append(other[:, max(setting.orders)])
+    by_order = {order: np.stack(errors)[:, :, order] for order in setting.orders}
     sizes = np.stack([np.linalg.norm(_parts(setting, case.loss, case, 1.0), axis=1) for case in cases])
-    return Slopes(np.asarray(setting.scales), by_order, sizes, null)
-
-
-def _errors(
-    setting: ExpansionSetting, case: ExpansionCase
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """Errors `[scale, order]`, and `[scale]` those of the control."""
-    found, null = [], []
-    for scale in setting.scales:
-        exact_flow = _vector(_exact(0.0, _state(case, scale), case.loss))
-        sums, other = (np.cumsum(_parts(setting, loss, case, scale), axis=0) for loss in (case.loss, case.null))
-        found.append([np.linalg.norm(exact_flow - sums[order]) for order in setting.orders])
-        null.append(np.linalg.norm(exact_flow - other[max(setting.orders)]))
-    return np.asarray(found), np.asarray(null)
+    return Slopes(np.asarray(setting.scales), by_order, sizes, np.stack(null))
 
 
 _exact = jax.jit(expansion.exact)
@@ -282,7 +270,12 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=described(
+        "Error of the expanded flow, norm over all parameters; dotted: the power of the next degree that does not "
+        "vanish. Addition with {keys} keys, {anchors} anchors; sequence models: {sequences} sequences of {length} over "
+        "{vocab} tokens;\nwidth {width}, init seeds (band: smallest to largest), float64. Around the origin the scale "
+        "is the initial standard deviation, around an init the share of the distance at which the terms stop shrinking."
+    ),
     ids=(*(_id(name) for name in CASES), "expansion-order-shuffled"),
     takes={"tiny": "15 s", "quick": "1 min"},
     smaller={"tiny": "orders 1 and 2, width 4, one block", "quick": "no published setting: 12 keys, width 16"},

@@ -107,33 +107,36 @@ def tables(result: Horizons) -> tuple[Table, ...]:
     misses = [theory.row() for theory in result.theories if not theory.hit]
     reasons = result.left_out if misses or result.left_out else ("every theory is predicted",)
     rows = [*misses, *((reason, *[""] * (len(header) - 1)) for reason in reasons)]
-    efolds = {"predicted": result.efolds(), "constant": result.constant_efolds()}
+    predictors = (
+        ("predicted", result.ratios(), result.efolds()),
+        ("constant", result.constant(), result.constant_efolds()),
+        ("shuffled", result.shuffled(), None),
+    )
     easy = [
         (name, *(f"{within(ratios, factor).mean():.0%}" for factor in (FACTOR, SHARP)),
-         number(np.nanmedian(np.abs(efolds[name])), ".2f") if name in efolds else "")
-        for name, ratios in (("predicted", result.ratios()), ("constant", result.constant()),
-                             ("shuffled", result.shuffled()))
+         "" if efolds is None else number(np.nanmedian(np.abs(efolds)), ".2f"))
+        for name, ratios, efolds in predictors
     ]  # fmt: skip
-    count = f"{len(result.theories)} theories, mean over seeds"
+    columns = ("predictor", f"within {FACTOR:g}", f"within {SHARP:g}", "median error, e-folds")
+    every = f"shares of {len(result.theories)} theories, mean over seeds"
     return (
         Table(f"theories whose horizon is not predicted within {FACTOR:g}", header, rows),
-        Table(count, ("predictor", f"within {FACTOR:g}", f"within {SHARP:g}", "median error, e-folds"), easy,
-              name="predictors"),
-    )  # fmt: skip
+        Table(every, columns, easy, name="predictors"),
+    )
 
 
 def evidence(result: Horizons) -> tuple[Evidence, ...]:
     """Shares of theories and errors in e-folds, beside rules that know what was observed."""
     ours, null = np.abs(result.efolds()), np.abs(result.constant_efolds())
-    share = Bound("expectation", least=0.8, source="four theories of five")
-    near = Bound("expectation", most=0.5, source="half an e-fold")
     return (
         Evidence("horizon-predicted",
                  "a theory's next term predicts its horizon within a factor 1.25 (share of cells)",
-                 within(result.ratios()), share, "no number", within(result.constant()), ceiling="1", every=True),
+                 within(result.ratios()), Bound("expectation", least=0.8), "no number", within(result.constant()),
+                 ceiling="1", every=True),
         Evidence("horizon-efolds",
                  "the same on the clock of growth (median error in e-folds; null: constant offset)",
-                 np.nanmedian(ours, axis=0), near, "no number", np.nanmedian(null, axis=0), ceiling="0"),
+                 np.nanmedian(ours, axis=0), Bound("expectation", most=0.5), "no number",
+                 np.nanmedian(null, axis=0), ceiling="0"),
         # Times alone are easy, since every horizon lies near the plateau's end: e-folds are the fair measure.
         control("horizon-constant", "median error in e-folds of a constant offset from the plateau's end, minus 3 ours",
                 np.nanmedian(null) - 3 * np.nanmedian(ours)),

@@ -30,6 +30,7 @@ from ...theory import expansion, horizon, linear
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
 from ._flows import flow, model_of
+from ._rows import described, expected
 
 ORIGIN = ("origin, order 1", "origin, order 3")
 INIT = ("init, order 1", "init, order 2", "linearised network")
@@ -132,7 +133,7 @@ MODELS = {
 
 def evidence(result: LazyRich) -> tuple[Evidence, ...]:
     """Which family holds longer at the smallest and at the largest scale, in every seed, and where they cross."""
-    number, rows = Bound("expectation", least=0.0, source="any number"), []
+    rows = []
     for model in result.setting.models:
         (end, ahead), lead = MODELS[model], result.lead(model)
         for name, claim, values in (
@@ -141,18 +142,9 @@ def evidence(result: LazyRich) -> tuple[Evidence, ...]:
         ):
             rows.append(Evidence(name + end, f"{claim} (ln ratio{end.replace('-', ', ')})", values, ahead, "no number",
                                  no_null="it compares two", ceiling="unbounded", every=True))  # fmt: skip
-        rows.append(Evidence(f"lazy-rich-crossover{end}", f"{model}: initial scale from which the lazy expansion leads",
-                             result.crossover(model), number, no_null="a number only", every=True))  # fmt: skip
+        claim = f"{model}: initial scale from which the lazy expansion leads"
+        rows.append(expected(f"lazy-rich-crossover{end}", claim, result.crossover(model)))
     return tuple(rows)
-
-
-def caption(result: LazyRich) -> str:
-    setting = result.setting
-    return (
-        f"addition, {setting.anchors} anchors, {setting.keys} keys, width {setting.width}, init seeds (band: smallest "
-        f"to largest), float64, rtol {setting.rtol:g};\nskill of all weights; expansions around the origin solid, "
-        f"around the init dashed."
-    )
 
 
 STUDY = Study(
@@ -163,7 +155,10 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=described(
+        "addition, {anchors} anchors, {keys} keys, width {width}, init seeds (band: smallest to largest), float64, "
+        "rtol {rtol:g};\nskill of all weights; expansions around the origin solid, around the init dashed."
+    ),
     ids=tuple(
         f"{name}{end}"
         for end, _ in MODELS.values()

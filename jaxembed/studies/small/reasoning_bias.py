@@ -16,20 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ...base import Dataset
 from ...ensemble import ensemble
 from ...losses.population import minibatch_loss, population_loss
 from ...models import Feedforward
 from ...observables import cosine, order, pair_cosines, r_cos
+from ...observables.crossing import crossing
 from ...tables import Table, spread
 from ...tasks import MixedAnchors, shuffled
 from ...train import TrainingState, advance, single_precision, start
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
-from ._rows import control, direction
-from .series import Series
+from ._rows import control, described, direction
 
 PARTS = ("reasoning", "memory", "held-out")
 
@@ -46,7 +46,7 @@ class ReasoningSetting:
         learning_rate: of AdamW.
         batch: examples in a minibatch, drawn with replacement.
         steps_per_save: steps between saves.
-        saves_per_chunk: saves between looks at whether all seeds have reached `target`.
+        saves_per_chunk: saves after which training stops if all seeds have reached `target`.
         max_steps: steps after which an exponent is given up.
         target: reasoning loss at which the losses are compared.
     """
@@ -77,6 +77,41 @@ SETTINGS: dict[Size, ReasoningSetting] = {
     ),
     "published": ReasoningSetting(),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Series:
+    """What was seen of an ensemble during training.
+
+    Attributes:
+        steps: `[time]`, saved steps, from 0.
+        cosines: `[seed, time, token, token]`, the anchors' cosine matrices.
+        values: by name, `[seed, time]`.
+
+    >>> run = Series(np.array([0, 10]), np.ones((1, 2, 1, 1)), {"loss": np.array([[4.0, 2.0]])})
+    >>> run.crossing("loss", np.array([3.5])), run.at("loss", np.array([5.0]))
+    (array([2.5]), array([3.]))
+    """
+
+    steps: Int[np.ndarray, " time"]
+    cosines: Float[np.ndarray, "seed time token token"]
+    values: dict[str, Float[np.ndarray, "seed time"]]
+
+    def crossing(self, name: str, level: Float[np.ndarray, " seed"] | float) -> Float[np.ndarray, " seed"]:
+        """The step at which each seed's value first falls to `level`, linear between saves; NaN where it never does."""
+        return np.asarray(crossing(self.steps, self.values[name], level, rising=False))
+
+    def at(self, name: str, steps: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+        """Each seed's value at its own step, linear between saves; NaN where the step is NaN or past the end."""
+        pairs = zip(self.values[name], steps, strict=True)
+        return np.array([np.interp(step, self.steps, series, right=np.nan) for series, step in pairs])
+
+    def cosines_at(self, steps: Float[np.ndarray, " seed"]) -> Float[np.ndarray, "token token"]:
+        """The mean over seeds of the cosine matrices saved next to each seed's step; NaN where a step is NaN."""
+        if np.isnan(steps).any():
+            return np.full(self.cosines.shape[2:], np.nan)
+        nearest = np.argmin(np.abs(self.steps[None, :] - steps[:, None]), axis=1)
+        return self.cosines[np.arange(len(steps)), nearest].mean(axis=0)
 
 
 @dataclass(frozen=True)
@@ -187,15 +222,6 @@ def _controls(result: ReasoningBias) -> list[Evidence]:
     ]  # fmt: skip
 
 
-def caption(result: ReasoningBias) -> str:
-    setting = result.setting
-    return (
-        f"Feedforward, width {setting.width}, hidden {setting.hidden}, weights of standard deviation d_in^-gamma; "
-        f"AdamW {setting.learning_rate:g}, batch {setting.batch}, float32; seeds: init and data order, band: smallest "
-        "to largest."
-    )
-
-
 STUDY = Study(
     name="reasoning_bias",
     source="yao2025reasoning",
@@ -204,7 +230,10 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=described(
+        "Feedforward, width {width}, hidden {hidden}, weights of standard deviation d_in^-gamma; AdamW "
+        "{learning_rate:g}, batch {batch}, float32; seeds: init and data order, band: smallest to largest."
+    ),
     ids=(*(claim[0] for claim in CLAIMS), "reasoning-memory-later", "reasoning-shuffled", "reasoning-kernel-shuffled"),
     takes={"tiny": "30 s", "published": "10 min"},
     smaller={"tiny": "12 keys and 8 anchors, width 16 for 200, two exponents for three"},

@@ -7,6 +7,7 @@ Source: zhao2024implicit, zhao2025geometry.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +21,9 @@ from ...observables.crossing import crossing
 from ...tables import Table
 from ...tasks import Contexts, Tree
 from ...theory import soft_label as theory
-from ..evidence import Bound, Evidence, Size
+from ..evidence import Evidence, Size
 from ..study import Run, Study
-from ._rows import control, direction, exact
+from ._rows import control, described, direction, exact, expected
 
 SQUARED, ENTROPY = ("squared error", "cross-entropy")
 LOSSES = (SQUARED, ENTROPY)
@@ -146,11 +147,9 @@ def tables(result: SoftLabel) -> tuple[Table, ...]:
     return (Table("sigma x step time / delta, by the flow (closed form); 1 in the limit", header, rows),)
 
 
-NO_NUMBER, SUPPORT = "theory, no number", "zhao2024implicit"
-IDS = tuple(f"soft-label-{part}" for part in (
-    "closed-form", "steps", "steps-fall", "broad-first", "cross-entropy", "random-start", "other-support", "collapse",
-    "collapse-decay", "other-contexts",
-))  # fmt: skip
+NO_NUMBER = "theory, no number"
+PARTS = ("closed-form", "steps", "steps-fall", "broad-first", "cross-entropy", "random-start", "other-support",
+         "collapse", "collapse-decay", "other-contexts")  # fmt: skip
 
 
 def evidence(result: SoftLabel) -> tuple[Evidence, ...]:
@@ -159,44 +158,31 @@ def evidence(result: SoftLabel) -> tuple[Evidence, ...]:
     right, wrong = result.random.values()
     relative = np.max([errors / scale for scale, errors in right.items()], axis=0)
     other, collapsed = result.other[ENTROPY][:, -1], np.array(list(result.collapse.values()))
-    near = Bound("expectation", most=0.1, source="expected at delta 10", strict=True)
-    number = Bound("expectation", least=0.0, source="any number")
-    most_of_it = Bound("expectation", least=0.5, source="most of the way", strict=True)
-    apart = Bound("expectation", most=0.5, source="no collapse", strict=True)
+    more: dict[str, Any] = {"published": NO_NUMBER, "source": "zhao2024implicit"}
     return (
         exact("soft-label-closed-form", "squared error on the centred support: a_k in closed form (error)",
               result.share_error, 1e-10),
-        Evidence("soft-label-steps",
-                 "step times go to 1 / sigma as the start vanishes (relative distance; null: large start)", far[-1:],
-                 near, "1 / sigma", far[:1], ceiling="0"),
+        expected("soft-label-steps",
+                 "step times go to 1 / sigma as the start vanishes (relative distance; null: large start)", far[-1],
+                 most=0.1, published="1 / sigma", null=far[:1], ceiling="0"),
         direction("soft-label-steps-fall", "how much nearer step times are to 1 / sigma from the next smaller start",
                   np.min(far[:-1] - far[1:])),
         direction("soft-label-broad-first", "squared error: broad concepts come first (smallest half-time ratio)",
                   result.order(SQUARED), 1.0, published=NO_NUMBER),
-        Evidence("soft-label-cross-entropy", "cross-entropy: smallest half-time ratio, of which no theory speaks",
-                 result.order(ENTROPY), number, no_null="a number only", every=True),
+        expected("soft-label-cross-entropy", "cross-entropy: smallest half-time ratio, of which no theory speaks",
+                 result.order(ENTROPY)),
         exact("soft-label-random-start", "random start: error of the closed form over init scale, largest", relative,
               10.0, published=NO_NUMBER),
         control("soft-label-other-support", "random start: smallest error of the closed form of other contexts",
                 np.min(list(wrong.values()), axis=0), 0.3),
-        Evidence("soft-label-collapse",
+        expected("soft-label-collapse",
                  "cross-entropy: contexts of one support collapse (share of the way from labels alone)",
-                 result.way(collapsed[-1]), most_of_it, NO_NUMBER, result.way(other), ceiling="1", every=True,
-                 source=SUPPORT),
+                 result.way(collapsed[-1]), least=0.5, null=result.way(other), ceiling="1", **more),
         direction("soft-label-collapse-decay", "cross-entropy: smallest rise of that cosine to the next smaller decay",
-                  np.min(np.diff(collapsed, axis=0), axis=0), source=SUPPORT),
-        Evidence("soft-label-other-contexts", "cross-entropy: cosine of contexts of other supports", other, apart,
-                 NO_NUMBER, collapsed[-1], ceiling="-1", every=True, source=SUPPORT),
+                  np.min(np.diff(collapsed, axis=0), axis=0), **more),
+        expected("soft-label-other-contexts", "cross-entropy: cosine of contexts of other supports", other, most=0.5,
+                 null=collapsed[-1], ceiling="-1", **more),
     )  # fmt: skip
-
-
-def caption(result: SoftLabel) -> str:
-    setting = result.setting
-    return (
-        f"contexts on the nodes of tree {setting.branching}, {setting.repeats} each, Dirichlet "
-        f"{setting.concentration:g}, width {setting.width}, float64; panels 2 to 4: init scale {setting.init_scale:g}, "
-        f"weight decay of cross-entropy {setting.decays[-1]:g},\nbands: smallest to largest init seed."
-    )
 
 
 STUDY = Study(
@@ -207,13 +193,14 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
-    ids=IDS,
+    caption=described(
+        "contexts on the nodes of tree {branching}, {repeats} each, Dirichlet {concentration:g}, width {width}, "
+        "float64; panels 2 to 4: init scale {init_scale:g}, smallest weight decay of cross-entropy,\nbands: smallest "
+        "to largest init seed."
+    ),
+    ids=tuple(f"soft-label-{part}" for part in PARTS),
     takes={"tiny": "30 s", "quick": "1 min"},
-    smaller={
-        "tiny": "28 contexts over 8 tokens of a tree, not a text's",
-        "quick": "42 contexts over 8 tokens of a tree",
-    },
+    smaller={"tiny": "28 contexts of a tree over 8 tokens", "quick": "42 contexts of a tree over 8 tokens, no text"},
     needs=("float64",),
     ledger="quick",
 )

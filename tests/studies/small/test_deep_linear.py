@@ -44,8 +44,9 @@ def test_all_evidence_holds_at_tiny(name, networks, labels):
 def test_levels_of_the_deep_network_follow_the_closed_form(networks):
     run = networks.levels[DEEP]
     assert np.abs(networks.sigmoids - run.shares[0]).max() < 1e-2
-    assert networks.levels[SHALLOW].spacing.max() < 1.05 < 2 < run.spacing.min()
-    assert networks.levels[FLAT].ordered.max() < 1.1
+    spacing = {name: networks.levels[name].measures()["spacing"] for name in (SHALLOW, DEEP)}
+    assert spacing[SHALLOW].max() < 1.05 < 2 < spacing[DEEP].min()
+    assert networks.levels[FLAT].measures()["ordered"].max() < 1.1
 
 
 @pytest.mark.slow
@@ -66,8 +67,9 @@ def test_measures_of_known_curves():
     times = np.linspace(0.0, 4.0, 401)
     at_once = np.stack([1 - np.exp(-times)] * 2, axis=1)[None]
     in_turn = np.stack([np.clip(times - begin, 0, 1) for begin in (0.0, 2.0)], axis=1)[None]
-    shallow, deep = Levels(times, at_once), Levels(times, in_turn)
-    np.testing.assert_allclose(shallow.overlap, 0.5, atol=1e-4)
-    np.testing.assert_allclose(shallow.rise, np.log(9) / np.log(2), rtol=1e-3)
-    np.testing.assert_allclose([*deep.overlap, *deep.spacing, *deep.ordered, *deep.rise], [0, 5, 5, 1.6], atol=1e-9)
-    assert np.isnan(Levels(times, at_once / 2).rise).all()
+    shallow, deep = (Levels(times, shares).measures() for shares in (at_once, in_turn))
+    np.testing.assert_allclose(shallow["overlap"], 0.5, atol=1e-4)
+    np.testing.assert_allclose(shallow["rise"], np.log(9) / np.log(2), rtol=1e-3)
+    np.testing.assert_allclose([deep[name][0] for name in ("overlap", "spacing", "ordered", "rise")], [0, 5, 5, 1.6],
+                               atol=1e-9)  # fmt: skip
+    assert np.isnan(Levels(times, at_once / 2).measures()["rise"]).all()

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -169,7 +170,7 @@ def _scores(
     run: Run,
 ) -> tuple[tuple[Values, ...], ...]:
     """Plain lens, learned lens and single tokens of one seed."""
-    model, start = models.model, models.params(seed, 0)
+    model, start = models.model, jax.tree.map(jnp.asarray, models.params(seed, 0))
     predicted = cache(lambda: directions(model, start, counts))
 
     def plain(params: Any) -> Values:

@@ -31,7 +31,7 @@ class RotaryScaling:
 
 def frequencies(
     width: int, base: float = 10_000.0, scaling: RotaryScaling | None = None
-) -> Float[np.ndarray, " hidden"]:
+) -> Float[np.ndarray, " dimension"]:
     """Angle per position of each of the width / 2 pairs of units.
 
     >>> print(frequencies(4, base=100.0))

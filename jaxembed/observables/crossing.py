@@ -10,11 +10,11 @@ from jaxtyping import Array, Float, Real
 
 def crossing(
     ts: Real[Array | np.ndarray, " time"],
-    values: Real[Array | np.ndarray, "*curve time"],
-    level: Real[Array | np.ndarray, "*curve"] | float | int,
+    values: Real[Array | np.ndarray, "*seed time"],
+    level: Real[Array | np.ndarray, "*seed"] | float | int,
     *,
     rising: bool = True,
-) -> Float[Array | np.ndarray, "*curve"] | float:
+) -> Float[Array | np.ndarray, "*seed"] | float:
     """First time at which a curve reaches a level, linear between saves.
 
     To go straight in another measure, give that: `exp(crossing(log(ts), ...))` for times, log-odds for shares.

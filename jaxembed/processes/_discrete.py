@@ -11,6 +11,6 @@ def log_of(probabilities: Float[np.ndarray, " hypothesis"]) -> Float[Array, " hy
     return jnp.log(jnp.asarray(probabilities, float))
 
 
-def log_posterior(joint: Float[Array, "*batch hypothesis"]) -> Float[Array, "*batch hypothesis"]:
+def log_posterior(joint: Float[Array, "... hypothesis"]) -> Float[Array, "... hypothesis"]:
     """log p(h | items) from log p(h, items); NaN where no hypothesis is left."""
     return joint - jax.nn.logsumexp(joint, axis=-1, keepdims=True)

@@ -32,7 +32,7 @@ class TopicWorld(NamedTuple):
 
     alpha: Float[Array, " topic"]
     topics: Float[Array, "topic token"]
-    emission: Float[Array, "hidden token"]
+    emission: Float[Array, "... token"]
     transition: Float[Array, "state state"]
     initial: Float[Array, " state"]
 

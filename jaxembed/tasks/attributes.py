@@ -65,7 +65,7 @@ class Attributes:
         return tuple(p / (1 - p) for p in self.probabilities or (0.5,) * len(self.strengths))
 
     @property
-    def signs(self) -> Int[np.ndarray, "token topic"]:
+    def signs(self) -> Int[np.ndarray, "token dimension"]:
         """+1 or -1 for every word and attribute."""
         bits = np.arange(self.vocab)[:, None] >> np.arange(len(self.strengths))[None, ::-1]
         return 1 - 2 * (bits & 1)

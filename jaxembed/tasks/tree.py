@@ -73,7 +73,7 @@ class Tree:
             apart += 2.0 * (above[:, None] != above[None, :])
         return (1 - 2 * self.flip) ** apart
 
-    def level_projections(self) -> Float[np.ndarray, "layer token token"]:
+    def level_projections(self) -> Float[np.ndarray, "level token token"]:
         """Projection on each level's part of a function on the leaves: what its nodes add to their parents'."""
         means = [above[:, None] == above[None, :] for above in map(self.ancestors, range(self.depth + 1))]
         averages = np.array([same / same.sum(axis=1, keepdims=True) for same in means])

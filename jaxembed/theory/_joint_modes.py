@@ -16,10 +16,10 @@ from jaxtyping import Array, Bool, Complex, Float, PRNGKeyArray
 class JointModes(NamedTuple):
     """Columns in the space orthogonal to the constant, their complex weights, and what they leave."""
 
-    first: Complex[Array, "token width"]
-    second: Complex[Array, "token width"]
-    label: Complex[Array, "token width"]
-    weight: Complex[Array, " width"]
+    first: Complex[Array, "token mode"]
+    second: Complex[Array, "token mode"]
+    label: Complex[Array, "token mode"]
+    weight: Complex[Array, " mode"]
     residual: Float[Array, ""]
 
 

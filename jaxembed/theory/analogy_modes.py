@@ -145,8 +145,8 @@ def accuracy_curve(
 
 
 def ladder(
-    found: WordModes, questions: Int[Array, "example 4"], counts: Int[Array, " time"], tie: float | None = None
-) -> Float[Array, "time example"]:
+    found: WordModes, questions: Int[Array, "example 4"], counts: Int[Array, " mode"], tie: float | None = None
+) -> Float[Array, "mode example"]:
     """Which questions the first K modes solve, at full height and without the others.
 
     Equation: (A5) in theory/analogy_modes.md: W_K = V*_K diag(lam_1, .., lam_K)^(1/2), K from `counts`.

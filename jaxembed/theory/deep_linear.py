@@ -35,14 +35,14 @@ class MapModes(NamedTuple):
     """Sigma_yx = U diag(s) V^T; mode k is column k, the strongest first.
 
     Attributes:
-        output: U `[target, topic]`.
-        strength: s `[topic]`.
-        input: V `[token, topic]`.
+        output: U `[target, mode]`.
+        strength: s `[mode]`.
+        input: V `[token, mode]`.
     """
 
-    output: Float[Array, "target topic"]
-    strength: Float[Array, " topic"]
-    input: Float[Array, "token topic"]
+    output: Float[Array, "target mode"]
+    strength: Float[Array, " mode"]
+    input: Float[Array, "token mode"]
 
 
 def field(t: Float[ArrayLike, ""], state: State, sig: Correlations) -> State:
@@ -207,7 +207,7 @@ def closed_form(t: Float[ArrayLike, ""], state0: State, sig: Correlations) -> St
     return {"w1": dot((grown + decay).T, across.T) + still[0], "w2": dot(output, grown - decay) + still[1]}
 
 
-def mode_starts(state0: State, sig: Correlations) -> Float[Array, " topic"]:
+def mode_starts(state0: State, sig: Correlations) -> Float[Array, " mode"]:
     """Strength from which to start each mode's own sigmoid, for a small random start of two layers.
 
     Equation: (D13) in theory/deep_linear.md: squared diagonal of the QR factor of the growing part.
@@ -223,7 +223,7 @@ def mode_starts(state0: State, sig: Correlations) -> Float[Array, " topic"]:
     return jnp.square(jnp.diagonal(jnp.linalg.qr(grow.T)[1]))
 
 
-def learned(state: State, sig: Correlations) -> Float[Array, "topic topic"]:
+def learned(state: State, sig: Correlations) -> Float[Array, "mode mode"]:
     """The end-to-end map in the coordinates of the modes: diagonal where modes learn independently.
 
     Equation: (D3) in theory/deep_linear.md: U^T W V.
@@ -254,7 +254,7 @@ def imbalance(state: State) -> list[Float[Array, "hidden hidden"]]:
 
 def tree_spectrum(
     branching: tuple[int, ...], flip: float
-) -> tuple[Float[np.ndarray, " layer"], Int[np.ndarray, " layer"]]:
+) -> tuple[Float[np.ndarray, " level"], Int[np.ndarray, " level"]]:
     """Eigenvalues of the leaves' feature covariance by level, root first, and their multiplicities.
 
     Equation: (D15) in theory/deep_linear.md.

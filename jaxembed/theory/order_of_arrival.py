@@ -19,16 +19,16 @@ class TextModes(NamedTuple):
     """Singular modes of what a text says beyond a base prediction, column by column, the fastest first.
 
     Attributes:
-        left: a_k `[token, dimension]`, how a mode is spread over the tokens that predict.
-        rate: S_k `[dimension]`; the mode grows like e^(2 S_k t).
-        right: z_k `[token, dimension]`, how it is spread over the tokens predicted.
-        height: H_k `[dimension]`, the singular value of E U^T at which the mode is fully learned.
+        left: a_k `[token, mode]`, how a mode is spread over the tokens that predict.
+        rate: S_k `[mode]`; the mode grows like e^(2 S_k t).
+        right: z_k `[token, mode]`, how it is spread over the tokens predicted.
+        height: H_k `[mode]`, the singular value of E U^T at which the mode is fully learned.
     """
 
-    left: Float[Array, "token dimension"]
-    rate: Float[Array, " dimension"]
-    right: Float[Array, "token dimension"]
-    height: Float[Array, " dimension"]
+    left: Float[Array, "token mode"]
+    rate: Float[Array, " mode"]
+    right: Float[Array, "token mode"]
+    height: Float[Array, " mode"]
 
 
 def modes(joint: Joint, base: Float[Array | np.ndarray, " token"], count: int) -> TextModes:
@@ -65,7 +65,7 @@ def unigram_mode(joint: Joint) -> TextModes:
     return TextModes(left, strength, right, strength / _curvature(left, right, rates, uniform))
 
 
-def start(state0: State, found: TextModes) -> Float[Array, " dimension"]:
+def start(state0: State, found: TextModes) -> Float[Array, " mode"]:
     """What a random start holds of every mode once the faster ones have taken their directions.
 
     Equation: (O6) in theory/order_of_arrival.md: ((A^T E0 + Z^T U0) / 2)^T = Q R, u_k(0) = R_kk^2.
@@ -78,7 +78,7 @@ def start(state0: State, found: TextModes) -> Float[Array, " dimension"]:
     return jnp.diagonal(jnp.linalg.qr(growing.T, mode="r")) ** 2
 
 
-def share(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, " dimension"]:
+def share(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextModes) -> Float[Array, " mode"]:
     """How much of every mode the model's predictions hold: 0 at the base prediction, 1 at the text's own.
 
     Equation: (O7) in theory/order_of_arrival.md: s_k(t) = 1 / (1 + (H_k / u_k(0) - 1) e^(-2 S_k t)).
@@ -93,7 +93,7 @@ def share(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: Tex
     return logistic(t, begun, 2 * found.rate, found.height) / found.height
 
 
-def arrival_time(begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, " dimension"]:
+def arrival_time(begun: Float[Array, " mode"], found: TextModes) -> Float[Array, " mode"]:
     """When half of a mode is learned.
 
     Equation: (O8) in theory/order_of_arrival.md: t_k = ln(H_k / u_k(0) - 1) / (2 S_k).
@@ -104,7 +104,7 @@ def arrival_time(begun: Float[Array, " dimension"], found: TextModes) -> Float[A
     return jnp.log(found.height / begun - 1) / (2 * found.rate)
 
 
-def gain(t: Float[ArrayLike, ""], begun: Float[Array, " dimension"], found: TextModes) -> Float[Array, ""]:
+def gain(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextModes) -> Float[Array, ""]:
     """By how much the modes have lowered the cross-entropy below that of the base prediction, in nats.
 
     Equation: (O9) in theory/order_of_arrival.md: sum over k of S_k H_k (s_k - s_k^2 / 2).

@@ -88,8 +88,8 @@ class _Outcome:
 
     name: str
     asked: int
-    covered: Float[np.ndarray, "token token"]
-    won: Float[np.ndarray, "token token"]
+    covered: Float[np.ndarray, "example example"]
+    won: Float[np.ndarray, "example example"]
     tied: int
 
     @property
@@ -97,7 +97,7 @@ class _Outcome:
         """Word pairs that stand in a covered question."""
         return int(np.sum(self.covered.any(axis=0) | self.covered.any(axis=1)))
 
-    def resampled(self, drawn: Float[np.ndarray, "seed token"]) -> tuple[np.ndarray, np.ndarray]:
+    def resampled(self, drawn: Float[np.ndarray, "draw example"]) -> tuple[np.ndarray, np.ndarray]:
         """Covered and won questions when pair k is there drawn[:, k] times, for every resample."""
         covered, won = (np.sum((drawn @ table) * drawn, axis=1) for table in (self.covered, self.won))
         return covered, won
@@ -215,7 +215,7 @@ def searched(vectors: WordVectors, cased: bool, top: int | None) -> WordVectors:
 
 def _ids(
     vectors: WordVectors, asked: tuple[Question, ...], questions: Questions
-) -> tuple[Int[np.ndarray, "example columns"], Int[np.ndarray, " example"]]:
+) -> tuple[Int[np.ndarray, "example ..."], Int[np.ndarray, " example"]]:
     """Ids of the covered questions (a, b, c, answers .., filled up with -1), and where they stand in the section."""
     several = "/" if questions.form == "bats" else None
     known, rows, places = vectors.ids, [], []

@@ -165,8 +165,8 @@ def _lobpcg(operator: LinearOperator, start: np.ndarray, tolerance: float) -> tu
 class Krylov(NamedTuple):
     """An orthonormal basis, zero where it has not grown yet, and the target times it."""
 
-    basis: Float[Array, "token hidden"]
-    images: Float[Array, "token hidden"]
+    basis: Float[Array, "token dimension"]
+    images: Float[Array, "token dimension"]
 
 
 def _randomised(
@@ -199,7 +199,7 @@ def _randomised(
 
 @jax.jit
 def _orthonormal(
-    basis: Float[Array, "token hidden"], block: Float[Array, "token width"]
+    basis: Float[Array, "token dimension"], block: Float[Array, "token width"]
 ) -> Float[Array, "token width"]:
     """What is new in a block; taken out twice, since once leaves what rounding leaves."""
     for _ in range(2):

@@ -49,14 +49,14 @@ class OffsetConsistency:
 
     Attributes:
         value: of the family; NaN with fewer than two offsets that have a direction.
-        null: `[seed]`, the same after every shuffle of the partners among the pairs. A shuffle keeps the mean offset,
+        null: `[draw]`, the same after every shuffle of the partners among the pairs. A shuffle keeps the mean offset,
             so this is what the family's two kinds of words give whoever is paired with whom; it is not zero.
         covered: pairs whose words are both there.
         asked: pairs of the family.
     """
 
     value: float
-    null: Float[np.ndarray, " seed"]
+    null: Float[np.ndarray, " draw"]
     covered: int
     asked: int
 

@@ -195,7 +195,7 @@ def _interval(
     return float(low), float(high)
 
 
-def _rank_correlations(one: Float[np.ndarray, "seed example"], other: Float[np.ndarray, "seed example"]) -> list[float]:
+def _rank_correlations(one: Float[np.ndarray, "draw example"], other: Float[np.ndarray, "draw example"]) -> list[float]:
     """Spearman's correlation row by row, where both sides vary."""
     from scipy.stats import rankdata
 

@@ -76,7 +76,7 @@ def similarity_bands(
     lines = _Lines(sums, pairs, plan.shifts)
     cuts = _cuts(found.tables[..., 0].sum(axis=(0, 1)), sorted({*TENTHS, *TAILS}))
 
-    def band(low: float, high: float) -> tuple[Band, Float[np.ndarray, " seed"]]:
+    def band(low: float, high: float) -> tuple[Band, Float[np.ndarray, " draw"]]:
         part = found.tables[:, :, cuts[low] : cuts[high]].sum(axis=2)
         return _band((low, high), plan.low + cuts[low] / plan.scale, np.tensordot(weights, part, axes=2), lines)
 
@@ -91,11 +91,11 @@ def similarity_bands(
 class _Lines:
     """The straight line through all pairs, in the sample (first) and in every resample."""
 
-    sums: Float[np.ndarray, "seed 5"]
-    pairs: Float[np.ndarray, " seed"]
+    sums: Float[np.ndarray, "draw 5"]
+    pairs: Float[np.ndarray, " draw"]
     shifts: tuple[float, float]
 
-    def at(self, x: Float[np.ndarray, " seed"]) -> Float[np.ndarray, " seed"]:
+    def at(self, x: Float[np.ndarray, " draw"]) -> Float[np.ndarray, " draw"]:
         xx, _, xy = deviations(self.sums, self.pairs).T
         mean_x, mean_y = (self.shifts[side] + self.sums[:, side] / self.pairs for side in (0, 1))
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -103,8 +103,8 @@ class _Lines:
 
 
 def _band(
-    quantiles: tuple[float, float], threshold: float, sums: Float[np.ndarray, "seed 3"], lines: _Lines
-) -> tuple[Band, Float[np.ndarray, " seed"]]:
+    quantiles: tuple[float, float], threshold: float, sums: Float[np.ndarray, "draw 3"], lines: _Lines
+) -> tuple[Band, Float[np.ndarray, " draw"]]:
     pairs = np.where(sums[:, 0] > 0, sums[:, 0], np.nan)
     x, y = sums[:, 1] / pairs, sums[:, 2] / pairs
     excess = y - lines.at(x)
@@ -121,7 +121,7 @@ def _band(
     return held, y
 
 
-def _pair_weights(rng: np.random.Generator, groups: int, resamples: int) -> Float[np.ndarray, "seed layer head"]:
+def _pair_weights(rng: np.random.Generator, groups: int, resamples: int) -> Float[np.ndarray, "draw example example"]:
     """How often a resample counts the pairs between two groups; the first is the sample itself.
 
     Groups are drawn with replacement. One drawn w times gives w^2 times its inner pairs; a token and its own copy are
@@ -139,7 +139,7 @@ def _cuts(counts: Float[np.ndarray, " example"], quantiles: list[float]) -> dict
     return cuts | {0.0: 0, 1.0: len(counts)}
 
 
-def _spearman(courses: Float[np.ndarray, "seed state"]) -> Float[np.ndarray, " seed"]:
+def _spearman(courses: Float[np.ndarray, "draw example"]) -> Float[np.ndarray, " draw"]:
     """Rank correlation of every row with its place; bins that are empty in the sample are passed over."""
     courses = courses[:, ~np.isnan(courses[0])]
     if courses.shape[1] < 3:
@@ -149,7 +149,7 @@ def _spearman(courses: Float[np.ndarray, "seed state"]) -> Float[np.ndarray, " s
     return ranks @ places / (places @ places)
 
 
-def _interval(values: Float[np.ndarray, " seed"]) -> tuple[float, float]:
+def _interval(values: Float[np.ndarray, " draw"]) -> tuple[float, float]:
     """The middle 95 %."""
     if np.isnan(values).all():
         return float("nan"), float("nan")

@@ -40,7 +40,9 @@ class Similarity:
     def features(self, index: Index, columns: slice) -> Float[np.ndarray, "token width"]:
         return self.unit.written(index, columns) - self.mean[columns][None, :]
 
-    def project(self, index: Index, weights: Float[np.ndarray, "token hidden"]) -> Float[np.ndarray, "width hidden"]:
+    def project(
+        self, index: Index, weights: Float[np.ndarray, "token dimension"]
+    ) -> Float[np.ndarray, "width dimension"]:
         """The sum over some tokens of (d_i, o_i, 1) times weights."""
         total = weights.sum(axis=0)
         centred = self.unit.project(index, weights) - np.outer(self.mean, total)
@@ -94,7 +96,7 @@ def spread(side: Similarity, *, budget: int) -> float:
 
 def _projected(
     b: Similarity, order: Int[np.ndarray, " token"], weights: Callable[[Int[np.ndarray, " token"]], Any]
-) -> Float[np.ndarray, "width hidden"]:
+) -> Float[np.ndarray, "width dimension"]:
     first, *others = chunks(len(order))
     total = b.project(first, weights(order[first]))
     for part in others:
@@ -102,5 +104,5 @@ def _projected(
     return total
 
 
-def _exchanged(K: Float[np.ndarray, "width hidden"]) -> Float[np.ndarray, "width hidden"]:
+def _exchanged(K: Float[np.ndarray, "width dimension"]) -> Float[np.ndarray, "width dimension"]:
     return np.concatenate([K[:-2], K[-1:], K[-2:-1]])

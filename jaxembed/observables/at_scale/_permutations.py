@@ -15,11 +15,11 @@ def shuffles(rng: np.random.Generator, tokens: int, permutations: int) -> list[I
 
 def r_cos_null(
     sides: tuple[Similarity, Similarity],
-    squares: Float[np.ndarray, " state"],
+    squares: Float[np.ndarray, " 2"],
     draws: list[Int[np.ndarray, " token"]],
     budget: int,
     progress: Callable[[float], None],
-) -> Float[np.ndarray, " seed"]:
+) -> Float[np.ndarray, " draw"]:
     """R_cos under every relabelling: only the sum of products changes, and needs no pass over the pairs."""
     sides = held(sides[0], budget // 4), held(sides[1], budget // 4)
     found = np.zeros(len(draws))
@@ -29,7 +29,7 @@ def r_cos_null(
     return found / math.sqrt(np.prod(squares))
 
 
-def mantel_sd(row_sums: Float[np.ndarray, "token 2"], squares: Float[np.ndarray, " state"]) -> float:
+def mantel_sd(row_sums: Float[np.ndarray, "token 2"], squares: Float[np.ndarray, " 2"]) -> float:
     """Exact standard deviation of R_cos over all n! relabellings of the tokens; its mean is zero.
 
     Equation: with Q the sum over i != j of squared deviations of a side's cosines from their mean, and R the sum over
@@ -53,35 +53,35 @@ def mantel_sd(row_sums: Float[np.ndarray, "token 2"], squares: Float[np.ndarray,
     return math.sqrt(max(variance, 0.0))
 
 
-def overlap(first: Int[np.ndarray, "token hidden"], second: Int[np.ndarray, "token hidden"]) -> float:
+def overlap(first: Int[np.ndarray, "token neighbour"], second: Int[np.ndarray, "token neighbour"]) -> float:
     """Share of the neighbours in the first list that are in the second, over all tokens."""
     return float(np.mean(np.isin(_edges(first), _edges(second), assume_unique=True)))
 
 
 def neighbour_null(
-    first: Int[np.ndarray, "token hidden"],
-    second: Int[np.ndarray, "token hidden"],
+    first: Int[np.ndarray, "token neighbour"],
+    second: Int[np.ndarray, "token neighbour"],
     draws: list[Int[np.ndarray, " token"]],
-) -> Float[np.ndarray, " seed"]:
+) -> Float[np.ndarray, " draw"]:
     """`overlap` with the tokens of the second list relabelled."""
     return np.array([overlap(first, relabelled) for relabelled in _relabelled(second, draws)])
 
 
-def p_value(observed: float, null: Float[np.ndarray, " seed"]) -> float:
+def p_value(observed: float, null: Float[np.ndarray, " draw"]) -> float:
     """(1 + how many of the null reach the observed) / (1 + their number); ties up to rounding count as reached."""
     if math.isnan(observed):
         return math.nan
     return (1 + int(np.sum(null >= observed - 1e-12))) / (1 + len(null))
 
 
-def _edges(neighbours: Int[np.ndarray, "token hidden"]) -> Int[np.ndarray, " example"]:
+def _edges(neighbours: Int[np.ndarray, "token neighbour"]) -> Int[np.ndarray, " example"]:
     tokens = len(neighbours)
     return (np.arange(tokens)[:, None] * tokens + neighbours).ravel()
 
 
 def _relabelled(
-    neighbours: Int[np.ndarray, "token hidden"], draws: list[Int[np.ndarray, " token"]]
-) -> Iterator[Int[np.ndarray, "token hidden"]]:
+    neighbours: Int[np.ndarray, "token neighbour"], draws: list[Int[np.ndarray, " token"]]
+) -> Iterator[Int[np.ndarray, "token neighbour"]]:
     for shuffle in draws:
         back = np.argsort(shuffle)
         yield back[neighbours[shuffle]]

@@ -64,8 +64,8 @@ class Scan:
     tokens: Float[np.ndarray, "token 5"]
     groups: Float[np.ndarray, "..."]
     tables: Float[np.ndarray, "..."]
-    values: list[Float[np.ndarray, "token hidden"]]
-    neighbours: list[Int[np.ndarray, "token hidden"]]
+    values: list[Float[np.ndarray, "token neighbour"]]
+    neighbours: list[Int[np.ndarray, "token neighbour"]]
 
 
 def scan(a: Unit, b: Unit, plan: ScanPlan) -> Scan:

@@ -74,11 +74,13 @@ class DenseUnit:
         unit = self.rows[index] / self.norms[index].astype(self.dtype)[:, None]
         return unit, unit, None
 
-    def times(self, vectors: Float[np.ndarray, "width hidden"]) -> Float[np.ndarray, "token hidden"]:
+    def times(self, vectors: Float[np.ndarray, "width dimension"]) -> Float[np.ndarray, "token dimension"]:
         """Unit rows times vectors, in float64."""
         return np.concatenate([self.written(part) @ vectors for part in chunks(len(self))])
 
-    def project(self, index: Index, weights: Float[np.ndarray, "token hidden"]) -> Float[np.ndarray, "width hidden"]:
+    def project(
+        self, index: Index, weights: Float[np.ndarray, "token dimension"]
+    ) -> Float[np.ndarray, "width dimension"]:
         """The sum over some tokens of unit row times weights, in float64."""
         return self.written(index).T @ weights
 
@@ -145,10 +147,12 @@ class SparseUnit:
         right = np.column_stack([dense, -scale, (baseline @ baseline) * scale - along])
         return np.column_stack([dense, along, scale]), right, light if light.nnz else None
 
-    def times(self, vectors: Float[np.ndarray, "target hidden"]) -> Float[np.ndarray, "token hidden"]:
+    def times(self, vectors: Float[np.ndarray, "target dimension"]) -> Float[np.ndarray, "token dimension"]:
         return (self.matrix @ vectors - (self.baseline @ vectors)[None, :]) / self.norms[:, None]
 
-    def project(self, index: Index, weights: Float[np.ndarray, "token hidden"]) -> Float[np.ndarray, "target hidden"]:
+    def project(
+        self, index: Index, weights: Float[np.ndarray, "token dimension"]
+    ) -> Float[np.ndarray, "target dimension"]:
         weights = weights / self.norms[index][:, None]
         return self.matrix[index].T @ weights - np.outer(self.baseline, weights.sum(axis=0))
 

@@ -30,7 +30,7 @@ class Alignment:
         mean_cosines: over all pairs, of embeddings and of signatures.
         r_cos: correlation of the two cosines over all pairs.
         interval: of `r_cos`.
-        null: `[seed]`, `r_cos` with the tokens of one side relabelled at random, once per permutation.
+        null: `[draw]`, `r_cos` with the tokens of one side relabelled at random, once per permutation.
         null_sd: its exact standard deviation over all relabellings (its exact mean is zero).
         p_value: share of relabellings that agree at least as well, the given labelling counted in (Mantel test).
         bands: pairs by tenths of embedding similarity.
@@ -40,7 +40,7 @@ class Alignment:
         resolution: width of the bins at whose edges the quantiles are cut, a cosine.
         top: neighbours compared per token.
         overlap: share of a token's `top` nearest by embedding that are among its `top` nearest by signature.
-        overlap_null: `[seed]`, the same under the permutations; its exact mean is `top / (tokens - 1)`.
+        overlap_null: `[draw]`, the same under the permutations; its exact mean is `top / (tokens - 1)`.
         overlap_p_value: as `p_value`.
         scores: `[token]`, for every row of the arguments the correlation of its cosines with all others on both
             sides; NaN for those left out.
@@ -51,7 +51,7 @@ class Alignment:
     mean_cosines: tuple[float, float]
     r_cos: float
     interval: tuple[float, float]
-    null: Float[np.ndarray, " seed"]
+    null: Float[np.ndarray, " draw"]
     null_sd: float
     p_value: float
     bands: tuple[Band, ...]
@@ -61,7 +61,7 @@ class Alignment:
     resolution: float
     top: int
     overlap: float
-    overlap_null: Float[np.ndarray, " seed"]
+    overlap_null: Float[np.ndarray, " draw"]
     overlap_p_value: float
     scores: Float[np.ndarray, " token"]
 

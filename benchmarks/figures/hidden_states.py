@@ -16,7 +16,7 @@ from common import COLOURS, band, main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxembed.decoding.scores import CEILING, MODEL, UNTRAINED
+from jaxembed.decoding import CEILING, MODEL, UNTRAINED
 from jaxembed.studies.sequences.hidden_state_scores import EMBEDDINGS, STATISTIC, TARGETS
 from jaxembed.studies.sequences.hidden_states import MAIN, NETWORKS, STUDY, HiddenStates
 

@@ -16,7 +16,7 @@ from common import COLOURS, main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxembed.studies.sequences.hypotheses import OWN, STUDY, Hypotheses
+from jaxembed.studies.sequences.hypotheses import STUDY, Hypotheses
 from jaxembed.studies.sequences.hypothesis_scores import CEILING, MODEL, SOURCES, UNTRAINED
 
 COLOUR_OF = dict(zip(SOURCES, (*COLOURS, "black"), strict=True))
@@ -42,7 +42,7 @@ def draw(result: Hypotheses, figure: Figure) -> None:
 
 def score_panel(axes: Axes, result: Hypotheses) -> None:
     """Agreement with the posterior's argmax, filled, and with the generating hypothesis, its outline."""
-    places = [(run, n) for run, members in result.scores.items() for n in members[0][OWN]]
+    places = [(run, n) for run in result.decoded for n in result.places(run)]
     for offset, source in enumerate(SOURCES):
         at = np.arange(len(places)) + (offset - 2.5) * 0.14
         agreed = [result.values(run, n, source, "agreement") for run, n in places]

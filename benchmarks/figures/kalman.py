@@ -15,7 +15,7 @@ from common import COLOURS, band, main
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from jaxembed.decoding.scores import CEILING, MODEL, NULLS, UNTRAINED
+from jaxembed.decoding import CEILING, MODEL, NULLS, UNTRAINED
 from jaxembed.studies.sequences.kalman import DATA, MEAN, STUDY, Kalman
 
 

@@ -11,8 +11,14 @@ from .result import BRIEF as BRIEF
 from .result import HEADER as HEADER
 from .result import SHARE as SHARE
 from .result import DecodingResult as DecodingResult
+from .scores import CEILING as CEILING
+from .scores import CONSTANT as CONSTANT
+from .scores import LAST_ITEM as LAST_ITEM
+from .scores import MODEL as MODEL
 from .scores import NULLS as NULLS
+from .scores import SHUFFLED as SHUFFLED
 from .scores import SOURCES as SOURCES
+from .scores import UNTRAINED as UNTRAINED
 from .scores import Decoded as Decoded
 from .scores import DecodingScore as DecodingScore
 from .scores import joined as joined

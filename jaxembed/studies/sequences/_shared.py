@@ -1,16 +1,15 @@
 """What studies of generated sequences share: how training is described, and evidence from decoded scores."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ...base import Progress
-from ...decoding import Decoded, DecodingSetting
-from ...decoding.scores import CEILING, MODEL, UNTRAINED
+from ...decoding import CEILING, MODEL, UNTRAINED, Decoded, DecodingResult, DecodingSetting, Trained, decode
 from ...probes import gap_closed
-from ..evidence import Bound, Evidence
+from .. import Bound, Evidence, Run
 
 VARIED = "seeds (network and draws)"
 WORLDS = "seeds (network, world, draws)"
@@ -33,13 +32,39 @@ def training_notes(settings: Mapping[str, DecodingSetting]) -> str:
     return "; ".join(f"{', '.join(names)}: {text}" for text, names in alike.items())
 
 
-def prefixed(progress: Progress, name: str) -> Progress:
-    """Progress whose lines begin with a name."""
+def part(run: Run, name: str) -> Run:
+    """A part of a run: in a subfolder of its name, which begins its lines too."""
 
-    def report(text: str, share: float | None = None, /) -> None:
-        progress(f"{name}: {text}", share)
+    def progress(text: str, share: float | None = None, /) -> None:
+        run.progress(f"{name}: {text}", share)
 
-    return report
+    keep = None if run.keep is None else run.keep / name.replace(", ", "-").replace(" ", "_")
+    return Run(run.seeds, keep, progress)
+
+
+def result_of(setting: DecodingSetting, run: Run) -> tuple[DecodingResult, Trained]:
+    """Networks of a setting, trained and probed as a run says."""
+    result = replace(setting, seeds=run.seeds).result(keep=run.keep, progress=run.progress)
+    assert result.trained is not None
+    return result, result.trained
+
+
+def on_shifted_data(setting: DecodingSetting, trained: Trained, run: Run) -> tuple[Decoded, Decoded]:
+    """Scores on data of the shifted process: the probe fitted anew, and that of own data carried over."""
+    process, other = setting.process, setting.process.shifted()
+    anew, carried = (
+        decode(
+            process,
+            setting.recipe,
+            trained,
+            setting.probing,
+            process_of_data=other,
+            transfer=transfer,
+            keep=run.keep,
+        )
+        for transfer in (False, True)
+    )
+    return anew, carried
 
 
 def margin(source: str) -> Bound:

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from ...probes import scores
 from ...processes import LatentDirichlet, Rectangles
 from ...tables import Table, interval
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
+from .. import Bound, Evidence, Run, Size, Study
 from .hypothesis_scores import draw_hypotheses
 
 POINTS = (1, 20, 50)

@@ -11,14 +11,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import DecodingSetting, Trained, train_models
-from ...decoding.reading import read_states
+from ...decoding import DecodingSetting, Trained, read_states, train_models
 from ...probes import scores
 from ...processes import Draw
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, number
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
+from .. import Bound, Evidence, Run, Size, Study
 from ._shared import training_note
 from .topics import SMALLER, TARGET, VARIED, masked_setting, read_mixture
 
@@ -119,8 +117,6 @@ def evidence(result: CrossProbing) -> tuple[Evidence, ...]:
     zero = Bound("expectation", least=0.0, source="below every other network", strict=True)
     return (
         Evidence("topics-cross-probing", "only of topics a network was trained on (accuracy; null: best other network)",
-                 own, above, "figure only", best, ceiling=ceiling, varied=VARIED),
-        Evidence("topics-cross-probing-every", "own probe: accuracy on own documents above every other, every network",
                  own, above, "figure only", best, ceiling=ceiling, varied=VARIED, every=True),
         Evidence("topics-cross-probing-retrained", "probe retrained: L2 of the best other network less that of a "
                  "process's own, on its documents, which differ in how hard they are", least - errors, zero,
@@ -142,7 +138,7 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=caption,
-    ids=("topics-cross-probing", "topics-cross-probing-every", "topics-cross-probing-retrained"),
+    ids=("topics-cross-probing", "topics-cross-probing-retrained"),
     takes={"tiny": "20 s", "quick": "4 min", "published": "hours"},
     smaller=SMALLER,
 )

@@ -5,24 +5,21 @@ token is read from the embedding just before it and from the one just after it, 
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...base import Progress
 from ...decoding import Decoded, Probing, Trained, TrainingRecipe, decode, train_models
 from ...decoding.reading import losses, read_states
 from ...decoding.scores import CEILING, LAST_ITEM, MODEL, NULLS, UNTRAINED, joined
 from ...keep import kept_json
 from ...models import Recurrent
 from ...processes import HiddenMarkov
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, interval, number
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
-from ._shared import WORLDS, margin, prefixed, score_evidence, share_evidence
+from .. import Bound, Evidence, Run, Size, Study
+from ._shared import WORLDS, margin, part, score_evidence, share_evidence
 from .hidden_state_scores import (
     BELIEF,
     EMBEDDINGS,
@@ -132,9 +129,7 @@ def run(setting: HiddenStateSetting, run: Run) -> HiddenStates:
     for emission in setting.emissions:
         process = replace(setting.process, emission=emission)
         for network, recipe in setting.recipes.items():
-            folder = None if run.keep is None else run.keep / f"{network}_{emission:g}"
-            progress = prefixed(run.progress, f"emission {emission:g}, {network}")
-            runs[emission, network] = _of_network(process, recipe, setting, range(run.seeds), folder, progress)
+            runs[emission, network] = _of_network(process, recipe, setting, part(run, f"{network} {emission:g}"))
     return HiddenStates(setting, runs)
 
 
@@ -142,8 +137,8 @@ def tables(result: HiddenStates) -> tuple[Table, ...]:
     """Every target from both embeddings; losses; and the shifted data, probes fitted anew beside ones carried over."""
     rows, lost, shifted = [], [], []
     sources = (*NULLS, STATISTIC, CEILING)
-    for (emission, network), part in result.runs.items():
-        place, scores = (f"{emission:g}", network), part.scores
+    for (emission, network), own in result.runs.items():
+        place, scores = (f"{emission:g}", network), own.scores
         rows += [
             (*place, target, metric, *scores.texts(target, metric, sources, ".4f", ".2f"))
             for target in scores.targets
@@ -191,7 +186,7 @@ def _evidence(result: HiddenStates, emission: float) -> tuple[Evidence, ...]:
                        f"embedding before its token, over that of the last token alone{chains}",
                        scores.values(MAIN, "L2") / token, np.ones_like(token),
                        Bound("paper", most=1.0, source="better than the last token", strict=True),
-                       "accuracy 90.8 %, last token 88.5 %", ceiling="0", varied=WORLDS),
+                       "accuracy 90.8 %, last token 88.5 %", ceiling="0", varied=WORLDS, every=True),
         share_evidence(f"hidden-markov-gap{end}", "HMM: share of the gap between the best null and the exact belief "
                        f"closed, KL{chains}", scores, MAIN, "KL", expected, varied=WORLDS),
         share_evidence(f"hidden-markov-gap-l2{end}", "HMM: share of the gap between the best null and the exact belief "
@@ -243,23 +238,18 @@ STUDY = Study(
 )
 
 
-def _of_network(
-    process: HiddenMarkov,
-    recipe: TrainingRecipe,
-    setting: HiddenStateSetting,
-    seeds: range,
-    keep: Path | None,
-    progress: Progress,
-) -> HiddenStateRun:
-    trained = train_models(process, recipe, seeds, keep=None if keep is None else keep / "training", progress=progress)
-    parts = []
-    for i in seeds:
+def _of_network(process: HiddenMarkov, recipe: TrainingRecipe, setting: HiddenStateSetting, run: Run) -> HiddenStateRun:
+    keep = None if run.keep is None else run.keep / "training"
+    trained, parts = train_models(process, recipe, range(run.seeds), keep=keep, progress=run.progress), []
+    for i in range(run.seeds):
         identity = (process, recipe, setting.probing, i, OWN_PRIOR)
-        record = kept_json(keep, "grid", identity, lambda i=i: _of_seed(process, recipe, trained, i, setting).record())
+        record = kept_json(
+            run.keep, "grid", identity, lambda i=i: _of_seed(process, recipe, trained, i, setting).record()
+        )
         parts.append(Decoded.of_record(record))
-        progress(f"seed {i}: grid probed")
+        run.progress(f"seed {i}: grid probed")
     everywhere = replace(setting.probing, positions=(setting.position,), layers="all", times="all")
-    return HiddenStateRun(joined(parts), decode(process, recipe, trained, everywhere, keep=keep))
+    return HiddenStateRun(joined(parts), decode(process, recipe, trained, everywhere, keep=run.keep))
 
 
 def _of_seed(

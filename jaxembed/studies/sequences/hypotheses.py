@@ -14,16 +14,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import DecodingSetting, Probing, Trained, train_models
+from ...decoding import Decoded, DecodingScore, DecodingSetting, Probing, Trained, train_models
 from ...decoding.reading import losses, read_states
+from ...decoding.scores import joined
 from ...keep import kept_json
 from ...models import Mixture
-from ...probes import gap_closed
-from ...runs.presets.catalogue import find_setting
+from ...probes import gap_closed, scores
+from ...runs.presets import find_setting
 from ...tables import Table, interval
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
-from ._shared import margin, score_evidence
+from .. import Bound, Evidence, Run, Size, Study
+from ._shared import margin, part, score_evidence
 from .hypothesis_scores import (
     CEILING,
     METRICS,
@@ -34,7 +34,7 @@ from .hypothesis_scores import (
     draw_hypotheses,
     fitted_on,
     on_ridge,
-    scores_by_source,
+    source_scores,
 )
 
 EASY, HARD, DENSITY, NUMBERS = EVERY = ("rectangles", "rectangles-hard", "rectangles, density", "number-game")
@@ -48,9 +48,6 @@ EXAMPLES = {
     "7, 11, 9, 8": (7, 11, 9, 8),
 }
 """Examples whose generalisation is drawn, where the game has their numbers: of rules, and of magnitude."""
-
-Scores = dict[str, dict[str, float]]
-"""By source and metric."""
 
 
 @dataclass(frozen=True)
@@ -89,27 +86,22 @@ class Hypotheses:
 
     Attributes:
         setting: what ran.
-        scores: by run and seed: by prior, position, source and metric.
-        excess: by run, `[seed]`: loss above that of exact inference.
-        moments: by run of rectangles, `[seed]` by source and target: R2 of posterior means from a ridge probe.
+        decoded: by run, scores by prior, position and source; of rectangles also R2 of posterior means, by a ridge
+            probe. The loss "excess" is that above exact inference.
         curves: of the number game, by examples: exact and read probabilities that a number belongs, the latter by seed.
     """
 
     setting: HypothesesSetting
-    scores: dict[str, list[dict[str, dict[int, Scores]]]]
-    excess: dict[str, Float[np.ndarray, " seed"]]
-    moments: dict[str, dict[str, dict[str, Float[np.ndarray, " seed"]]]]
+    decoded: dict[str, Decoded]
     curves: dict[str, dict[str, np.ndarray]]
 
-    def first(self, name: str) -> int:
-        """The first position that is read: later ones are nearly certain, and the nulls too."""
-        return min(self.scores[name][0][OWN])
+    def places(self, name: str) -> list[int]:
+        """Positions that are read; after later ones hypotheses are nearly certain, and the nulls too."""
+        return sorted({score.position for score in self.decoded[name].scores if score.target == OWN})
 
-    def values(
-        self, name: str, position: int, source: str, metric: str, prior: str = OWN
-    ) -> Float[np.ndarray, " seed"]:
+    def values(self, name: str, position: int, source: str, metric: str, prior: str = OWN) -> np.ndarray:
         """One score of every seed."""
-        return np.array([scores[prior][position][source][metric] for scores in self.scores[name]])
+        return self.decoded[name].values(prior, metric, source, position=position)
 
     def null(self, name: str, position: int) -> Float[np.ndarray, " seed"]:
         """The agreement of the best null of every seed."""
@@ -130,41 +122,37 @@ def run(setting: HypothesesSetting, run: Run) -> Hypotheses:
 
     A seed is a network with draws of its own.
     """
-    scores, excess, moments, curves = {}, {}, {}, {}
+    decoded, curves = {}, {}
     for name, one in setting.runs.items():
-        folder = None if run.keep is None else run.keep / name.replace(", ", "-")
-        trained = train_models(one.process, one.recipe, range(run.seeds), keep=folder, progress=run.progress)
+        own = part(run, name)
+        trained = train_models(one.process, one.recipe, range(run.seeds), keep=own.keep, progress=own.progress)
         identity = (one.process, one.recipe, one.probing)
         members = [
-            kept_json(folder, "hypotheses", repr((identity, seed)), partial(_member, name, one, trained, seed))
+            kept_json(own.keep, "hypotheses", (identity, seed), partial(_member, name, one, trained, seed))
             for seed in range(run.seeds)
         ]
-        scores[name] = [_by_position(member["scores"]) for member in members]
-        excess[name] = np.array([member["excess"] for member in members])
-        if name != NUMBERS:
-            moments[name] = jax.tree.map(lambda *r2: np.array(r2), *(member["moments"] for member in members))
-        else:
-            curves = {shown: _curves([member["curves"][shown] for member in members]) for shown in members[0]["curves"]}
-        run.progress(f"{name}: scored")
-    return Hypotheses(setting, scores, excess, moments, curves)
+        decoded[name] = joined([Decoded.of_record(member["decoded"]) for member in members])
+        for examples, curve in members[0]["curves"].items():
+            by_seed = {source: np.array([member["curves"][examples][source] for member in members]) for source in curve}
+            curves[examples] = by_seed | {"exact": by_seed["exact"][0]}
+        own.progress("scored")
+    return Hypotheses(setting, decoded, curves)
 
 
 def tables(result: Hypotheses) -> tuple[Table, ...]:
     """Every score; then losses, posterior means and shares of the gap."""
-    rows = [
-        (name, f"{n + 1}", prior, source, *(interval(result.values(name, n, source, m, prior)) for m in METRICS))
-        for name, members in result.scores.items()
-        for prior, places in members[0].items()
-        for n, sources in places.items()
-        for source in sources
-    ]
-    more = [(name, "loss above exact inference", interval(excess), "") for name, excess in result.excess.items()]
-    for name, r2 in result.moments.items():
-        more += [(name, f"R2 of the posterior mean: {of}", *(interval(r2[s][of]) for s in (MODEL, UNTRAINED)))
-                 for of in r2[MODEL]]  # fmt: skip
-    for name, members in result.scores.items():
-        more += [(name, f"share of the gap closed after {n + 1}", interval(result.share(name, n)), "")
-                 for n in members[0][OWN]]  # fmt: skip
+    rows, more = [], []
+    for name, decoded in result.decoded.items():
+        for prior, n, source in dict.fromkeys((s.target, s.position, s.source) for s in decoded.scores):
+            if prior in PRIORS:
+                texts = (interval(result.values(name, n, source, metric, prior)) for metric in METRICS)
+                rows.append((name, f"{n + 1}", prior, source, *texts))
+        more.append((name, "loss above exact inference", interval(np.array(decoded.losses["excess"])), ""))
+        for target in (target for target in decoded.targets if target not in PRIORS):
+            texts = (interval(decoded.values(target, "R2", source)) for source in (MODEL, UNTRAINED))
+            more.append((name, f"R2 of the posterior mean: {target}", *texts))
+        for n in result.places(name):
+            more.append((name, f"share of the gap closed after {n + 1}", interval(result.share(name, n)), ""))
     title = "which hypothesis, by a softmax probe (95 % interval over seeds: network and draws)"
     return (
         Table(title, ("process", "after", "prior", "read from", *METRICS), rows),
@@ -185,7 +173,7 @@ SHARES = {
 
 def evidence(result: Hypotheses) -> tuple[Evidence, ...]:
     """Shares of the gap, published agreements, a shifted prior, and drawn generalisation."""
-    rows = [_share(result, name) for name in result.scores]
+    rows = [_share(result, name) for name in result.decoded]
     for points, agreement in result.setting.published.items():
         values, null = result.values(EASY, points - 1, MODEL, "agreement"), result.null(EASY, points - 1)
         bound = Bound("paper", least=agreement, source=f"{agreement} after {points} points")
@@ -197,7 +185,7 @@ def evidence(result: Hypotheses) -> tuple[Evidence, ...]:
 def _share(result: Hypotheses, run: str) -> Evidence:
     """A network before training is at 0, or below another null."""
     name, claim, published, source = SHARES[run]
-    place = (run, result.first(run))
+    place = (run, result.places(run)[0])
     untrained = result.values(*place, UNTRAINED, "agreement") - result.null(*place)
     possible = result.values(*place, CEILING, "generating").mean()
     share, generating = result.setting.share, result.values(*place, MODEL, "generating").mean()
@@ -209,7 +197,7 @@ def _share(result: Hypotheses, run: str) -> Evidence:
 
 def _shifted(result: Hypotheses) -> Evidence:
     """A network that only knew its own prior would fall to the nulls of its own."""
-    place = result.first(EASY)
+    place = result.places(EASY)[0]
     after, before = (result.values(EASY, place, source, "agreement", RETRAINED) for source in (MODEL, UNTRAINED))
     own, carried = (result.values(EASY, place, MODEL, "agreement", prior).mean() for prior in (OWN, CARRIED))
     ceiling = f"1; agreement {after.mean():.3f}, own prior {own:.3f}, probe carried over {carried:.3f}"
@@ -272,18 +260,17 @@ def _member(name: str, setting: DecodingSetting, trained: Trained, seed: int) ->
         parts.append(np.stack([np.asarray(items, own.items.dtype) for items in examples.values()]))
     read = _read(setting, trained, seed, parts)
     states = {source: rows[0] for source, rows in read.items()}
-    scores = {OWN: scores_by_source(states, own, probing, places[:1] if name == DENSITY else places, process.size)}
+    found = source_scores(OWN, states, own, probing, places[:1] if name == DENSITY else places, process.size)
     if other is not None:
         moved = {source: rows[1] for source, rows in read.items()}
-        scores[RETRAINED] = scores_by_source(moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
+        found += source_scores(RETRAINED, moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
         both = (fitted_on(states, moved, probing), fitted_on(own, other, probing))
-        scores[CARRIED] = scores_by_source(*both, probing, places[:1], 2, (MODEL, CEILING))
+        found += source_scores(CARRIED, *both, probing, places[:1], 2, (MODEL, CEILING))
+    found += [] if examples else _moments(states, own, probing, places[0])
     params, tested = {"trained": trained.at(seed)}, jnp.asarray(own.items[-probing.loss_draws :])
     loss = losses(process, {}, recipe.model, recipe.head, params, tested)
-    found = {"scores": scores, "excess": loss["trained"] - loss["floor"]}
-    if examples:
-        return found | {"curves": _curves_read(setting, read, own, examples)}
-    return found | {"moments": _moments(states, own, probing)}
+    decoded = Decoded(tuple(found), {"excess": (loss["trained"] - loss["floor"],)}, (seed,))
+    return {"decoded": decoded.record(), "curves": _curves(setting, read, own, examples) if examples else {}}
 
 
 def _read(
@@ -298,16 +285,16 @@ def _read(
     return found
 
 
-def _moments(states: dict[str, np.ndarray], own: HypothesisDraw, probing: Probing) -> dict[str, dict[str, float]]:
+def _moments(states: dict[str, np.ndarray], own: HypothesisDraw, probing: Probing, place: int) -> list[DecodingScore]:
     """R2 of the posterior means of centre and extent at the first place, by a ridge probe."""
-    first = {name: own.exact[name][:, 0] for name in ("centre", "extent")}
-
-    def r2(rows: np.ndarray, truth: np.ndarray) -> float:
-        answers, tested = on_ridge(rows, truth, rows[probing.fitted :], probing), truth[probing.fitted :]
-        missed, spread = (np.sum((x - tested) ** 2, axis=0) for x in (answers, tested.mean(axis=0)))
-        return float(np.mean(1 - missed / spread))
-
-    return {source: {name: r2(rows[:, 0], truth) for name, truth in first.items()} for source, rows in states.items()}
+    rows = []
+    for name in ("centre", "extent"):
+        truth, tested = own.exact[name][:, 0], own.exact[name][probing.fitted :, 0]
+        for source, read in states.items():
+            answers = on_ridge(read[:, 0], truth, read[probing.fitted :, 0], probing)
+            r2 = scores("real", answers, tested)["R2"]
+            rows.append(DecodingScore(name, place, None, None, source, "R2", (r2,)))
+    return rows
 
 
 def _examples(process: Any, length: int) -> dict[str, list[int]]:
@@ -316,7 +303,7 @@ def _examples(process: Any, length: int) -> dict[str, list[int]]:
     return {name: [n - 1 for n in (*numbers, *numbers[-1:] * (length - 4))] for name, numbers in fitting.items()}
 
 
-def _curves_read(
+def _curves(
     setting: DecodingSetting, read: dict[str, list[np.ndarray]], own: HypothesisDraw, examples: dict[str, list[int]]
 ) -> dict[str, dict[str, list[float]]]:
     """How likely every number belongs after four examples: exact, and read by a ridge probe fitted on other draws."""
@@ -326,13 +313,3 @@ def _curves_read(
     for source, (rows, asked) in read.items():
         curves[source] = on_ridge(rows[:, 0], target, asked[:, 0], setting.probing)
     return {name: {source: rows[i].tolist() for source, rows in curves.items()} for i, name in enumerate(examples)}
-
-
-def _by_position(scores: dict[str, Any]) -> dict[str, dict[int, Scores]]:
-    """Back from JSON, which knows words for keys only."""
-    return {prior: {int(n): found for n, found in places.items()} for prior, places in scores.items()}
-
-
-def _curves(members: list[dict[str, list[float]]]) -> dict[str, np.ndarray]:
-    by_seed = {name: np.array([found[name] for found in members]) for name in members[0]}
-    return by_seed | {"exact": by_seed["exact"][0]}

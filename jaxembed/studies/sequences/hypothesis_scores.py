@@ -10,8 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.special import xlogy
 
-from ...decoding import Probing
-from ...decoding.probing import last_item
+from ...decoding import DecodingScore, Probing, last_item
 from ...probes import ridge, softmax_probe
 
 PENALTIES, ITERATIONS = (1e-4, 1e-5, 1e-6), 60
@@ -83,17 +82,19 @@ def hypothesis_scores(
     }
 
 
-def scores_by_source(
+def source_scores(
+    prior: str,
     states: dict[str, Float[np.ndarray, "sequence position width"]],
     draw: HypothesisDraw,
     probing: Probing,
     places: tuple[int, ...],
     size: int,
     sources: Sequence[str] = SOURCES,
-) -> dict[int, dict[str, dict[str, float]]]:
+) -> list[DecodingScore]:
     """Scores by position n and source, for one member.
 
     Args:
+        prior: what the scores are called.
         states: of the model and the untrained network, at all places.
         draw: sequences of all three parts, with posteriors at all places.
         probing: sizes of the three parts.
@@ -101,7 +102,7 @@ def scores_by_source(
         size: vocabulary of the items.
         sources: of `SOURCES`, those wanted.
     """
-    found, generating = {}, probing.parts(draw.generating)[2]
+    rows, generating = [], probing.parts(draw.generating)[2]
     for column, position in enumerate(places):
         posterior = draw.exact["hypothesis"][:, column]
         read = {name: rows[:, column] for name, rows in states.items()}
@@ -114,8 +115,10 @@ def scores_by_source(
         if MAJORITY in sources:
             answers[MAJORITY] = _majority(posterior, probing)
         answers[CEILING] = tested = probing.parts(posterior)[2]
-        found[position] = {name: hypothesis_scores(answers[name], tested, generating) for name in sources}
-    return found
+        for source in sources:
+            for metric, value in hypothesis_scores(answers[source], tested, generating).items():
+                rows.append(DecodingScore(prior, position, None, None, source, metric, (value,)))
+    return rows
 
 
 def _widened(x: np.ndarray, width: int) -> np.ndarray:

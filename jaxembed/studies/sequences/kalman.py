@@ -6,15 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import Decoded, DecodingResult, DecodingSetting, Trained, decode
-from ...decoding.scores import CEILING, NULLS
+from ...decoding import CEILING, NULLS, Decoded, DecodingResult, DecodingSetting, Trained, decode
 from ...models import Gaussian, SquaredError
 from ...processes import LinearGaussian
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, interval, number
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
-from ._shared import WORLDS, score_evidence, share_evidence
+from .. import Bound, Evidence, Run, Size, Study
+from ._shared import WORLDS, on_shifted_data, part, result_of, score_evidence, share_evidence
 
 LIKELIHOOD, SQUARED = "likelihood", "squared error"
 HEADS = {LIKELIHOOD: Gaussian(), SQUARED: SquaredError()}
@@ -64,7 +62,7 @@ class Kalman:
 
     setting: KalmanSetting
     results: dict[str, DecodingResult]
-    shifted: dict[str, tuple[Decoded, ...]]
+    shifted: dict[str, tuple[Decoded, Decoded]]
     depths: dict[str, Decoded]
     correlated: Float[np.ndarray, " seed"]
 
@@ -80,16 +78,11 @@ def run(setting: KalmanSetting, run: Run) -> Kalman:
     """
     results, shifted, depths, correlated = {}, {}, {}, np.zeros(0)
     for head, one in setting.heads.items():
-        keep = None if run.keep is None else run.keep / head.replace(" ", "_")
-        results[head] = replace(one, seeds=run.seeds).result(keep=keep, progress=run.progress)
-        trained = results[head].trained
-        parts = (one.process, one.recipe, trained)
-        shifted[head] = tuple(
-            decode(*parts, one.probing, process_of_data=one.process.shifted(), transfer=carried, keep=keep)
-            for carried in (False, True)
-        )
+        own = part(run, head)
+        results[head], trained = result_of(one, own)
+        shifted[head] = on_shifted_data(one, trained, own)
         everywhere = replace(one.probing, targets=(MEAN,), layers="all", times="all")
-        depths[head] = decode(*parts, everywhere, keep=keep)
+        depths[head] = decode(one.process, one.recipe, trained, everywhere, keep=own.keep)
         correlated = _beyond_independent(one.process, trained, one.recipe.length)
     return Kalman(setting, results, shifted, depths, correlated)
 

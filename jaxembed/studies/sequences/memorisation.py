@@ -12,15 +12,12 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import DecodingSetting, Probing, Trained, train_models
-from ...decoding.probing import predicted
-from ...decoding.reading import read_states
+from ...decoding import DecodingSetting, Probing, Trained, predicted, read_states, train_models
 from ...probes import gap_closed, scores
 from ...processes import GaussianGamma
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, interval, number
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
+from .. import Bound, Evidence, Run, Size, Study
 from ._shared import VARIED, score_evidence, training_notes
 from .sufficient_statistics import GAUSS, SQUARED
 
@@ -83,8 +80,8 @@ def run(setting: MemorisationSetting, run: Run) -> Memorisation:
     """
     trained, untrained = {}, {}
     for name, one in setting.settings.items():
-        folder = None if run.keep is None else run.keep / name / "training"
-        networks = train_models(one.process, one.recipe, range(run.seeds), keep=folder, progress=run.progress)
+        keep = None if run.keep is None else run.keep / name / "training"
+        networks = train_models(one.process, one.recipe, range(run.seeds), keep=keep, progress=run.progress)
         trained[name], untrained[name] = (
             np.stack([_read_items(one, networks, seed, time) for seed in range(run.seeds)]) for time in (-1, 0)
         )
@@ -144,7 +141,7 @@ def _evidence(result: Memorisation, name: str, ending: str) -> list[Evidence]:
     rows = [
         score_evidence(f"memorisation-last{ending}", f"{by}the tenth item from its own embedding (share of the gap "
                        "in R2)", share, np.zeros_like(share), least, "recovered"),
-        score_evidence(f"memorisation-last-r2{ending}", f"{by}the tenth item from its own embedding (R2)", last,
+        score_evidence(f"memorisation-last-score{ending}", f"{by}the tenth item from its own embedding (R2)", last,
                        before[:, -1], Bound("expectation", least=setting.last, source=expected), "recovered"),
         Evidence(f"memorisation-added{ending}", f"{by}what training adds to that (mean over items 1 to 9, R2)", added,
                  Bound("expectation", most=setting.added, source=expected), "not published", ceiling=means,
@@ -160,10 +157,7 @@ def _evidence(result: Memorisation, name: str, ending: str) -> list[Evidence]:
     return rows
 
 
-def caption(result: Memorisation) -> str:
-    return "line: mean over seeds, band: smallest to largest."
-
-
+KINDS = ("last", "last-score", "added", "earlier")
 STUDY = Study(
     name="memorisation",
     source="zhang2024embed",
@@ -172,12 +166,8 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
-    ids=tuple(
-        f"memorisation-{kind}{ending}"
-        for ending in ENDINGS.values()
-        for kind in ("last", "last-r2", "added", "earlier")
-    ),
+    caption=lambda result: "line: mean over seeds, band: smallest to largest.",
+    ids=tuple(f"memorisation-{kind}{ending}" for ending in ENDINGS.values() for kind in KINDS),
     takes={"tiny": "20 s", "quick": "8 min", "published": "hours"},
     smaller={
         "tiny": "sequences of 24 for 500, width 32 for 128; training by likelihood alone",

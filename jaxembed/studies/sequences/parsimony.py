@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ...decoding import DecodingSetting, Probing, Trained
-from ...decoding.reading import read_states
+from ...decoding import DecodingSetting, Probing, Trained, read_states
 from ...probes import mlp_probe, scores
 
 STATISTICS, MOMENTS, COUNT, PAIRED, UNTRAINED = SOURCES = (

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import SHARE, Decoded, DecodingSetting
-from ...decoding.scores import CEILING, MODEL, NULLS
+from ...decoding import CEILING, MODEL, NULLS, SHARE, Decoded, DecodingSetting
 from ...probes import gap_closed
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, interval
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
-from ._shared import margin, prefixed, share_evidence, training_note
+from .. import Bound, Evidence, Run, Size, Study
+from ._shared import margin, part, result_of, share_evidence, training_note
 from .topics import DIGITS, METRICS, TARGET
 
 PUBLISHED = 0.4
@@ -71,10 +69,7 @@ def run(setting: SemanticShareSetting, run: Run) -> SemanticShare:
     """
     decoded = {}
     for share in setting.shares:
-        name = f"share {share:g}"
-        keep = None if run.keep is None else run.keep / name.replace(" ", "_")
-        one = replace(setting.at(share), seeds=run.seeds)
-        decoded[share] = one.result(keep=keep, progress=prefixed(run.progress, name)).decoded
+        decoded[share] = result_of(setting.at(share), part(run, f"share {share:g}"))[0].decoded
     return SemanticShare(setting, decoded)
 
 
@@ -112,10 +107,6 @@ def evidence(result: SemanticShare) -> tuple[Evidence, ...]:
     )  # fmt: skip
 
 
-def caption(result: SemanticShare) -> str:
-    return f"{training_note(result.setting.decoding)}; lines: mean, bands: smallest to largest seed."
-
-
 STUDY = Study(
     name="semantic_share",
     source="zhang2024embed",
@@ -124,7 +115,7 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=lambda result: f"{training_note(result.setting.decoding)}; lines: mean, bands: smallest to largest seed.",
     ids=(
         "topics-semantic-share",
         *(f"topics-semantic-share-{share:g}" for share in TENTHS if share > PUBLISHED),

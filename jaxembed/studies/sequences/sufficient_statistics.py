@@ -5,22 +5,19 @@ networks meet most of them, so what is asked is the share of the gap from the be
 closes. The scores themselves stand beside the untrained network, the last item, shuffled targets and exact inference.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import NULLS, Decoded, DecodingResult, DecodingSetting, Probing, Trained, decode
-from ...decoding.probing import predicted
-from ...decoding.reading import read_states
-from ...runs.presets.catalogue import find_setting
+from ...decoding import NULLS, Decoded, DecodingResult, DecodingSetting, Probing, Trained, predicted, read_states
+from ...runs.presets import find_setting
 from ...tables import Table, interval
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
+from .. import Bound, Evidence, Run, Size, Study
 from . import parsimony
-from ._shared import margin, score_evidence, share_evidence, training_notes
+from ._shared import margin, on_shifted_data, part, result_of, score_evidence, share_evidence, training_notes
 from .parsimony import explained_variance
 
 GAUSS, SQUARED, COIN, WAITING, TOKENS = EVERY = (
@@ -112,9 +109,7 @@ def run(setting: StatisticsSetting, run: Run) -> SufficientStatistics:
     """
     processes = {}
     for name, one in setting.settings.items():
-        folder = None if run.keep is None else run.keep / name
-        processes[name] = _of_process(replace(one, seeds=run.seeds), name, setting, replace(run, keep=folder))
-        run.progress(f"{name}: done")
+        processes[name] = _of_process(one, name, setting, part(run, name))
     return SufficientStatistics(setting, processes)
 
 
@@ -167,16 +162,21 @@ CLAIMS = (
      NOWHERE, WAITING, OWN, "log_statistics", "R2", None),
     ("statistics-gap-categorical", "tokens of unknown shares: the next one's distribution (share of the gap in KL)",
      NOWHERE, TOKENS, OWN, "predictive", "KL", None),
-    ("statistics-r2-mean", "Gaussian items: sample mean (R2)", FIGURE, GAUSS, OWN, "statistics", "R2 mean", 0.95),
-    ("statistics-r2-mean-squared", "Gaussian items, by squared error: sample mean (R2)",
+    ("statistics-mean-score", "Gaussian items of unknown mean and spread: sample mean by a line (R2)",
+     FIGURE, GAUSS, OWN, "statistics", "R2 mean", 0.95),
+    ("statistics-mean-score-squared", "Gaussian items, by squared error: sample mean (R2)",
      FIGURE, SQUARED, OWN, "statistics", "R2 mean", 0.95),
-    ("statistics-r2-sd", "Gaussian items: sample sd (R2)", FIGURE, GAUSS, OWN, "statistics", "R2 sd", 0.9),
-    ("statistics-r2-moments", "Gaussian items: four moments (R2)", FIGURE, GAUSS, OWN, "moments", "R2", 0.9),
-    ("statistics-r2-coin", "coin of unknown bias: share of ones (R2)", FIGURE, COIN, OWN, "statistics", "R2", 0.95),
-    ("statistics-r2-coin-moments", "coin of unknown bias: moments (R2)", FIGURE, COIN, OWN, "moments", "R2", 0.95),
-    ("statistics-rank", "exponential items: log mean (rank correlation)",
+    ("statistics-sd-score", "the sample sd where training is by likelihood (R2)",
+     FIGURE, GAUSS, OWN, "statistics", "R2 sd", 0.9),
+    ("statistics-moments-score", "four posterior moments of Gaussian items (R2)",
+     FIGURE, GAUSS, OWN, "moments", "R2", 0.9),
+    ("statistics-coin-score", "coin of unknown bias: share of ones (R2)",
+     FIGURE, COIN, OWN, "statistics", "R2", 0.95),
+    ("statistics-exponential-score", "exponential items: sample mean (rank correlation)",
      FIGURE, WAITING, OWN, "log_statistics", "rank correlation", 0.95),
-    ("statistics-rank-moments", "exponential items: posterior moments (rank correlation)",
+    ("statistics-coin-moments", "coin of unknown bias: posterior moments (R2)",
+     FIGURE, COIN, OWN, "moments", "R2", 0.95),
+    ("statistics-exponential-moments", "exponential items: posterior moments (rank correlation)",
      FIGURE, WAITING, OWN, "log_moments", "rank correlation", 0.95),
 )  # fmt: skip
 """Id, claim, what is published, process, data and probe, target, metric, and the expected score: None asks for a share
@@ -229,13 +229,10 @@ def _explained(result: SufficientStatistics) -> list[Evidence]:
     return rows
 
 
-def caption(result: SufficientStatistics) -> str:
-    return (
-        "points and lines are 200 held-out sequences of the first seed, linear probe of the last layer, refitted under "
-        "the shifted prior; bars: mean, smallest and largest seed."
-    )
-
-
+CAPTION = (
+    "points and lines are 200 held-out sequences of the first seed, linear probe of the last layer, refitted under the "
+    "shifted prior; bars: mean, smallest and largest seed."
+)
 STUDY = Study(
     name="sufficient_statistics",
     source="zhang2024embed",
@@ -244,7 +241,7 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=lambda result: CAPTION,
     ids=(*(row[0] for row in CLAIMS), "statistics-coin-loss", *EXPLAINED.values(), "statistics-parsimony"),
     takes={"tiny": "20 s", "quick": "15 min", "published": "hours"},
     smaller={
@@ -262,26 +259,12 @@ def targets(name: str) -> tuple[str, str]:
 
 
 def _of_process(one: DecodingSetting, name: str, setting: StatisticsSetting, run: Run) -> ProcessStatistics:
-    own = one.result(keep=run.keep, progress=run.progress)
-    trained, other = own.trained, one.process.shifted()
-    assert trained is not None
-    shifted, kept = (
-        decode(
-            one.process,
-            one.recipe,
-            trained,
-            one.probing,
-            process_of_data=other,
-            transfer=transfer,
-            keep=None if run.keep is None else run.keep / part,
-        )
-        for part, transfer in (("shifted", False), ("kept", True))
-    )
+    own, trained = result_of(one, run)
     parts = [explained_variance(one, targets(name), trained, i, setting.probe_steps) for i in range(run.seeds)]
-    explained = {source: np.array([part[source] for part in parts]) for source in parsimony.SOURCES}
-    priors = {"own": one.process, "shifted": other}
+    explained = {source: np.array([seed[source] for seed in parts]) for source in parsimony.SOURCES}
+    priors = {"own": one.process, "shifted": one.process.shifted()}
     readings = {label: _read(one, targets(name), trained, process) for label, process in priors.items()}
-    return ProcessStatistics(own, shifted, kept, explained, readings)
+    return ProcessStatistics(own, *on_shifted_data(one, trained, run), explained, readings)
 
 
 def _read(one: DecodingSetting, names: tuple[str, str], trained: Trained, process: Any) -> ReadStatistics:

@@ -13,16 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ...decoding import SHARE, Decoded, DecodingSetting, Probing, Trained
-from ...decoding.probing import predicted
-from ...decoding.scores import CEILING, MODEL, NULLS, UNTRAINED
+from ...decoding import CEILING, MODEL, NULLS, SHARE, UNTRAINED, Decoded, DecodingSetting, Probing, Trained, predicted
 from ...probes import gap_closed, scores
 from ...processes import LatentDirichlet
-from ...runs.presets.catalogue import find_setting
+from ...runs.presets import find_setting
 from ...tables import Table, interval
-from ..evidence import Bound, Evidence, Size
-from ..study import Run, Study
-from ._shared import prefixed, score_evidence, share_evidence, training_note
+from .. import Bound, Evidence, Run, Size, Study
+from ._shared import part, result_of, score_evidence, share_evidence, training_note
 
 TARGET, DIGITS = "mixture", {"accuracy": 3, "L2": 4, "max-abs": 3}
 METRICS = tuple(DIGITS)
@@ -108,10 +105,12 @@ def run(setting: TopicsSetting, run: Run) -> TopicsResult:
     forward, masked, words = {}, {}, {}
     for alpha in setting.alphas:
         one = with_alpha(setting.decoding, alpha)
-        forward[alpha], trained = _decoded(one, f"alpha {alpha:g}", run)
+        result, trained = result_of(one, part(run, f"alpha {alpha:g}"))
+        forward[alpha] = result.decoded
         words[alpha] = word_frequencies(one, trained)
         if alpha in setting.masked_alphas:
-            masked[alpha], _ = _decoded(masked_setting(one, setting.masks), f"alpha {alpha:g} masked", run)
+            own = part(run, f"alpha {alpha:g} masked")
+            masked[alpha] = result_of(masked_setting(one, setting.masks), own)[0].decoded
     return TopicsResult(setting, forward, masked, words)
 
 
@@ -157,10 +156,6 @@ def evidence(result: TopicsResult) -> tuple[Evidence, ...]:
     return tuple(rows)
 
 
-def caption(result: TopicsResult) -> str:
-    return f"{training_note(result.setting.decoding)}; bars: mean over seeds, points: seeds."
-
-
 SMALLER: dict[Size, str] = {
     "tiny": "3 topics and 32 words for 5 and 1000, documents of 16 for 101, width 32 for 128",
     "quick": "200 words for 1000, sparser topics, width 64 for 128, 600 steps for 20000",
@@ -173,7 +168,7 @@ STUDY = Study(
     run=run,
     tables=tables,
     evidence=evidence,
-    caption=caption,
+    caption=lambda result: f"{training_note(result.setting.decoding)}; bars: mean over seeds, points: seeds.",
     ids=(
         *(f"topics-mixture{_ending(alpha)}" for alpha in PUBLISHED),
         *(f"topics-accuracy-{alpha:g}" for alpha in PUBLISHED),
@@ -232,10 +227,3 @@ def read_mixture(
     (x, x_val, _), (y, y_val, _) = (probing.parts(jnp.asarray(rows, jnp.float32)) for rows in (fitted, truth))
     parts = (x, x_val, jnp.asarray(read, jnp.float32))
     return predicted("distribution", "linear", jax.random.key(0), parts, (y, y_val))
-
-
-def _decoded(one: DecodingSetting, name: str, run: Run) -> tuple[Decoded, Trained]:
-    keep = None if run.keep is None else run.keep / name.replace(" ", "_")
-    result = replace(one, seeds=run.seeds).result(keep=keep, progress=prefixed(run.progress, name))
-    assert result.trained is not None
-    return result.decoded, result.trained

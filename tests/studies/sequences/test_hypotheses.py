@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from jaxembed.decoding import Probing
+from jaxembed.decoding import Decoded, DecodingScore, Probing
 from jaxembed.processes import NumberGame, Rectangles
 from jaxembed.runs.presets.catalogue import SETTINGS
 from jaxembed.studies.sequences import hypotheses as study
@@ -71,14 +71,17 @@ def test_settings_have_the_published_sizes():
 
 def _agreeing(size, agreement):
     """A study of one seed in which the model agrees so often, its nulls never, and always in the shifted prior."""
-    sources = {source: {"agreement": 0.0, "generating": 0.0} for source in scores.NULLS}
-    sources |= {scores.MODEL: {"agreement": agreement, "generating": 0.5}}
-    sources |= {scores.CEILING: {"agreement": 1.0, "generating": 0.5}}
-    places = {19: sources, 49: sources}
-    setting = study.SETTINGS[size]
-    by_run = {run: [{prior: places for prior in study.PRIORS}] for run in setting.runs}
+    agreed = dict.fromkeys(scores.NULLS, 0.0) | {scores.MODEL: agreement, scores.CEILING: 1.0}
+    rows = [
+        DecodingScore(prior, place, None, None, source, metric, (value,))
+        for prior in study.PRIORS
+        for place in (19, 49)
+        for source in agreed
+        for metric, value in (("agreement", agreed[source]), ("generating", 0.5))
+    ]
+    decoded, setting = Decoded(tuple(rows), {}, (0,)), study.SETTINGS[size]
     curve = {"exact": np.zeros(3), scores.MODEL: np.ones((1, 3)), scores.UNTRAINED: np.full((1, 3), 2.0)}
-    return study.Hypotheses(setting, by_run, {}, {}, {"1, 2": curve})
+    return study.Hypotheses(setting, dict.fromkeys(setting.runs, decoded), {"1, 2": curve})
 
 
 def test_every_run_is_asked_for_its_share_and_published_numbers_of_published_sizes_alone():
@@ -95,13 +98,13 @@ def test_every_run_is_asked_for_its_share_and_published_numbers_of_published_siz
 def test_tiny_study(tmp_path):
     result = study.STUDY.result("tiny", keep=tmp_path)
     assert all(row.holds() for row in study.evidence(result)), study.evidence(result)
-    for run, members in result.scores.items():
-        for position in members[0][study.OWN]:
+    for run in result.decoded:
+        for position in result.places(run):
             ceiling = result.values(run, position, scores.CEILING, "cross-entropy")
             for source in scores.SOURCES:
                 assert np.all(result.values(run, position, source, "cross-entropy") >= ceiling - 1e-6), (run, source)
             assert np.all(result.null(run, position) < 1)
-    assert all(np.all(excess > 0) for excess in result.excess.values())
+    assert all(min(decoded.losses["excess"]) > 0 for decoded in result.decoded.values())
     exact = result.curves["12, 18, 3, 9"]["exact"]
     assert exact.min() >= 0 and exact.max() == pytest.approx(1)
     again = study.STUDY.result("tiny", keep=tmp_path)
@@ -110,7 +113,9 @@ def test_tiny_study(tmp_path):
 
 @pytest.mark.slow
 def test_tiny_map():
-    assert all(row.holds() for row in mapped.evidence(mapped.STUDY.result("tiny")))
+    result = mapped.STUDY.result("tiny")
+    assert all(row.holds() for row in mapped.evidence(result))
+    assert np.all(result.position(scores.MODEL) > result.position(scores.UNTRAINED))
 
 
 def test_the_extent_of_mirrored_rectangles_is_read_by_curves_alone():

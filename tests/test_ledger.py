@@ -29,6 +29,7 @@ def row(values, bound=PAPER, null=0.0, **more):
         (row([0.50, 0.90, 0.99]), ("undecided",) * 3),
         (row([0.95, 0.96, 0.97], null=0.93), ("no evidence",) * 3),
         (row([np.nan, 1.0, 1.0]), ("undecided",) * 3),
+        (row([0.95, 0.96, 0.97], null=np.nan), ("undecided",) * 3),
         (row([0.1, 0.11, 0.12], Bound("expectation", -0.3, 0.3), null=1.0), ("holds",) * 3),
         (row([0.5, 0.51, 0.52], Bound("machinery", -0.3, 0.3), null=1.0), ("fails",) * 3),
         (row([0.95, 0.80], every=True), ("undecided",) * 3),

@@ -117,13 +117,19 @@ class Evidence:
         return float(found.low), float(found.high)
 
     @property
+    def undefined(self) -> bool:
+        """Whether a value is no number, or the control is none: an undefined control shows nothing."""
+        unknown = self.null is not None and bool(np.isnan(self.null).any())
+        return unknown or not np.isfinite(self.values).all()
+
+    @property
     def null_passes(self) -> bool:
         """Whether the control lies inside the bound too, so that the value shows nothing."""
         return self.null is not None and self.bound.holds(np.mean(self.null))
 
     def holds(self) -> bool:
         """Whether the interval lies inside the bound, and the null does not."""
-        return bool(np.isfinite(self.values).all()) and self.bound.holds(np.array(self.ends)) and not self.null_passes
+        return not self.undefined and self.bound.holds(np.array(self.ends)) and not self.null_passes
 
     def got(self) -> str:
         """The number with its interval, and what varied."""
@@ -148,7 +154,7 @@ def verdict(evidence: Evidence, size: Size) -> Verdict:
 
     Reproduced where the interval lies inside the paper's bound, contradicted where wholly outside, each only at the
     published size; elsewhere in the direction of the claim, or against it. Bounds that are not the paper's hold or
-    fail. Where the null lies inside the bound too, there is no evidence.
+    fail. Where the null lies inside the bound too, there is no evidence; where it is undefined, nothing is decided.
 
     >>> paper = Bound("paper", least=0.9)
     >>> row = Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.1]))
@@ -159,7 +165,7 @@ def verdict(evidence: Evidence, size: Size) -> Verdict:
     >>> verdict(Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.93])), "published")
     'no evidence'
     """
-    if not np.isfinite(evidence.values).all():
+    if evidence.undefined:
         return "undecided"
     if evidence.null_passes:
         return "no evidence"

@@ -30,9 +30,8 @@ def direction(name: str, claim: str, values: ArrayLike, least: float = 0.0, **mo
 def expected(
     name: str, claim: str, values: ArrayLike, *, least: float | None = None, most: float | None = None, **more: Any
 ) -> Evidence:
-    """A bound of our own; without one, any number will do."""
-    bound = Bound("expectation", -np.inf if least is most is None else least, most, "ours", strict=True)
-    return _row(name, claim, values, bound, {"no_null": "a number only"} | more)
+    """A bound of our own, with a null or why there is none."""
+    return _row(name, claim, values, Bound("expectation", least, most, "ours", strict=True), more)
 
 
 def _row(name: str, claim: str, values: ArrayLike, bound: Bound, more: dict[str, Any]) -> Evidence:

@@ -151,7 +151,7 @@ IDS = (
 )
 REACH = Bound("expectation", least=0.998, source="the figure to reach; fewer tokens are later in training at one time")
 LIMITS = {48: Bound("paper", least=0.9, source=">= 0.9"), 160: Bound("paper", least=0.7, source="> 0.7", strict=True)}
-FACTOR = Bound("paper", 12087075, 12087075, "3 C(s,4) + 2 C(s,3)")
+FACTOR = Bound("machinery", 12087075, 12087075, "3 C(s,4) + 2 C(s,3)")
 
 
 def evidence(result: FirstSteps) -> tuple[Evidence, ...]:

@@ -129,7 +129,7 @@ def evidence(result: Ladder) -> tuple[Evidence, ...]:
     rows.append(Evidence("ladder-closed-form", "rung 0: closed form against its integration", result.closed_form_error,
                          closed, no_null="two exact routes to one number", ceiling="0", every=True))  # fmt: skip
     control = np.min([result.at(curve, 0.5) for curve in CURVES[2:]], axis=0)
-    worst = np.max([result.at(rung, 0.5) for rung in RUNGS], axis=0)
+    worst = np.max([result.at(rung, 0.5) for rung in RUNGS])
     rows.append(Evidence("ladder-controls", "error at 0.5 t1 of shuffled labels and frozen, over the worst rung's",
                          control / worst, Bound("machinery", least=10.0, source="controls that must fail"),
                          no_null="it compares with the controls", every=True))  # fmt: skip

@@ -229,7 +229,8 @@ def _gain(
 ) -> Evidence:
     """The mean over words, more than probes of shuffled senses ever have."""
     null = null.mean(axis=0)
-    bound = Bound("expectation", least=max(1e-9, float(np.abs(null).max())), source="above shuffled senses")
+    bound = Bound("expectation", least=max(1e-9, float(np.abs(null).max())), source="above shuffled senses",
+                  strict=True)  # fmt: skip
     return Evidence(name, claim, gains.mean(axis=0), bound, "none", null, ceiling="1 - 1 / senses", varied=NETWORKS)
 
 

@@ -161,8 +161,7 @@ def evidence(result: LabelNoise) -> tuple[Evidence, ...]:
     return (
         direction("noise-steeper",
                   "corrupted examples fall faster at first than clean ones, noise 0.1..0.9 (least ratio)",
-                  ratios.min(axis=0), 1.0, published="steeper, no number", null=np.ones(ratios.shape[1]),
-                  ceiling="1 / noise"),
+                  ratios.min(axis=0), 1.0, published="steeper, no number", ceiling="1 / noise"),
         direction("noise-zero-divisors",
                   f"multiplication modulo {result.setting.moduli[1]} falls faster than modulo {moduli} (slope over the "
                   "largest of theirs; null: a prime's over the others')", composite.measured / primes, 1.0,

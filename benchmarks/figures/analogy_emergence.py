@@ -47,7 +47,7 @@ def modes_panel(axes: Axes, result: Emergence) -> None:
 
 
 def accuracy_panel(axes: Axes, result: Emergence) -> None:
-    for f, name in enumerate(result.names):
+    for f, name in enumerate(result.families.names):
         if not result.solvable[f]:
             continue
         colour = PALETTE[f % len(PALETTE)]
@@ -72,7 +72,7 @@ def moments_panel(axes: Axes, result: Emergence) -> None:
     null = result.mixed_arrival.mean(axis=0)[result.solvable]
     axes.plot(null, observed[result.solvable], "x", color="grey", label="null: modes in random order")
     for f in np.flatnonzero(result.solvable):
-        text = f" {result.names[f]} (mode {result.mode[f]:.0f})"
+        text = f" {result.families.names[f]} (mode {result.mode[f]:.0f})"
         axes.annotate(text, (result.arrival[:, f].mean(), observed[f]), fontsize=7)
     largest = 1.1 * max(observed[result.solvable].max(), null.max(), result.arrival[:, result.solvable].max())
     axes.plot([0, largest], [0, largest], color="black", linewidth=0.7)
@@ -83,10 +83,11 @@ def moments_panel(axes: Axes, result: Emergence) -> None:
 
 
 def rest_panel(axes: Axes, result: Emergence) -> None:
-    for i, name in enumerate(result.files):
+    files = list(result.families.language.similarity)
+    for i, name in enumerate(files):
         band(axes, result.times, result.trained["rho"][:, :, i], f"{name}: rank correlation", COLOURS[i])
         axes.plot(*alone(result, "rho", i), "--", color=COLOURS[i], linewidth=1)
-    axes.plot(result.times, result.control["rho"][:, 0], color="grey", label=f"{result.files[0]}, shuffled text")
+    axes.plot(result.times, result.control["rho"][:, 0], color="grey", label=f"{files[0]}, shuffled text")
     for key, label, colour in (("offsets", "offset consistency", COLOURS[2]), ("offsets_null", "its null", COLOURS[4])):
         kept = result.trained[key][:, :, result.solvable].mean(axis=2)
         band(axes, result.times, kept, f"{label}, mean of families", colour, ":" if "null" in key else "-")
@@ -99,15 +100,17 @@ def film(result: Emergence, figure: Figure) -> FuncAnimation:
     """Word pairs of one family moving in a fixed plane, beside modes that have arrived and the family's accuracy."""
     figure.set_size_inches(11, 5)
     words, clock = figure.subplots(1, 2)
-    places, half = result.trained["shown"][0], len(result.pairs)
+    language = result.families.language
+    pairs = [(language.words[a], language.words[b]) for a, b in language.word_pairs[result.setting.shown]]
+    places, half = result.trained["shown"][0], len(pairs)
     frames = np.unique(np.linspace(0, len(result.times) - 1, FRAMES).round().astype(int))
-    f, wide = result.names.index(result.setting.shown), 1.15 * np.abs(places).max(axis=(0, 1))
+    f, wide = result.families.names.index(result.setting.shown), 1.15 * np.abs(places).max(axis=(0, 1))
     accuracy, up = result.trained["accuracy"][0, :, f], result.trained["power"][0] >= result.strengths[None] / 2
 
     def update(i: int) -> None:
         words.clear()
         clock.clear()
-        for k, (a, b) in enumerate(result.pairs):
+        for k, (a, b) in enumerate(pairs):
             first, second = places[i, k], places[i, half + k]
             words.annotate("", second, first, arrowprops={"arrowstyle": "->", "color": "silver"})
             for word, at, colour in ((a, first, COLOURS[0]), (b, second, COLOURS[1])):

@@ -29,7 +29,7 @@ def draw(result: EarlyFlow, figure: Figure) -> None:
 
 
 def flow_panel(axes: Axes, result: EarlyFlow, side: str, observed: str) -> None:
-    times, scales = result.times["sgd"], result.setting.scales
+    times, scales = result.times["sgd"], result.setting.scales[0]
     for number, scale in enumerate(scales):
         colour, label = COLOURS[number % len(COLOURS)], f"blocks x {scale:g}" if scale else "self-test (no blocks)"
         band(axes, times, result.skill(scale, side, "pair flow", observed), label, colour)
@@ -45,7 +45,7 @@ def flow_panel(axes: Axes, result: EarlyFlow, side: str, observed: str) -> None:
 
 
 def adam_panel(axes: Axes, result: EarlyFlow, side: str) -> None:
-    for number, scale in enumerate(result.setting.adam_scales):
+    for number, scale in enumerate(result.setting.scales[1]):
         for style, name in (("-", "sign flow"), ("--", "shuffled corpus")):
             skill = result.skills["adamw", scale, side, "whole", name].skill
             band(axes, result.times["adamw"], skill, f"{name}, blocks x {scale:g}", COLOURS[number], style)

@@ -6,7 +6,7 @@ are larger. Source: yao2025probability.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby, product
 
@@ -18,7 +18,7 @@ from ...tables import Table, spread, with_span
 from ..evidence import Bound, Evidence, Size
 from ..study import DATA, Run, Study
 from .alignment_texts import BUILTIN, PLAIN, CountedText, text_of
-from .alignment_training import CROSS, OWN, TABLES, AlignedDecoder, AlignedShape, AlignedTraining, measured
+from .alignment_training import CROSS, OWN, SCHEDULE, TABLES, AlignedDecoder, AlignedShape, AlignedTraining, measured
 
 NULLS = ("untrained", "shuffled", "mantel")
 EARLY = 0.25
@@ -71,9 +71,11 @@ SETTINGS: dict[Size, AlignmentSetting] = {
     "tiny": AlignmentSetting(
         ((BUILTIN, "words", "qwen2"), (BUILTIN, "bytes", "llama")),
         AlignedShape(
-            vocab=512, width=32, layers=1, mlp_width=64, length=32, steps=320, warmup=10, learning_rate=5e-3,
-            save_steps=(0, 10, 20, 40, 80, 160, 320), frequent=150, held_out=4000, resamples=200,
-            quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64, characters=800_000,
+            vocab=512, width=32, layers=1, mlp_width=64,
+            schedule=replace(SCHEDULE, length=32, warmup=10, learning_rate=5e-3,
+                             save_steps=(0, 10, 20, 40, 80, 160, 320)),
+            frequent=150, held_out=4000, resamples=200, quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64,
+            characters=800_000,
         ),
         tied=False,
         least=(("embed", 0.2), ("unembed", 0.4)),
@@ -277,12 +279,12 @@ def _table_evidence(result: DecoderAlignment, table: str) -> tuple[Evidence, ...
 
 def caption(result: DecoderAlignment) -> str:
     """What was computed with what."""
-    shape = result.setting.shape
+    shape, schedule = result.setting.shape, result.setting.shape.schedule
     return (
-        f"decoders of width {shape.width}, {shape.layers} layers, vocabulary {shape.vocab}, {shape.steps} steps of "
-        f"{shape.batch} x {shape.length} tokens, AdamW {shape.learning_rate:g}, float32; the {shape.frequent} most "
-        f"frequent tokens, signatures minus the unigram distribution. Bands: smallest to largest over tokenisers and "
-        f"architectures;\ngrey: 1st to 99th percentile of {shape.draws} untrained networks and of signatures of "
+        f"decoders of width {shape.width}, {shape.layers} layers, vocabulary {shape.vocab}, {schedule.steps} steps of "
+        f"{schedule.batch} x {schedule.length} tokens, AdamW {schedule.learning_rate:g}, float32; the {shape.frequent} "
+        "most frequent tokens, signatures minus the unigram distribution. Bands: smallest to largest over tokenisers "
+        f"and architectures;\ngrey: 1st to 99th percentile of {shape.draws} untrained networks and of signatures of "
         f"as many shuffled corpora; intervals: {shape.resamples} resamples of the tokens."
     )
 

@@ -1,7 +1,7 @@
 """One training of the alignment study: a decoder on a text, and how its tables agree with the text's signatures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Int
 
 from ...language.pretrain import Pretrained, pretrain
 from ...language.settings import Pretraining
-from ...losses.language import head_of
 from ...models import Decoder, llama, qwen2
 from ...observables import alignment
 from ...train import single_precision
@@ -28,6 +27,12 @@ CROSS = {"embed": "previous", "unembed": "next"}
 SIGNATURES = ("next", "previous")
 
 
+SCHEDULE = Pretraining(
+    320, 16, 128, 2e-3, warmup=20, beta2=0.999, save_steps=(0, 10, 20, 40, 80, 160, 240, 320)
+)  # fmt: skip
+"""Learning rate and `beta2` were chosen by held-out loss."""
+
+
 @dataclass(frozen=True)
 class AlignedShape:
     """Sizes of the decoder, its schedule, and how often each null is drawn; the same for all trainings.
@@ -38,13 +43,7 @@ class AlignedShape:
         layers: number of blocks.
         heads: query heads; half as many of keys and values in qwen2.
         mlp_width: units of the MLP.
-        length: tokens per sequence.
-        batch: sequences per step.
-        steps: updates; learning rates fall along a cosine.
-        warmup: steps of linear rise.
-        learning_rate: at the top; it and `beta2` were chosen by held-out loss.
-        beta2: memory of AdamW's mean square.
-        save_steps: steps at which alignment is measured.
+        schedule: of training; alignment is measured at its saved steps.
         frequent: tokens compared, the most frequent ones.
         held_out: tokens kept for the held-out loss.
         draws: untrained networks, shuffled corpora and relabellings of tokens behind each null.
@@ -61,13 +60,7 @@ class AlignedShape:
     layers: int = 4
     heads: int = 4
     mlp_width: int = 384
-    length: int = 128
-    batch: int = 16
-    steps: int = 320
-    warmup: int = 20
-    learning_rate: float = 2e-3
-    beta2: float = 0.999
-    save_steps: tuple[int, ...] = (0, 10, 20, 40, 80, 160, 240, 320)
+    schedule: Pretraining = SCHEDULE
     frequent: int = 1000
     held_out: int = 20_000
     draws: int = 100
@@ -148,12 +141,14 @@ def measured(training: AlignedTraining, shape: AlignedShape, read: Callable[[], 
     """Train one decoder and measure it; see `AlignedDecoder.values`."""
     text, model = read(), training.model(shape)
     trained = _trained(training, shape, text, model)
-    states = [jax.tree.map(lambda leaf, i=i: leaf[i], trained.trajectory.ys) for i in range(len(shape.save_steps))]
+    states = [jax.tree.map(lambda leaf, i=i: leaf[i], trained.trajectory.ys) for i in range(len(trained.held_losses))]
     truth = {name: pair_scores(rows) for name, rows in text.signatures.items()}
-    values = {"steps": np.array(shape.save_steps, float), "held": np.asarray(trained.held_losses, float)}
-    values |= _courses(states, text, truth, model)
+    tokens = jnp.asarray(text.tokens)
+    values = {"steps": np.array(shape.schedule.save_steps, float), "held": np.asarray(trained.held_losses, float)}
+    values |= _stacked([_agreements(tables(x, tokens), _alone(model, x, tokens), truth) for x in states])
     if not training.shuffled:
-        values |= _contexts([states[0], states[-1]], text, model, shape) | _untrained(model, shape, text, truth)
+        values |= _contexts([states[0], states[-1]], text, model, shape)
+        values |= {f"{name} untrained": x for name, x in _untrained(model, shape, text, truth).items()}
         values |= _texts(states, text) | _at_the_end(states[-1], text, shape)
     facts = {"corpus": text.train.hash, "tokens": text.train.tokens, "tokens per second": trained.tokens_per_second}
     facts["parameters"] = model.parameter_count(text.train.vocab)
@@ -162,32 +157,32 @@ def measured(training: AlignedTraining, shape: AlignedShape, read: Callable[[], 
 
 def tables(params: dict[str, Any], tokens: Int[Array | np.ndarray, " token"]) -> dict[str, Array]:
     """Embedding and unembedding of the tokens compared; with a tied head both are one table."""
-    return {"embed": params["embed"][tokens], "unembed": head_of(params)[tokens]}
+    embed = jnp.asarray(params["embed"])
+    return {"embed": embed[tokens], "unembed": jnp.asarray(params.get("unembed", embed))[tokens]}
 
 
 def _trained(training: AlignedTraining, shape: AlignedShape, text: CountedText, model: Decoder) -> Pretrained:
-    settings = Pretraining(
-        shape.steps, shape.batch, shape.length, shape.learning_rate, shape.warmup, beta2=shape.beta2,
-        init_seed=training.seed, data_seed=training.seed, save_steps=shape.save_steps,
-    )  # fmt: skip
+    settings = replace(shape.schedule, init_seed=training.seed, data_seed=training.seed)
     train, held = text.train, text.held
     if training.shuffled:
         train, held = train.shuffled(training.seed), held.shuffled(training.seed)
     return pretrain(model, train, settings, held=held)
 
 
-def _courses(states: list[Any], text: CountedText, truth: dict[str, Pairs], model: Decoder) -> dict[str, np.ndarray]:
-    """Both tables against every signature, and the states of single tokens at every depth, save by save."""
-    found: dict[str, list] = {}
-    for params in states:
-        for table, rows in tables(params, text.tokens).items():
-            scores = pair_scores(np.asarray(rows))
-            for name, rows_scores in truth.items():
-                found.setdefault(f"{table} {name}", []).append(agreement(scores, rows_scores))
-        depths = [pair_scores(rows) for rows in np.asarray(_alone(model, params, jnp.asarray(text.tokens)))]
-        for name in SIGNATURES:
-            found.setdefault(f"alone {name}", []).append([agreement(scores, truth[name]) for scores in depths])
-    return {name: np.array(values) for name, values in found.items()}
+def _agreements(
+    both: dict[str, Array], alone: Float[Array, "layer token width"], truth: dict[str, Pairs]
+) -> dict[str, float | list[float]]:
+    """Both tables against every signature, and the states of single tokens at every depth against the centred ones."""
+    scores = {table: pair_scores(np.asarray(rows)) for table, rows in both.items()}
+    depths = [pair_scores(rows) for rows in np.asarray(alone)]
+    found = {f"{table} {name}": agreement(scores[table], truth[name]) for table in scores for name in truth}
+    return found | {
+        f"alone {name}": [agreement(x, truth[name]) for x in depths] for name in SIGNATURES if name in truth
+    }
+
+
+def _stacked(found: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    return {name: np.array([each[name] for each in found]) for name in found[0]}
 
 
 def _contexts(states: list[Any], text: CountedText, model: Decoder, shape: AlignedShape) -> dict[str, np.ndarray]:
@@ -198,13 +193,12 @@ def _contexts(states: list[Any], text: CountedText, model: Decoder, shape: Align
     occurrences = np.bincount(place[windows].reshape(-1), minlength=len(text.tokens) + 1)[:-1]
     seen = occurrences >= shape.seen
     truth = {name: pair_scores(text.signatures[name][seen]) for name in SIGNATURES}
-    found: dict[str, list] = {name: [] for name in SIGNATURES}
+    found = []
     for params in states:
         sums = sum_over_contexts(model, params, windows, jnp.asarray(place), len(text.tokens) + 1)
         depths = [pair_scores(rows[:-1][seen] / occurrences[seen][:, None]) for rows in sums]
-        for name in SIGNATURES:
-            found[name].append([agreement(scores, truth[name]) for scores in depths])
-    return {f"context {name}": np.array(values) for name, values in found.items()}
+        found.append({f"context {name}": [agreement(x, truth[name]) for x in depths] for name in SIGNATURES})
+    return _stacked(found)
 
 
 def sum_over_contexts(
@@ -247,24 +241,19 @@ def _alone(model: Decoder, params: Any, tokens: Int[Array, " token"]) -> Float[A
 
 def _windows(text: CountedText, shape: AlignedShape) -> Int[np.ndarray, "sequence position"]:
     """Sequences spread evenly over the text."""
-    starts = np.linspace(0, text.train.tokens - shape.length - 1, shape.contexts).astype(int)
-    return np.asarray(text.train.ids)[starts[:, None] + np.arange(shape.length)[None, :]].astype(np.int32)
+    length = shape.schedule.length
+    starts = np.linspace(0, text.train.tokens - length - 1, shape.contexts).astype(int)
+    return np.asarray(text.train.ids)[starts[:, None] + np.arange(length)[None, :]].astype(np.int32)
 
 
 def _untrained(
     model: Decoder, shape: AlignedShape, text: CountedText, truth: dict[str, Pairs]
 ) -> dict[str, np.ndarray]:
     """What networks that were never trained show by chance, over their initial draws."""
-    found: dict[str, list] = {}
-    for key in jax.random.split(jax.random.key(len(text.tokens)), shape.draws):
-        both, states = _start(model, text.train.vocab, shape.length, key, jnp.asarray(text.tokens))
-        scores = {table: pair_scores(np.asarray(rows)) for table, rows in both.items()}
-        depths = [pair_scores(rows) for rows in np.asarray(states)]
-        for name in SIGNATURES:
-            for table in TABLES:
-                found.setdefault(f"{table} {name} untrained", []).append(agreement(scores[table], truth[name]))
-            found.setdefault(f"alone {name} untrained", []).append([agreement(rows, truth[name]) for rows in depths])
-    return {name: np.array(values) for name, values in found.items()}
+    centred, tokens = {name: truth[name] for name in SIGNATURES}, jnp.asarray(text.tokens)
+    keys = jax.random.split(jax.random.key(len(text.tokens)), shape.draws)
+    starts = (_start(model, text.train.vocab, shape.schedule.length, key, tokens) for key in keys)
+    return _stacked([_agreements(both, alone, centred) for both, alone in starts])
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

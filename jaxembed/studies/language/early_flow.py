@@ -48,6 +48,12 @@ EFFECTIVE = ("rule", "blocks", "table", "tokens compared", "effective number at 
 SOLVER: dict[str, Any] = {"solver": "bosh3", "rtol": 1e-3}
 
 
+def _constant(rule: Rule, rate: float, batch: int, length: int, steps: tuple[int, ...]) -> Pretraining:
+    """The rule alone: a constant rate, no decay, no clipping."""
+    return Pretraining(steps[-1], batch, length, rate, final_ratio=1.0, weight_decay=0.0, clip=0.0, optimizer=rule,
+                       save_steps=steps)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class EarlyFlowSetting:
     """Text, model and steps.
@@ -58,42 +64,36 @@ class EarlyFlowSetting:
         vocab: of the byte-level BPE trained on it.
         frequent: tokens whose Gram matrices are compared, the most frequent ones.
         model: an untied decoder.
-        batch: sequences of an update.
-        length: tokens of a sequence.
-        scales: factors on every initial matrix of the blocks, ascending: 0 is no blocks, where the model is the one of
-            the theory; the last, 1, is the architecture's own start.
-        rate: of plain gradient descent; its steps are `rate` apart in flow time.
-        steps: at which it is saved.
-        adam_rate: of AdamW without weight decay or clipping.
-        adam_batch: sequences of its updates, many, since it takes the sign of whatever a batch shows.
-        adam_scales: as `scales`.
-        adam_steps: at which it is saved.
+        sgd: plain gradient descent; a step is its learning rate in flow time.
+        adamw: with large batches, since it takes the sign of whatever a batch shows.
+        scales: by rule, factors on every initial matrix of the blocks, ascending: 0 is no blocks, where the model is
+            the one of the theory; 1 is the architecture's own start.
         least: skill of the pair flow without blocks.
     """
 
-    subset: str = "wikipedia_en"
-    characters: int | None = None
-    vocab: int = 4096
-    frequent: int = 1000
-    model: Decoder = QWEN2
-    batch: int = 16
-    length: int = 128
-    scales: tuple[float, ...] = (0.0, 0.3, 1.0)
-    rate: float = 0.01
-    steps: tuple[int, ...] = (0, 20, 40, 60, 80, 100, 120, 140, 160)
-    adam_rate: float = 1e-3
-    adam_batch: int = 128
-    adam_scales: tuple[float, ...] = (0.0, 1.0)
-    adam_steps: tuple[int, ...] = (0, 1, 2, 4, 8, 16)
+    subset: str
+    characters: int | None
+    vocab: int
+    frequent: int
+    model: Decoder
+    sgd: Pretraining
+    adamw: Pretraining
+    scales: tuple[tuple[float, ...], tuple[float, ...]]
     least: float = 0.9
+
+    def training(self, rule: Rule) -> tuple[Pretraining, tuple[float, ...]]:
+        return (self.sgd, self.scales[0]) if rule == "sgd" else (self.adamw, self.scales[1])
 
 
 SETTINGS: dict[Size, EarlyFlowSetting] = {
     "tiny": EarlyFlowSetting(
-        "python", 300_000, vocab=300, frequent=100, model=Decoder(64, 1, 2, 64), batch=32, length=32, rate=0.02,
-        steps=(0, 10, 20, 30), adam_batch=256, adam_scales=(0.0,), adam_steps=(0, 1, 2), least=0.7,
+        "python", 300_000, 300, 100, Decoder(64, 1, 2, 64), _constant("sgd", 0.02, 32, 32, (0, 10, 20, 30)),
+        _constant("adamw", 1e-3, 256, 32, (0, 1, 2)), ((0.0, 0.3, 1.0), (0.0,)), least=0.7,
     ),
-    "published": EarlyFlowSetting(),
+    "published": EarlyFlowSetting(
+        "wikipedia_en", None, 4096, 1000, QWEN2, _constant("sgd", 0.01, 16, 128, tuple(range(0, 161, 20))),
+        _constant("adamw", 1e-3, 128, 128, (0, 1, 2, 4, 8, 16)), ((0.0, 0.3, 1.0), (0.0, 1.0)),
+    ),
 }  # fmt: skip
 
 
@@ -155,13 +155,14 @@ def _seed(
     setting: EarlyFlowSetting, corpus: EncodedCorpus, statistics: list[NextToken], seed: int, run: Run
 ) -> tuple[dict[Key, dict[str, np.ndarray]], dict[tuple[Rule, float, str], np.ndarray], dict[Rule, np.ndarray]]:
     """Skills and effective numbers of every run of a seed, and the times of its saves."""
-    params = single_precision(setting.model.init(jax.random.key(seed), setting.vocab, setting.length))
+    params = single_precision(setting.model.init(jax.random.key(seed), setting.vocab, setting.sgd.length))
     start, tokens = {name: params[name] for name in SIDES}, corpus.frequent(setting.frequent)
     skills, effective, times = {}, {}, {}
     for rule in THEORIES:
-        predicted = _predicted(rule, setting, start, statistics)
-        for scale in setting.scales if rule == "sgd" else setting.adam_scales:
-            trained, loss = _trained(rule, setting, corpus, _with_blocks(params, scale), seed)
+        settings, scales = setting.training(rule)
+        predicted = _predicted(settings, start, statistics)
+        for scale in scales:
+            trained, loss = _trained(setting.model, corpus, replace(settings, data_seed=seed), _scaled(params, scale))
             times[rule] = np.asarray(trained.ts)[1:]
             effective |= {(rule, scale, side): _effective(trained, start, tokens, side) for side in SIDES}
             for name, prediction in predicted.items():
@@ -171,7 +172,9 @@ def _seed(
     return skills, effective, times
 
 
-def _with_blocks(params: dict[str, Any], scale: float) -> dict[str, Any]:
+def _scaled(params: dict[str, Any], scale: float) -> dict[str, Any]:
+    """The parameters with every matrix of the blocks times a factor."""
+
     def shrunk(leaf: Array) -> Array:
         return leaf * jnp.asarray(scale if leaf.ndim == 2 else 1, leaf.dtype)
 
@@ -179,33 +182,25 @@ def _with_blocks(params: dict[str, Any], scale: float) -> dict[str, Any]:
 
 
 def _trained(
-    rule: Rule, setting: EarlyFlowSetting, corpus: EncodedCorpus, params: dict[str, Any], seed: int
+    model: Decoder, corpus: EncodedCorpus, settings: Pretraining, params: dict[str, Any]
 ) -> tuple[Trajectory, float]:
     """The run, and its training loss at the end (mean of the last ten updates)."""
-    steps = setting.steps if rule == "sgd" else setting.adam_steps
-    batch, rate = (setting.batch, setting.rate) if rule == "sgd" else (setting.adam_batch, setting.adam_rate)
-    settings = Pretraining(
-        steps[-1], batch, setting.length, rate, final_ratio=1.0, weight_decay=0.0, clip=0.0, data_seed=seed,
-        optimizer=rule, save_steps=steps,
-    )  # fmt: skip
-    run = pretrain(setting.model, corpus, settings, params0=params, save=lambda p: {name: p[name] for name in SIDES})
+    run = pretrain(model, corpus, settings, params0=params, save=lambda p: {name: p[name] for name in SIDES})
     return run.trajectory, float(run.losses[-10:].mean())
 
 
-def _predicted(
-    rule: Rule, setting: EarlyFlowSetting, start: Tables, statistics: list[NextToken]
-) -> dict[str, Trajectory]:
+def _predicted(settings: Pretraining, start: Tables, statistics: list[NextToken]) -> dict[str, Trajectory]:
     """Every theory and control, at the saves of the training and on its clock."""
     corpus, shuffled = statistics
-    if rule == "sgd":
-        ts = jnp.asarray(np.asarray(setting.steps) * setting.rate, jnp.float32)
+    if settings.optimizer == "sgd":
+        ts = jnp.asarray(np.asarray(settings.save_steps) * settings.learning_rate, jnp.float32)
         fields = {"pair flow": (next_token.bigram, corpus), "rung 0": (next_token.rung0, corpus)}
         fields["shuffled corpus"] = (next_token.bigram, shuffled)
         predicted = {name: _integrated(field, start, ts, sig) for name, (field, sig) in fields.items()}
     else:
         signs = {"sign flow": corpus, "shuffled corpus": shuffled}
-        predicted = {name: _stepped(next_token.sign_flow, setting, start, sig) for name, sig in signs.items()}
-    return predicted | {"permuted tokens": predicted[THEORIES[rule][-1]]}
+        predicted = {name: _stepped(next_token.sign_flow, settings, start, sig) for name, sig in signs.items()}
+    return predicted | {"permuted tokens": predicted[THEORIES[settings.optimizer][-1]]}
 
 
 @jax.jit(static_argnums=0)
@@ -213,14 +208,15 @@ def _integrated(field: Any, start: Tables, ts: Array, sig: NextToken) -> Traject
     return integrate(field, start, ts, sig, **SOLVER)
 
 
-def _stepped(field: Any, setting: EarlyFlowSetting, start: Tables, sig: NextToken) -> Trajectory:
+def _stepped(field: Any, settings: Pretraining, start: Tables, sig: NextToken) -> Trajectory:
     """One Euler step of the learning rate per step of AdamW: the clock is the sum of its learning rates."""
-    steps, state, saved = setting.adam_steps, start, []
-    for step in range(steps[-1] + 1):
-        if step in steps:
+    state, saved = start, []
+    for step in range(settings.steps + 1):
+        if step in settings.save_steps:
             saved.append(state)
-        state = _euler(field, state, sig, setting.adam_rate)
-    return Trajectory(jnp.asarray(steps, jnp.float32), jax.tree.map(lambda *x: jnp.stack(x), *saved), clock="step")
+        state = _euler(field, state, sig, settings.learning_rate)
+    ts = jnp.asarray(settings.save_steps, jnp.float32)
+    return Trajectory(ts, jax.tree.map(lambda *x: jnp.stack(x), *saved), clock="step")
 
 
 @jax.jit(static_argnums=0)
@@ -323,7 +319,7 @@ DERIVED = "ours: theory/next_token.md (N4) to (N9), no number"
 def evidence(result: EarlyFlow) -> tuple[Evidence, ...]:
     """Without blocks the code is tested: what is left to fail are steps and minibatches. With them, the theory."""
     places = [(name, side) for name in THEORIES["sgd"] for side in SIDES]
-    scale = max(result.setting.scales)
+    scale = max(result.setting.scales[0])
     first = np.min([result.skill(scale, side, name)[:, 0] for name, side in places], axis=0)
     return (
         *(row for side in SIDES for row in _self_test(result, side)),
@@ -336,7 +332,7 @@ def evidence(result: EarlyFlow) -> tuple[Evidence, ...]:
 
 def _self_test(result: EarlyFlow, side: str) -> tuple[Evidence, Evidence]:
     """The skill of the pair flow in the middle of the window, without blocks, and its distance from both controls."""
-    scale = min(result.setting.scales)
+    scale = min(result.setting.scales[0])
     skills = (result.skill(scale, side, name) for name in ("pair flow", *CONTROLS))
     ours, shuffled, permuted = (skill[:, skill.shape[1] // 2] for skill in skills)
     ahead = np.minimum(ours - 2 * shuffled, ours - permuted)
@@ -354,7 +350,7 @@ def _self_test(result: EarlyFlow, side: str) -> tuple[Evidence, Evidence]:
 
 def _usual(result: EarlyFlow, prediction: str, side: str) -> Evidence:
     """Skill ahead of a shuffled corpus's counts at the first save of the usual start; the null: permuted tokens."""
-    scale = max(result.setting.scales)
+    scale = max(result.setting.scales[0])
     ours, shuffled, permuted = (result.skill(scale, side, name)[:, 0] for name in (prediction, *CONTROLS))
     name = {"pair flow": "pair-flow", "rung 0": "rung0"}[prediction]
     flow = {"pair flow": "pair flow", "rung 0": "linear flow"}[prediction]
@@ -368,13 +364,13 @@ def _usual(result: EarlyFlow, prediction: str, side: str) -> Evidence:
 
 def caption(result: EarlyFlow) -> str:
     """What was computed with what."""
-    setting, model = result.setting, result.setting.model
+    setting, model, sgd, adamw = result.setting, result.setting.model, result.setting.sgd, result.setting.adamw
     return (
         f"{setting.subset}, {result.tokens:,} tokens, byte-level BPE of {setting.vocab}; decoder of width "
-        f"{model.width}, {model.layers} layers; the {setting.frequent} most frequent tokens; gradient descent "
-        f"at {setting.rate:g}, {setting.batch} x {setting.length} tokens a step; AdamW at {setting.adam_rate:g}, "
-        f"{setting.adam_batch} x {setting.length};\nband: smallest to largest seed (init and data order); solid: pair "
-        "flow, dotted: rung 0; dashed black: the best control at the usual start; below -1: cut off."
+        f"{model.width}, {model.layers} layers; the {setting.frequent} most frequent tokens; gradient descent at "
+        f"{sgd.learning_rate:g}, {sgd.batch} x {sgd.length} tokens a step; AdamW at {adamw.learning_rate:g}, "
+        f"{adamw.batch} x {adamw.length};\nband: smallest to largest seed (init and data order); solid: pair flow, "
+        "dotted: rung 0; dashed black: the best control at the usual start; below -1: cut off."
     )
 
 

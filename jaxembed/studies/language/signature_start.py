@@ -215,7 +215,7 @@ def tables(result: SignatureStart) -> tuple[Table, ...]:
     ]
     trials = [trial.row() for trial in result.search.trials]
     title = "steps saved at equal held-out loss (95 % interval over seeds)"
-    limits, chosen = _limits(result.setting.grid), result.search.lines()
+    limits, chosen = _limits(result.setting.grid), [axis.line() for axis in result.search.axes]
     return (
         Table(title, HEADER, rows, "; ".join((*ends, *limits))),
         Table("search (one seed that is not reported)", SEARCH_HEADER, trials, "; ".join((*chosen, *limits)), "search"),

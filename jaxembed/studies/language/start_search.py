@@ -89,7 +89,7 @@ class StartSearch:
         form: of the signatures.
         rates: learning rate of the "standard" start and of "signatures" with their controls.
         norms: best norm of "standard" and of "signatures".
-        axes: one by one, for `lines`.
+        axes: one by one, with what was beyond.
     """
 
     trials: tuple[StartTrial, ...]
@@ -97,10 +97,6 @@ class StartSearch:
     rates: dict[str, float]
     norms: dict[str, float]
     axes: tuple[SearchAxis, ...] = ()
-
-    def lines(self) -> list[str]:
-        """Whether each choice lies inside its grid."""
-        return [axis.line() for axis in self.axes]
 
 
 def search(grid: StartGrid, bench: Bench, progress: Progress) -> StartSearch:
@@ -132,7 +128,5 @@ def search(grid: StartGrid, bench: Bench, progress: Progress) -> StartSearch:
     signatures = along(start("signatures"), "learning_rate", grid.rates)
     signatures = best_of([replace(signatures, form=form) for form in grid.forms]).run
     best = {"signatures": along(signatures, "norm", norms), "standard": along(usual, "norm", norms)}
-    rates = {kind: run.learning_rate for kind, run in best.items()}
-    return StartSearch(
-        tuple(trials), signatures.form, rates, {kind: run.norm for kind, run in best.items()}, tuple(axes)
-    )
+    rates, norm_of = ({kind: getattr(run, name) for kind, run in best.items()} for name in ("learning_rate", "norm"))
+    return StartSearch(tuple(trials), signatures.form, rates, norm_of, tuple(axes))

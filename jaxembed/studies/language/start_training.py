@@ -1,6 +1,7 @@
 """One training run of the study of starts: its start, its text, and its curve, kept on disk once known."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,24 +87,17 @@ class Bench:
         self.setting, self.folder = setting, folder
         whole, _ = encoded(setting.subset, setting.vocab, setting.characters)
         self.train, self.held = whole.split(setting.held_out)
-        self._parts: dict[float, tuple[EncodedCorpus, TokenPairs]] = {}
-        self._curves: dict[StartRun, np.ndarray] = {}
-        self._modes: dict[tuple[float, float], PairModes] = {}
+        self.part, self.curve, self._modes = cache(self._part), cache(self._curve), cache(self._pair_modes)
 
-    def part(self, share: float) -> tuple[EncodedCorpus, TokenPairs]:
+    def _part(self, share: float) -> tuple[EncodedCorpus, TokenPairs]:
         """The first documents of the text trained on, and their pair counts."""
-        if share not in self._parts:
-            text = self.train.select(np.arange(max(1, round(share * len(self.train)))))
-            self._parts[share] = text, count_neighbours(text.ids, text.ends, text.vocab)
-        return self._parts[share]
+        text = self.train.select(np.arange(max(1, round(share * len(self.train)))))
+        return text, count_neighbours(text.ids, text.ends, text.vocab)
 
-    def curve(self, run: StartRun) -> Float[np.ndarray, " time"]:
+    def _curve(self, run: StartRun) -> Float[np.ndarray, " time"]:
         """Held-out loss at the setting's saves, from the folder where it is there already."""
-        if run not in self._curves:
-            identity = (run, self.setting, self.train.hash, self.held.hash)
-            found = kept_arrays(self.folder, run.start, identity, lambda: {"held": self._trained(run)})
-            self._curves[run] = found["held"]
-        return self._curves[run]
+        identity = (run, self.setting, self.train.hash, self.held.hash)
+        return kept_arrays(self.folder, run.start, identity, lambda: {"held": self._trained(run)})["held"]
 
     def params(self, run: StartRun) -> dict[str, Any]:
         """The run's initial parameters in float32: blocks of the architecture, tables by the run's start."""
@@ -113,7 +107,7 @@ class Bench:
             return params
         _, pairs = self.part(run.share)
         keys = jax.random.split(jax.random.fold_in(key, 1))
-        modes = self._modes_of(run.share, run.form.normaliser)
+        modes = self._modes(run.share, run.form.normaliser)
         start = signature_start(pairs, model.width, key=keys[0], norm=run.norm, form=run.form, modes=modes)
         control = {"standard": standard, "rotation": rotated, "permuted": permuted}.get(run.start)
         return params | (control(start, keys[1]) if control else start)
@@ -130,8 +124,5 @@ class Bench:
         )
         return np.asarray(found.held_losses, np.float64)
 
-    def _modes_of(self, share: float, normaliser: float) -> PairModes:
-        if (share, normaliser) not in self._modes:
-            found = pair_modes(self.part(share)[1], self.setting.model.width, normaliser=normaliser)
-            self._modes[share, normaliser] = found
-        return self._modes[share, normaliser]
+    def _pair_modes(self, share: float, normaliser: float) -> PairModes:
+        return pair_modes(self.part(share)[1], self.setting.model.width, normaliser=normaliser)

@@ -5,8 +5,10 @@ counts and the start. Quick reads the 5,000 most frequent words of twelve domain
 Source: karkada2025closed.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ from ..evidence import Bound, Evidence, Size
 from ..study import DATA, Run, Study
 from ._pairs import half_rises
 from .emergence_measures import TOP, Families, Measures, half_of_maximum, ladders, measured, predicted
-from .emergence_texts import Language, corpus, made_language
+from .emergence_texts import corpus, made_language
 from .emergence_training import EmergenceSetting, kept_modes, pairs_digest, segments, trained
 
 HEADER = (
@@ -45,10 +47,7 @@ class Emergence:
 
     Attributes:
         setting: model, clock and what is followed.
-        description: of the text.
-        names: families followed, in the file's order.
-        covered: by every family of the file, covered and all questions.
-        files: names of the similarity files.
+        families: followed, with the text that they are of.
         strengths: `[width]`, eigenvalues lam_k of M*.
         times: `[time]`, flow time of the saves.
         trained: by name, what was read of the trained vectors, `[seed, ...]` (`emergence_measures.measured`).
@@ -57,14 +56,10 @@ class Emergence:
         control: read of vectors trained on the shuffled text, one seed.
         ladder: `[hidden, topic]`, accuracy of the first K = 1, 2, .. modes by family.
         mixed: `[draw, hidden, topic]`, of modes in random orders.
-        pairs: words of the drawn family.
     """
 
     setting: EmergenceSetting
-    description: str
-    names: tuple[str, ...]
-    covered: dict[str, tuple[int, int]]
-    files: tuple[str, ...]
+    families: Families
     strengths: Float[np.ndarray, " width"]
     times: Float[np.ndarray, " time"]
     trained: Measures
@@ -73,7 +68,6 @@ class Emergence:
     control: Measures
     ladder: Float[np.ndarray, "hidden topic"]
     mixed: Float[np.ndarray, "draw hidden topic"]
-    pairs: tuple[tuple[str, str], ...]
 
     @property
     def seeds(self) -> int:
@@ -173,41 +167,32 @@ def run(setting: EmergenceSetting, run: Run) -> Emergence:
         kept_modes(pairs, setting.width, run.keep) for pairs in (language.pairs, language.shuffled)
     )
     run.progress("modes: done")
-    starts = [np.asarray(setting.start(language.pairs.vocab, seed)["embed"], np.float64) for seed in range(run.seeds)]
-    identity = (pairs_digest(language.pairs), language.digest, setting, families.names)
+    parts = segments(setting, np.asarray(modes.strengths))
+
+    def kept(name: str, pairs: Cooccurrence, what: Any, compute: Callable[[], Measures]) -> Measures:
+        identity = (pairs_digest(pairs), language.digest, setting, families.names, what)
+        return kept_arrays(run.keep, name, identity, compute)
 
     def read(pairs: Cooccurrence, seed: int, name: str) -> tuple[np.ndarray, Measures]:
-        times, embed = trained(setting, pairs, segments(setting, np.asarray(modes.strengths)), seed, run)
-        what = (pairs_digest(pairs), language.digest, setting, families.names, seed)
-        found = kept_arrays(run.keep, name, what, lambda: measured(embed, modes, families, setting.shown))
+        times, embed = trained(setting, pairs, parts, seed, run)
+        found = kept(name, pairs, seed, lambda: measured(embed, modes, families, setting.shown))
         run.progress(f"seed {seed}: read")
         return times, found
 
-    def alone(seed: int) -> Measures:
-        return kept_arrays(
-            run.keep, f"predicted_{seed}", (*identity, seed), lambda: predicted(times, starts[seed], modes, families)
-        )
-
-    def rises(start: np.ndarray) -> np.ndarray:
-        by_modes = word_pairs.qr_start(jnp.asarray(start), shuffled_modes)
-        return np.asarray(word_pairs.half_time(by_modes, shuffled_modes.strengths))
-
     reads = [read(language.pairs, seed, f"measured_{seed}") for seed in range(run.seeds)]
-    times = reads[0][0]
-    kept = kept_arrays(
-        run.keep, "ladders", (*identity, ORDERS, SPACING), lambda: ladders(modes, families, ORDERS, SPACING)
-    )
+    starts = [np.asarray(setting.start(language.pairs.vocab, seed)["embed"], np.float64) for seed in range(run.seeds)]
+    times, (_, control) = reads[0][0], read(language.shuffled, 0, "control")
+    alone = [
+        kept(f"predicted_{seed}", language.pairs, seed, partial(predicted, times, start, modes, families))
+        for seed, start in enumerate(starts)
+    ]
+    by_modes = [word_pairs.qr_start(jnp.asarray(start), shuffled_modes) for start in starts]
+    rises = [np.asarray(word_pairs.half_time(start, shuffled_modes.strengths)) for start in by_modes]
+    steps = kept("ladders", language.pairs, (ORDERS, SPACING), lambda: ladders(modes, families, ORDERS, SPACING))
     return Emergence(
-        setting, language.description, families.names, _coverage(language), tuple(language.similarity),
-        np.asarray(modes.strengths), times, _stacked([found for _, found in reads]),
-        _stacked([alone(seed) for seed in range(run.seeds)]), np.array([rises(start) for start in starts]),
-        read(language.shuffled, 0, "control")[1], kept["true"], kept["mixed"],
-        tuple((language.words[a], language.words[b]) for a, b in language.word_pairs[setting.shown]),
+        setting, families, np.asarray(modes.strengths), times, _stacked([found for _, found in reads]), _stacked(alone),
+        np.array(rises), control, steps["true"], steps["mixed"],
     )  # fmt: skip
-
-
-def _coverage(language: Language) -> dict[str, tuple[int, int]]:
-    return {name: (len(ids), len(language.questions.sections[name])) for name, ids in language.covered.items()}
 
 
 def _stacked(reads: list[Measures]) -> Measures:
@@ -216,22 +201,25 @@ def _stacked(reads: list[Measures]) -> Measures:
 
 def tables(result: Emergence) -> tuple[Table, ...]:
     """A family each, those with too few covered questions named; and similarity at the end."""
-    rows = [_row(result, name) for name in result.covered]
+    language = result.families.language
+    rows = [
+        _row(result, name, len(ids), len(language.questions.sections[name])) for name, ids in language.covered.items()
+    ]
     ends = (result.trained["rho"][:, -1].mean(axis=0), result.predicted["rho"][:, -1].mean(axis=0))
-    columns = zip(result.files, *ends, result.control["rho"][-1], strict=True)
+    columns = zip(language.similarity, *ends, result.control["rho"][-1], strict=True)
     similarity = [(name, *(f"{x:.3f}" for x in values)) for name, *values in columns]
     return (
-        Table(f"families: {result.description}", HEADER, rows, _moments_text(result)),
+        Table(f"families: {language.description}", HEADER, rows, _moments_text(result)),
         Table("similarity at the end (Spearman)", ("similarity file", "trained", "modes alone", "shuffled text"),
               similarity, name="similarity"),
     )  # fmt: skip
 
 
-def _row(result: Emergence, name: str) -> tuple[str, ...]:
-    share = "{} / {}".format(*result.covered[name])
-    if name not in result.names:
+def _row(result: Emergence, name: str, covered: int, total: int) -> tuple[str, ...]:
+    share = f"{covered} / {total}"
+    if name not in result.families.names:
         return (name, share, "too few", *["-"] * 7)
-    f = result.names.index(name)
+    f = result.families.names.index(name)
     last = result.trained["accuracy"][:, -1, f]
     moments = [f"{x[:, f].mean():.4f}" for x in (result.arrival, result.alone, result.observed)]
     mode = [f"{result.mode[f]:.0f}", *moments, f"{result.risen[:, f].mean():.0f}"]
@@ -315,9 +303,10 @@ def evidence(result: Emergence) -> tuple[Evidence, ...]:
 
 def caption(result: Emergence) -> str:
     """What was computed with what."""
+    setting, text = result.setting, result.families.language.description
     return (
-        f"{result.description}; width {result.setting.width}, init scale {result.setting.init_scale:g}, gradient "
-        f"descent on all pairs in float32, {result.seeds} init seeds (bands: smallest to largest); theory in float64 "
+        f"{text}; width {setting.width}, init scale {setting.init_scale:g}, gradient descent on all pairs in float32, "
+        f"{result.seeds} init seeds (bands: smallest to largest); theory in float64 "
         "from pair counts and start;\nmoments of the modes alone are counted from the first mode's half-rise: before "
         "it the rest of the start decides, which they leave out."
     )

@@ -14,25 +14,10 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
+from ... import words
 from ...keep import digest, kept_arrays
 from ...machine import cores
-from ...words import (
-    Convention,
-    Cooccurrence,
-    Quadratic,
-    Recipe,
-    SkipGram,
-    SparsePlusConstant,
-    WordText,
-    WordVectors,
-    cooccurrence,
-    eigenpairs,
-    factor_vectors,
-    pmi,
-    ppmi,
-    quadratic_target,
-    train_sampled,
-)
+from ...words import Cooccurrence, Recipe, SparsePlusConstant, WordText, WordVectors
 from ...words.factorise import Method
 from .word_texts import text_digest
 
@@ -42,10 +27,10 @@ RANDOM, SHUFFLED = "random vectors", "svd(M*), words shuffled"
 TRAINED = (SKIP_GRAM, QWEM)
 NULLS = (RANDOM, SHUFFLED)
 FACTORISED: dict[str, Callable[[Cooccurrence], SparsePlusConstant]] = {
-    TARGET: quadratic_target,
-    PPMI: ppmi,
-    PMI_SMALL: partial(pmi, smoothing=1e-25),
-    PMI_LARGE: partial(pmi, smoothing=1e-2),
+    TARGET: words.quadratic_target,
+    PPMI: words.ppmi,
+    PMI_SMALL: partial(words.pmi, smoothing=1e-25),
+    PMI_LARGE: partial(words.pmi, smoothing=1e-2),
 }
 MODELS = (*TRAINED, *FACTORISED, *NULLS)
 
@@ -97,7 +82,7 @@ class TextVectors:
     def pairs(self) -> Cooccurrence:
         """Counted once for all models."""
         began = time.perf_counter()
-        found = cooccurrence(self.text, Convention(self.recipe.window), workers=cores())
+        found = words.cooccurrence(self.text, words.Convention(self.recipe.window), workers=cores())
         self._counting = time.perf_counter() - began
         return found
 
@@ -119,13 +104,16 @@ class TextVectors:
         passes = None if self.keep is None else self.keep / f"{file}_{self.digest}_passes.npz"
         if passes is not None:
             passes.parent.mkdir(parents=True, exist_ok=True)
-        if model == SKIP_GRAM:
-            return train_sampled(SkipGram(recipe.width), self.text, recipe.skip_gram, key=key, keep=passes).matrix
-        if model == QWEM:
-            return train_sampled(Quadratic(recipe.width), self.pairs, recipe.quadratic, key=key, keep=passes).matrix
+        if model in TRAINED:
+            kind, data, own = (
+                (words.SkipGram, self.text, recipe.skip_gram)
+                if model == SKIP_GRAM
+                else (words.Quadratic, self.pairs, recipe.quadratic)
+            )
+            return words.train_sampled(kind(recipe.width), data, own, key=key, keep=passes).matrix
         target = FACTORISED[model](self.pairs)
-        found = eigenpairs(target, recipe.width, method=recipe.method, workers=cores(), key=key)
-        return factor_vectors(self.text.words, *found).matrix
+        found = words.eigenpairs(target, recipe.width, method=recipe.method, workers=cores(), key=key)
+        return words.factor_vectors(self.text.words, *found).matrix
 
     def _null(self, model: str, seed: int) -> Float[np.ndarray, "token width"]:
         rng, tokens = np.random.default_rng(seed), len(self.text.words)

@@ -5,7 +5,7 @@ Source: karkada2025closed, levy2014neural, mikolov2013distributed.
 """
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -34,10 +34,10 @@ from .word_scores import ANALOGIES, Score, WordItems, answers, score, word_items
 from .word_texts import Domains, builtin_domains, pile_domains
 
 FILES = {"WS-353": "EN-WS-353-ALL", "MEN": "EN-MEN-TR-3k", "SimLex": "EN-SIMLEX-999", "RW": "EN-RW-STANFORD"}
-ORDER = ((SKIP_GRAM, TARGET), (SKIP_GRAM, QWEM), (SKIP_GRAM, PPMI), (SKIP_GRAM, PMI_SMALL), (TARGET, PPMI),
-         (TARGET, PMI_SMALL), (QWEM, PPMI), (QWEM, PMI_SMALL), (PPMI, PMI_SMALL))  # fmt: skip
-"""Pairs of models, the better one first, at 2 G words; svd(M*) and QWEM are about equal there."""
 EQUAL = (TARGET, QWEM)
+"""About equal at 2 G words."""
+ORDER = [pair for pair in combinations((SKIP_GRAM, TARGET, QWEM, PPMI, PMI_SMALL), 2) if pair != EQUAL]
+"""Pairs of models, the better one first, at 2 G words."""
 PUBLISHED_GAP = 0.02
 """By which the two differ at most there."""
 Standing = Literal["as published", "reversed", "open"]
@@ -181,24 +181,18 @@ def _builtin() -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
 
 def tables(result: WordModels) -> tuple[Table, ...]:
     """Scores; every relation of the published order; how many of them stand as published, are reversed, are open."""
-    width, measures = result.setting.recipe.width, result.measures
-    title = f"word models on {result.setting.text}, d = {width}; svd(..): eigenpairs of largest value"
-    rows = [row for part in result.texts for row in _score_rows(part, measures)]
-    relations = [
-        (f"{part.words:,}", name, *_relation_text(part, name, *pair))
-        for part in result.texts
-        for name in measures
-        for pair in (*ORDER, EQUAL)
-    ]
-    standings: tuple[Standing, ...] = get_args(Standing)
-    counts = [
-        (f"{part.words:,}", name, *(str(part.count(name, standing)) for standing in standings))
-        for part in result.texts
-        for name in measures
-    ]
+    measures, standings = result.measures, get_args(Standing)
+    scores, relations, counts = [], [], []
+    for part in result.texts:
+        words = f"{part.words:,}"
+        scores += _score_rows(part, measures)
+        relations += [(words, name, *_relation(part, name, *pair)) for name in measures for pair in (*ORDER, EQUAL)]
+        counts += [(words, name, *(str(part.count(name, standing)) for standing in standings)) for name in measures]
+    title = f"word models on {result.setting.text}, d = {result.setting.recipe.width}"
     header = ("words", "measure", "relation", "difference", "95 % interval, paired", "stands")
+    note = "svd(..): eigenpairs of largest value, negative ones dropped"
     return (
-        Table(title, ("words", "model", "seconds", *measures), rows),
+        Table(title, ("words", "model", "seconds", *measures), scores, note),
         Table("relations of the published order", header, relations, name="order"),
         Table(f"how the {len(ORDER)} relations stand", ("words", "measure", *standings), counts, name="summary"),
     )
@@ -223,7 +217,7 @@ def score_text(measure: str, found: Score) -> str:
     return text if len(found.seeds) == 1 else f"{text}, seeds {span(over.low, over.high, spec)}"
 
 
-def _relation_text(part: TextScores, measure: str, better: str, worse: str) -> tuple[str, ...]:
+def _relation(part: TextScores, measure: str, better: str, worse: str) -> tuple[str, ...]:
     found = part.difference(measure, better, worse)
     low, high = found.interval
     equal = (better, worse) == EQUAL
@@ -255,19 +249,7 @@ def evidence(result: WordModels) -> tuple[Evidence, ...]:
     half = Bound("expectation", least=0.5, source=f"at least half of {len(ORDER)}")
     return (
         above,
-        _order(last, "word-models-trained", "word2vec solves at least as many analogies as svd(M*) (difference)",
-               SKIP_GRAM, TARGET, "0.017 at 2 G words"),
-        _order(last, "word-models-quadratic",
-               "QWEM trained solves as many as svd(M*), its closed form (difference)", QWEM, TARGET,
-               "-0.012 at 2 G words",
-               Bound("paper", least=-PUBLISHED_GAP, most=PUBLISHED_GAP, source="about equal at 2 G words")),
-        _order(last, "word-models-ppmi", "svd(M*) solves more than svd(PPMI) (difference)", TARGET, PPMI,
-               "0.157 at 2 G words"),
-        _order(last, "word-models-pmi", "svd(PPMI) solves more than svd(PMI), smoothing 1e-25 (difference)", PPMI,
-               PMI_SMALL, "0.422 at 2 G words"),
-        _order(last, "word-models-smoothing", "a smoothing of 1e-2 helps svd(PMI) over 1e-25 (difference)", PMI_LARGE,
-               PMI_SMALL, "not stated", Bound("expectation", least=0.0, source="it decides svd(PMI)", strict=True),
-               "jaxembed"),
+        *(_order(last, *relation) for relation in RELATIONS),
         Evidence("word-models-decided", "relations of the published order that are decided either way (share)",
                  np.array([decided / len(ORDER)]), half, no_null="it counts decisions", ceiling="1", varied="items",
                  source="jaxembed"),
@@ -275,12 +257,25 @@ def evidence(result: WordModels) -> tuple[Evidence, ...]:
 
 
 DIRECTION = Bound("paper", least=0.0, source="the direction at 2 G words")
+WITHIN = Bound("paper", least=-PUBLISHED_GAP, most=PUBLISHED_GAP, source="about equal at 2 G words")
+HELPS = Bound("expectation", least=0.0, source="it decides svd(PMI)", strict=True)
+RELATIONS = (
+    ("word-models-trained", "word2vec solves at least as many analogies as svd(M*) (difference)", SKIP_GRAM, TARGET,
+     DIRECTION, "0.017 at 2 G words", ""),
+    ("word-models-quadratic", "QWEM trained solves as many as svd(M*), its closed form (difference)", QWEM, TARGET,
+     WITHIN, "-0.012 at 2 G words", ""),
+    ("word-models-ppmi", "svd(M*) solves more than svd(PPMI) (difference)", TARGET, PPMI, DIRECTION,
+     "0.157 at 2 G words", ""),
+    ("word-models-pmi", "svd(PPMI) solves more than svd(PMI), smoothing 1e-25 (difference)", PPMI, PMI_SMALL, DIRECTION,
+     "0.422 at 2 G words", ""),
+    ("word-models-smoothing", "a smoothing of 1e-2 helps svd(PMI) over 1e-25 (difference)", PMI_LARGE, PMI_SMALL, HELPS,
+     "not stated", "jaxembed"),
+)  # fmt: skip
 
 
 def _order(
-    part: TextScores, name: str, claim: str, better: str, worse: str, published: str, bound: Bound = DIRECTION,
-    source: str = "",
-) -> Evidence:  # fmt: skip
+    part: TextScores, name: str, claim: str, better: str, worse: str, bound: Bound, published: str, source: str = ""
+) -> Evidence:
     """Difference in analogies won: over trainings of the better model, or of two factorisations over the items."""
     values = part.scores[ANALOGIES, better].seeds - part.scores[ANALOGIES, worse].seeds.mean()
     trained = better in TRAINED

@@ -76,18 +76,20 @@ def word_items(
         ValueError: where no question, or no pair of a file, is covered.
     """
     known = {word: place for place, word in enumerate(words)}
-    numbers: dict[tuple[str, str, str], int] = {}
-    rows, ends, sections = [], [], []
-    for number, (section, whole) in enumerate(questions.sections.items()):
-        for question in whole:
-            ids = [known.get(word, len(words)) for word in question]
-            if max(ids) < min(top or len(words), len(words)):
-                rows.append(ids)
-                sections.append(number)
-                both = ((section, *question[:2]), (section, *question[2:]))
-                ends.append([numbers.setdefault(pair, len(numbers)) for pair in both])
-    if not rows:
+    last = min(top or len(words), len(words))
+    covered = [
+        (number, section, question)
+        for number, (section, whole) in enumerate(questions.sections.items())
+        for question in whole
+        if all(known.get(word, last) < last for word in question)
+    ]
+    if not covered:
         raise ValueError(f"{questions.name}: none of its {len(questions):,} questions has all its words; ask others")
+    numbers: dict[tuple[str, ...], int] = {}
+    ends = [
+        [numbers.setdefault((section, *pair), len(numbers)) for pair in (question[:2], question[2:])]
+        for _, section, question in covered
+    ]
     pairs, human = {}, {}
     for name, file in files.items():
         there = [k for k, (a, b) in enumerate(file.pairs) if a in known and b in known]
@@ -96,8 +98,9 @@ def word_items(
         pairs[name] = np.array([[known[word] for word in file.pairs[k]] for k in there], np.int64)
         human[name] = file.scores[there]
     total = {ANALOGIES: len(questions)} | {name: len(file) for name, file in files.items()}
-    ids, numbered, places = (np.array(x, np.int64) for x in (rows, ends, sections))
-    return WordItems(ids, numbered, places, pairs, human, total)
+    ids = np.array([[known[word] for word in question] for *_, question in covered], np.int64)
+    sections = np.array([number for number, *_ in covered], np.int64)
+    return WordItems(ids, np.array(ends, np.int64), sections, pairs, human, total)
 
 
 def answers(vectors: WordVectors, items: WordItems, top: int | None = 30_000) -> dict[str, np.ndarray]:

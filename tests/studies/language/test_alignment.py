@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxembed.corpus import corpus_of
+from jaxembed.language import Pretraining
 from jaxembed.models import qwen2
 from jaxembed.observables import r_cos
 from jaxembed.statistics import count_neighbours
@@ -174,7 +175,7 @@ def test_trainings_are_kept_by_their_name_and_shape(tmp_path, monkeypatch):
     made = []
 
     def measured(training, shape, read):
-        made.append((training, shape.steps))
+        made.append((training, shape.schedule.steps))
         zeros = np.zeros(2)
         return {"steps": np.arange(2.0), "held": zeros, "tokens per second": np.array(1.0)} | {
             f"{table} {name}": zeros for table in ("embed", "unembed") for name in ("next", "previous")
@@ -183,7 +184,7 @@ def test_trainings_are_kept_by_their_name_and_shape(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "measured", measured)
     setting = replace(SETTINGS["tiny"], places=((BUILTIN, "words", "llama"),))
     again = replace(setting, backwards=True)
-    longer = replace(setting, shape=replace(setting.shape, steps=7))
+    longer = replace(setting, shape=replace(setting.shape, schedule=Pretraining(steps=7)))
     for each in (setting, again, longer):
         STUDY.run(each, Run(2, tmp_path))
     assert len(made) == len(set(made)) == 6

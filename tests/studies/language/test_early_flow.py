@@ -27,22 +27,19 @@ def result():
 
 def test_every_combination_once(result):
     setting = SETTINGS["tiny"]
-    names = sum(
-        (len(THEORIES[rule]) + len(CONTROLS)) * len(setting.scales if rule == "sgd" else setting.adam_scales)
-        for rule in THEORIES
-    )
+    names = sum((len(THEORIES[rule]) + len(CONTROLS)) * len(setting.training(rule)[1]) for rule in THEORIES)
     assert len(result.skills) == names * len(SIDES) * len(OBSERVED)
     for (rule, *_), found in result.skills.items():
         assert found.skill.shape == (1, len(result.times[rule])) and np.isfinite(found.skill).all()
-    assert np.allclose(result.times["sgd"], np.asarray(setting.steps[1:]) * setting.rate)
-    assert np.allclose(result.times["adamw"], setting.adam_steps[1:])
+    assert np.allclose(result.times["sgd"], np.asarray(setting.sgd.save_steps[1:]) * setting.sgd.learning_rate)
+    assert np.allclose(result.times["adamw"], setting.adamw.save_steps[1:])
 
 
 def test_horizons_and_effective_numbers_name_every_prediction_and_run(result):
     setting, (_, horizons, effective) = SETTINGS["tiny"], (table.rows for table in STUDY.tables(result))
     assert {row[3] for row in horizons} == {*THEORIES["sgd"], *CONTROLS}
-    assert len(horizons) == len(setting.scales) * len(SIDES) * 2 * (len(THEORIES["sgd"]) + len(CONTROLS))
-    assert len(effective) == (len(setting.scales) + len(setting.adam_scales)) * len(SIDES)
+    assert len(horizons) == len(setting.scales[0]) * len(SIDES) * 2 * (len(THEORIES["sgd"]) + len(CONTROLS))
+    assert len(effective) == sum(map(len, setting.scales)) * len(SIDES)
     assert all(np.all((x >= 1) & (x <= setting.frequent)) for x in result.effective.values())
     # under Adam every token moves equally far, under gradient descent at its rate
     assert np.all(result.effective["adamw", 0.0, "embed"][:, 0] > 2 * result.effective["sgd", 0.0, "embed"][:, 0])

@@ -115,7 +115,7 @@ def test_the_search_says_where_it_ended_at_an_edge(norm, found):
         ("signatures", 4e-3, 0.16),
         ("standard", 4e-3, 0.16),
     ]
-    lines = made.lines()
+    lines = [axis.line() for axis in made.axes]
     assert "at the edge: 0.004" in lines[0] and "beyond it 0.008" in lines[0] and found in lines[2]
 
 
@@ -157,7 +157,7 @@ def test_a_finished_run_is_read_and_not_trained_again(bench, monkeypatch):
     first = bench.curve(RUN)
     assert first.shape == (2,) and np.isfinite(first).all() and first[1] < first[0]
     monkeypatch.setattr(Bench, "_trained", lambda self, run: pytest.fail("trained again"))
-    bench._curves.clear()
+    bench.curve.cache_clear()
     np.testing.assert_array_equal(bench.curve(RUN), first)
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         bench.curve(StartRun("signatures", 1, 3, 1.0, 1e-3))

@@ -89,6 +89,7 @@ def ledger(
 
     Args:
         full: every study at its largest size; otherwise those that have a quick place in the ledger, at that size.
+            A study whose needs are not met has its claims as "not run".
         only: the id of one claim, whose study runs at its quick place, or at its largest size where it has none.
         studies: other studies than the registered ones, such as one's own.
         keep: a folder for finished pieces, a subfolder for each study.
@@ -106,6 +107,9 @@ def ledger(
             continue
         size = chosen.largest if full or (only and chosen.ledger is None) else chosen.ledger
         if size is None:
+            continue
+        if only is None and (unmet := _unmet(chosen, size)):
+            yield from (_not_run(chosen, name, size, unmet) for name in chosen.ids)
             continue
         progress(f"{chosen.name} at size {size} ({chosen.takes[size]})")
         folder = None if keep is None else keep / chosen.name
@@ -167,8 +171,17 @@ def _row(chosen: Study[Any, Any], row: Evidence, size: Size, seconds: float) -> 
     )
 
 
-def _not_run(chosen: Study[Any, Any], name: str, size: Size) -> LedgerRow:
-    takes = f"size {chosen.largest}, {chosen.takes[chosen.largest]}"
+def _unmet(chosen: Study[Any, Any], size: Size) -> str:
+    """What a study needs and does not have, in one line; one of them must not end all others."""
+    try:
+        chosen.check_needs(size)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _not_run(chosen: Study[Any, Any], name: str, size: Size, why: str = "") -> LedgerRow:
+    takes = why or f"size {chosen.largest}, {chosen.takes[chosen.largest]}"
     smaller = "" if size == "published" else chosen.smaller[size]
     return LedgerRow(
         name, "", chosen.source, "", f"not run; {takes}", "", "", size, smaller, "", "", "not run", 0.0, []

@@ -92,6 +92,16 @@ def test_full_and_single_claims(calls):
         list(ledger(only="fourth"))
 
 
+def test_a_study_that_lacks_something_does_not_end_the_others(monkeypatch):
+    monkeypatch.delenv("JAXEMBED_DATA", raising=False)
+    texts = replace(study_of("texts", ("far",), "quick", []), needs=("JAXEMBED_DATA",))
+    rows = list(ledger(studies=[texts, study_of("mine", ("near",), "quick", [])]))
+    assert [(row.id, row.verdict) for row in rows] == [("far", "not run"), ("near", "in the direction of")]
+    assert rows[0].ours.startswith("not run; texts: needs JAXEMBED_DATA")
+    with pytest.raises(ValueError, match="texts: needs JAXEMBED_DATA"):
+        list(ledger(only="far", studies=[texts]))
+
+
 def test_the_row_of_a_users_own_study_comes_with_it():
     mine = study_of("mine", ("my-claim",), "quick", [])
     assert [row.id for row in ledger(studies=[mine])] == ["my-claim"]

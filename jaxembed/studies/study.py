@@ -16,7 +16,8 @@ from .evidence import SIZES, Evidence, Size
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-S, R = TypeVar("S"), TypeVar("R")
+S = TypeVar("S")
+R = TypeVar("R")
 DATA = "JAXEMBED_DATA"
 MODULES = {"text": "tokenizers", "topics": "sklearn", "scale": "distributed", "peers": "gensim", "filters": "dynamax"}
 """A module of each extra that a study may need."""
@@ -50,6 +51,7 @@ class Study(Generic[S, R]):
         tables: of a result.
         evidence: of a result; its ids are among `ids`.
         ids: of every claim that the study can speak to at some size.
+        beyond_tiny: those of them that a tiny result cannot speak to, such as a number at a setting it leaves out.
         needs: "float64", "JAXEMBED_DATA" or an extra ("text"), checked before anything is computed; `tiny_needs` where
             the smallest size needs less.
         takes: by size, about how long on two cores.
@@ -74,6 +76,7 @@ class Study(Generic[S, R]):
     caption: Callable[[R], str] = field(default=lambda result: "")
     draw: "Callable[[R, Figure], None] | None" = None
     ledger: Size | None = None
+    beyond_tiny: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for size in self.settings:
@@ -91,7 +94,7 @@ class Study(Generic[S, R]):
     @property
     def largest(self) -> Size:
         """The largest size there is."""
-        return [size for size in SIZES if size in self.settings][-1]
+        return next(size for size in reversed(SIZES) if size in self.settings)
 
     def result(
         self, size: Size = "tiny", *, seeds: int | None = None, keep: Path | None = None, progress: Progress = silent

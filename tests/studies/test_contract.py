@@ -24,6 +24,7 @@ def test_a_study_says_what_it_needs_takes_and_cites(name):
     found = study(name)
     assert "tiny" in found.settings and "{" + f"{found.source}," in BIBLIOGRAPHY
     assert len(set(found.ids)) == len(found.ids) and found.ids
+    assert set(found.beyond_tiny) < set(found.ids)
     assert found.ledger is None or found.ledger in found.settings
     assert DATA not in (found.tiny_needs if found.tiny_needs is not None else found.needs), "tiny runs anywhere"
 
@@ -41,7 +42,7 @@ def test_tables_and_evidence_apply_to_the_tiny_result(name, tmp_path_factory):
     tables, rows = found.tables(result), found.evidence(result)
     assert tables and all(isinstance(table, Table) and table.rows for table in tables)
     assert len({table.name for table in tables}) == len(tables)
-    assert rows and {row.id for row in rows} <= set(found.ids)
+    assert rows and {row.id for row in rows} == set(found.ids) - set(found.beyond_tiny)
     assert len({row.id for row in rows}) == len(rows)
     for row in rows:
         assert row.values.ndim == 1 and len(row.values), row.id

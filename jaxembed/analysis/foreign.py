@@ -11,7 +11,7 @@ from ..base import Progress, SparseRows, silent
 from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, open_tokenizer, read_tokenizer
 from ..corpus.encoded import FACTS
 from ..corpus.tokenizers import FILE
-from ..models._safetensors import read_tensors, tensor_files
+from ..models import read_tensors, tensor_files
 from ..models.decoder import Decoder
 from ..models.hugging_face import model_folder, read_model
 from ..statistics import TokenPairs, count_neighbours, next_rows, previous_rows

@@ -102,8 +102,7 @@ def _scores(flags: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
 
 
 def _nearest(flags: AnalogyFlags, vectors: "WordVectors") -> Scored:
-    from ..words import nearest
-    from ..words import spelt
+    from ..words import nearest, spelt
     from ..words.analogy import searched
 
     among = searched(vectors, flags.cased, flags.top)

@@ -72,11 +72,7 @@ def _tables_named(folder: Path, files: dict[str, list[str]], endings: tuple[str,
 
 
 def read_text(
-    tables: TokenTables,
-    place: str | Path,
-    *,
-    subset: str | None = None,
-    progress: Progress = silent,
+    tables: TokenTables, place: str | Path, *, subset: str | None = None, progress: Progress = silent
 ) -> tuple[EncodedCorpus, Tokenizer]:
     """A text in the model's tokens: an encoded corpus, or text files encoded now by the model's own tokenizer.
 

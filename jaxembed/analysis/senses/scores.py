@@ -10,14 +10,7 @@ from jaxtyping import Float, Int
 from ...keep import kept_json
 from ...language import parameter_hash
 from ...models import Decoder
-from .attention import (
-    ablate_heads,
-    attention_at_word,
-    direct_effects,
-    mixture_scores,
-    patch_words,
-    sense_direction,
-)
+from .attention import ablate_heads, attention_at_word, direct_effects, mixture_scores, patch_words, sense_direction
 from .probes import SenseProbes, bag_of_words, mean_embedding, read_senses_from, separation
 from .texts import SenseTask
 from .tokens import ReadAt, Side, states_at

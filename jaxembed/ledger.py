@@ -88,9 +88,9 @@ def ledger(
     """Run the studies one after the other and yield a row for each claim.
 
     Args:
-        full: every study at its largest size; otherwise those that have a quick place in the ledger, at that size.
+        full: every study at the size of its script; otherwise those that have a quick place in the ledger, at that size.
             A study whose needs are not met has its claims as "not run".
-        only: the id of one claim, whose study runs at its quick place, or at its largest size where it has none.
+        only: the id of one claim, whose study runs at its quick place, or at the size of its script where it has none.
         studies: other studies than the registered ones, such as one's own.
         keep: a folder for finished pieces, a subfolder for each study.
         progress: takes lines on how far it is.
@@ -105,7 +105,7 @@ def ledger(
     for chosen in every:
         if only is not None and only not in chosen.ids:
             continue
-        size = chosen.largest if full or (only and chosen.ledger is None) else chosen.ledger
+        size = chosen.default if full or (only and chosen.ledger is None) else chosen.ledger
         if size is None:
             continue
         if only is None and (unmet := _unmet(chosen, size)):

@@ -69,7 +69,7 @@ def study_of(name, ids, ledger_size, calls):
 def calls(monkeypatch):
     made: list = []
     ours = {"fast": study_of("fast", ("first", "second", "late"), "quick", made),
-            "slow": study_of("slow", ("third",), None, made)}  # fmt: skip
+            "slow": replace(study_of("slow", ("third",), None, made), settings={"published": "large"})}  # fmt: skip
     monkeypatch.setattr(room, "REGISTRY", tuple(ours))
     monkeypatch.setattr(room, "study", ours.__getitem__)
     return made
@@ -85,8 +85,8 @@ def test_a_study_runs_once_for_all_its_claims(calls):
 
 def test_full_and_single_claims(calls):
     rows = {row.id: row for row in ledger(full=True)}
-    assert [rows[name].verdict for name in ("first", "third")] == ["reproduced"] * 2
-    assert calls == [("fast", "large", 4), ("slow", "large", 4)]
+    assert [rows[name].verdict for name in ("first", "third")] == ["in the direction of", "reproduced"]
+    assert calls == [("fast", "small", 3), ("slow", "large", 4)]
     assert [row.id for row in ledger(only="third")] == ["third"]
     with pytest.raises(ValueError, match="unknown claim 'fourth'; known: first, second, late, third"):
         list(ledger(only="fourth"))

@@ -12,7 +12,7 @@ class ClaimsFlags:
     """Run the studies behind every published claim and print the ledger."""
 
     full: bool = False
-    """Also the claims that are too long for the quick set, which takes about ten minutes on two idle cores."""
+    """Every study at the size of its figure script (hours), not only the quick set (ten minutes on two idle cores)."""
     id: str | None = None
     """Only this claim."""
     json: Path | None = None

@@ -79,7 +79,7 @@ class Evidence:
         ceiling: the best possible value in words.
         varied: what differs between the values.
         interval: of the mean, where it is not Student's over the values (a bootstrap over items, a paired difference).
-        every: whether every value has to lie inside the bound, not only the interval of their mean.
+        every: whether every value has to lie inside the bound, in place of the interval of their mean.
         source: of this claim, where it is not the study's.
     """
 

@@ -58,7 +58,7 @@ class Study(Generic[S, R]):
         smaller: by size, what is smaller than published; needed for every size but "published".
         caption: of a result, what was computed with what.
         draw: onto a figure.
-        ledger: the size at which `jaxembed claims` runs it; None where only `--full`, at the largest size, does.
+        ledger: the size at which `jaxembed claims` runs it; None where only `--full` does.
     """
 
     name: str

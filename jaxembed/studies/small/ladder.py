@@ -105,10 +105,16 @@ def run(setting: LadderSetting, run: Run) -> Ladder:
 
 
 def tables(result: Ladder) -> tuple[Table, ...]:
-    """Every curve's error at 0.5, 0.9 and 1.0 t1."""
+    """Every curve's error at 0.5, 0.9 and 1.0 t1, and until when each rung holds, by initial scale."""
     header = ("theory against exact flow", "at 0.5 t1", "at 0.9 t1", "at 1.0 t1")
     rows = [(curve, *(_text(result.at(curve, time)) for time in (0.5, 0.9, 1.0))) for curve in CURVES]
-    return (Table(f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64", header, rows),)
+    window = result.setting.window
+    held = [(rung, *(_horizon_text(values, window) for values in by.values())) for rung, by in result.horizons.items()]
+    scales = [f"init scale {scale:g}" for scale in result.setting.init_scales]
+    return (
+        Table(f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64", header, rows),
+        Table("horizon (skill < 0.9) in t1", ("theory", *scales), held, name="horizons"),
+    )
 
 
 def evidence(result: Ladder) -> tuple[Evidence, ...]:

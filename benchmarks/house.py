@@ -23,6 +23,8 @@ import jax
 from common import Check, finish
 
 import jaxembed
+import jaxembed.commands.run
+import jaxembed.runs.presets.named  # making the table of presets is not on the way
 from jaxembed.__main__ import main as command_line
 from jaxembed.studies import REGISTRY, study
 

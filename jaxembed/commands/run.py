@@ -65,14 +65,14 @@ def lookup(word: str) -> "tuple[str, Preset]":
 
     where, _, name = word.rpartition(":")
     module = _module(where)
-    found = getattr(module, name, None)
-    experiment = getattr(found, "experiment", found)
+    named = getattr(module, name, None)
+    experiment = getattr(named, "experiment", named)
     if not isinstance(experiment, Runnable):
         there = [
             key for key, value in vars(module).items() if isinstance(value, Runnable) and not isinstance(value, type)
         ]
         raise ValueError(f"{where}: has no experiment {name!r}; it has {', '.join(there) or 'none'}")
-    return name, found if isinstance(found, Preset) else Preset(experiment, f"{name} of {where}")
+    return name, named if isinstance(named, Preset) else Preset(experiment, f"{name} of {where}")
 
 
 def parsed(name: str, preset: "Preset", arguments: list[str]) -> tuple[Any, Path | None, dict[str, bool]]:

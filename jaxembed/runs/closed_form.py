@@ -59,8 +59,8 @@ class ClosedForm:
 
     def memory(self) -> float:
         """Bytes that the saved trajectories and the loss's tables will take, roughly."""
-        one = jax.eval_shape(self.setting.start, jax.random.key(0))
-        parameters = sum(leaf.size for leaf in jax.tree.leaves(one))
+        start = jax.eval_shape(self.setting.start, jax.random.key(0))
+        parameters = sum(leaf.size for leaf in jax.tree.leaves(start))
         tables = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(self.setting.loss()))
         itemsize = 8 if self.dtype == "float64" else 4
         return float(2 * itemsize * self.seeds * (self.saves + 1) * parameters + 6 * tables)
@@ -78,22 +78,22 @@ class ClosedForm:
         simulated = lines.trained("training", loss, optax.sgd(dt), params0, None, self.steps, self.saves, dt, stages)
         ts = simulated.ts[0]
         flow = lines.flow_line(loss, params0, ts, self.rtol, stages)
-        found = {"training": _rows(setting, simulated), "exact flow": _rows(setting, flow)}
+        every_line = {"training": _rows(setting, simulated), "exact flow": _rows(setting, flow)}
         controls = setting.controls()
         for name, solution in {**setting.theories(), **controls}.items():
-            found[name] = stages(name, partial(ensemble, _solution(solution), params0, ts))
+            every_line[name] = stages(name, partial(ensemble, _solution(solution), params0, ts))
         seen: dict[str, Callable[[State], Array]] = {"Gram matrix": _gram}
-        if np.linalg.norm(found["exact flow"].ys["embed"][:, 0], axis=-1).all():  # a zero start has no cosines
+        if np.linalg.norm(every_line["exact flow"].ys["embed"][:, 0], axis=-1).all():  # a zero start has no cosines
             seen = {"cosines": lambda state: observables.cosine(state["embed"]), **seen}
         return ExperimentResult(
             title=type(setting).__name__,
             caption=_caption(self, dt),
             tokens=setting.names(),
             pairs=setting.pairs(),
-            trajectories=found,
-            comparisons=comparisons(found, seen),
+            trajectories=every_line,
+            comparisons=comparisons(every_line, seen),
             controls=(*controls, "frozen"),
-            agreements=(_agreement(self, found["training"]),),
+            agreements=(_agreement(self, every_line["training"]),),
             signature=setting.signature(),
             plateau=None,
             facts={"seconds": time.perf_counter() - began, **observed.solver_facts({"exact flow": flow})},

@@ -207,24 +207,24 @@ def _run(experiment: Experiment, stages: Stages) -> ExperimentResult:
     shuffled = observed.control_name(task)
     simulated = _trained(experiment, "training", data, params0, rate, stages)
     null = _trained(experiment, f"training on {shuffled}", control, params0, rate, stages)
-    found, controls = {"training": simulated}, ()
+    trajectories, controls = {"training": simulated}, ()
     if experiment.optimizer == "sgd":
         parts = ((data, sig), (control, control_sig))
         predicted, controls = _predicted(experiment, parts, params0, simulated.ts[0], stages)
-        found |= predicted
+        trajectories |= predicted
     tokens = observed.drawn(task, data)
     return ExperimentResult(
         title=" / ".join(experiment.subject),
         caption=_caption(experiment, data, params0, rate),
         tokens=observed.names(task, tokens),
         pairs=observed.pairs(task, tokens, sig),
-        trajectories={name: _shown(line, tokens, experiment.observables) for name, line in found.items()},
-        comparisons=comparisons(found, _observables(experiment, tokens)),
-        controls=(*controls, *(["frozen"] if "exact flow" in found else [])),
+        trajectories={name: _shown(line, tokens, experiment.observables) for name, line in trajectories.items()},
+        comparisons=comparisons(trajectories, _observables(experiment, tokens)),
+        controls=(*controls, *(["frozen"] if "exact flow" in trajectories else [])),
         agreements=observed.agreements(task, data, sig, simulated, null, experiment.data_seed),
         signature=observed.drawn_signature(task, sig, tokens),
         plateau=plateau,
-        facts=observed.facts(task, experiment.model, data, simulated, found, time.perf_counter() - began),
+        facts=observed.facts(task, experiment.model, data, simulated, trajectories, time.perf_counter() - began),
         null=f"after {shuffled}",
     )
 
@@ -236,14 +236,14 @@ def _initial(experiment: Experiment, data: Dataset, sig: Signatures) -> State:
     if "embed" not in params0:
         raise ValueError(f"model: its parameters have no leaf 'embed', only {', '.join(params0)}; name it so")
     check_resolution(_scale(experiment, params0), params0["embed"].shape[-1], data.length, experiment.dtype)
-    one = jax.tree.map(lambda leaf: leaf[0], params0)
-    shapes = jax.tree.map(jnp.shape, one)
+    first = jax.tree.map(lambda leaf: leaf[0], params0)
+    shapes = jax.tree.map(jnp.shape, first)
     for name, own in experiment.theories.items():
-        given = jax.tree.map(jnp.shape, jax.eval_shape(lambda state, own=own: own(jnp.zeros(()), state, sig), one))
+        given = jax.tree.map(jnp.shape, jax.eval_shape(lambda state, own=own: own(jnp.zeros(()), state, sig), first))
         if given != shapes:
             raise ValueError(f"theories: {name!r} gives {given} for parameters {shapes}; give the same leaves")
     for name, own in experiment.observables.items():
-        if len(jax.tree.leaves(jax.eval_shape(own, one))) != 1:
+        if len(jax.tree.leaves(jax.eval_shape(own, first))) != 1:
             raise ValueError(f"observables: {name!r} does not give one array; make several observables of it")
     return params0
 
@@ -314,15 +314,15 @@ def _predicted(
     """
     model, decay, rtol = experiment.model, experiment.weight_decay, experiment.rtol
     shuffled = observed.control_name(experiment.task)
-    found = {"exact flow": lines.flow_line(_loss(experiment, parts[0][0]), params0, ts, rtol, stages)}
+    predicted = {"exact flow": lines.flow_line(_loss(experiment, parts[0][0]), params0, ts, rtol, stages)}
     rungs = lines.ladder(model, decay)
     own = {name: lines.derived(field, decay) for name, field in experiment.theories.items()}
     controls = {name: f"{name}, {shuffled}" for name in (*list(rungs)[-1:], *own)}
     if rungs:
         reads = [lines.read_by_theory(model, *part, partial(_loss, experiment, part[0])) for part in parts]
-        found |= lines.theory_lines(rungs, controls, reads, params0, ts, rtol, stages)
-    found |= lines.theory_lines(own, controls, [part[1] for part in parts], params0, ts, rtol, stages)
-    return found, tuple(controls.values())
+        predicted |= lines.theory_lines(rungs, controls, reads, params0, ts, rtol, stages)
+    predicted |= lines.theory_lines(own, controls, [part[1] for part in parts], params0, ts, rtol, stages)
+    return predicted, tuple(controls.values())
 
 
 def _observables(experiment: Experiment, tokens: np.ndarray) -> dict[str, Callable[[State], Any]]:

@@ -128,12 +128,12 @@ def check_folder(
         raise ValueError(f"out: {out} is a file; name a folder")
     if overwrite and resume:
         raise ValueError("overwrite, resume: choose one; --resume keeps what a stopped run computed")
-    found = sorted(p.name for p in out.iterdir()) if out.exists() else []
-    if found and resume:
+    present = sorted(p.name for p in out.iterdir()) if out.exists() else []
+    if present and resume:
         _check_resumable(out, settings, hashes)
-    elif found and not (overwrite and CONFIG in found):
-        hint = "name another, or pass --resume or --overwrite" if CONFIG in found else "name an empty or new folder"
-        raise ValueError(f"out: {out} is not empty ({', '.join(found[:3])}); {hint}")
+    elif present and not (overwrite and CONFIG in present):
+        hint = "name another, or pass --resume or --overwrite" if CONFIG in present else "name an empty or new folder"
+        raise ValueError(f"out: {out} is not empty ({', '.join(present[:3])}); {hint}")
 
 
 def begin(out: Path, settings: dict[str, Any], hashes: dict[str, str], *, resume: bool = False) -> None:
@@ -185,12 +185,12 @@ def _check_resumable(out: Path, settings: dict[str, Any], hashes: dict[str, str]
 
 def _git_hash() -> str:
     try:
-        found = subprocess.run(
+        git = subprocess.run(
             ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):
         return "unknown"
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
+    return git.stdout.strip() if git.returncode == 0 else "unknown"
 
 
 # --- pieces of a run -------------------------------------------------------------------------------------------------
@@ -253,9 +253,9 @@ def _like(compute: Callable[[], Any], leaves: list[np.ndarray]) -> Any:
     trees = []
 
     def traced() -> list[Any]:
-        found, tree = jax.tree.flatten(compute())
+        leaves_now, tree = jax.tree.flatten(compute())
         trees.append(tree)
-        return found
+        return leaves_now
 
     shapes = jax.eval_shape(traced)
     return trees[-1].unflatten(keep.tree_of(leaves, shapes))

@@ -111,14 +111,14 @@ def facts(
 
 def solver_facts(lines: Mapping[str, Trajectory]) -> dict[str, Any]:
     """Solver steps of every integrated line, and where it was lost."""
-    found = {}
+    facts = {}
     for name, line in lines.items():
         if "accepted" in line.info:
-            found[f"solver steps, {name}"] = np.asarray(line.info["accepted"]).tolist()
+            facts[f"solver steps, {name}"] = np.asarray(line.info["accepted"]).tolist()
             lost = np.asarray(line.info["nonfinite_time"])
             if np.isfinite(lost).any():
-                found[f"not finite from, {name}"] = lost.tolist()
-    return found
+                facts[f"not finite from, {name}"] = lost.tolist()
+    return facts
 
 
 # --- agreement with signatures ---------------------------------------------------------------------------------------
@@ -142,12 +142,12 @@ def agreements(
             joint = (sig.joint() - sig.context[:, :, None] / sig.vocab)[tokens]
             rows.insert(3, ("R_cos(embed, joint - context/v)", "embed", tokens, joint.reshape(len(tokens), -1)))
     key = jax.random.key(seed)
-    found = [_r_cos_row(*row, trained, null, key) for row in rows if row[1] in trained.ys]
+    measured = [_r_cos_row(*row, trained, null, key) for row in rows if row[1] in trained.ys]
     if hasattr(task, "anchor_tokens") and len(tokens) > 2:
-        found.append(_order_row(tokens, trained, null))
+        measured.append(_order_row(tokens, trained, null))
     if getattr(task, "two_symbols", False) and 2 < data.vocab <= BASIS_LIMIT and _complete(data):
-        found += _basis_rows(data, trained, null)
-    return tuple(found)
+        measured += _basis_rows(data, trained, null)
+    return tuple(measured)
 
 
 def _r_cos_row(

@@ -103,10 +103,10 @@ class ExperimentResult:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The drawn signature, and times and observables of every trajectory."""
-        found = {"signature": self.signature[1]}
+        arrays = {"signature": self.signature[1]}
         for name, line in self.trajectories.items():
-            found |= {f"{name}/ts": line.ts[0]} | {f"{name}/{leaf}": values for leaf, values in line.ys.items()}
-        return {name: np.asarray(values) for name, values in found.items()}
+            arrays |= {f"{name}/ts": line.ts[0]} | {f"{name}/{leaf}": values for leaf, values in line.ys.items()}
+        return {name: np.asarray(values) for name, values in arrays.items()}
 
     def record(self) -> dict[str, Any]:
         """All other numbers."""
@@ -191,11 +191,11 @@ def comparisons(
     plain["frozen"] = jax.vmap(lambda line: frozen(line))(exact)
     rows = [("training", "exact flow")]
     rows += [("exact flow", name) for name in plain if name not in ("training", "exact flow")]
-    found = {}
+    numbers = {}
     for name, observable in observables.items():
         compared = jax.jit(jax.vmap(partial(compare, observable=observable)))
-        found |= {(a, b, name): compared(plain[a], plain[b]) for a, b in rows}
-    return found
+        numbers |= {(a, b, name): compared(plain[a], plain[b]) for a, b in rows}
+    return numbers
 
 
 def horizon_text(numbers: Comparison, plateau: float | None) -> str:

@@ -26,16 +26,16 @@ def points(experiment: "Experiment") -> "dict[str, Experiment]":
     Raises:
         ValueError: for a setting that neither experiment nor model has, or that has no values.
     """
-    found = {}
+    experiments = {}
     for values in product(*experiment.sweep.values()):
         point = replace(experiment, sweep={})
         for name, value in zip(experiment.sweep, values, strict=True):
             point = _with(point, SHORT.get(name, name), value)
         named = zip(experiment.sweep, values, strict=True)
-        found[", ".join(f"{name}={value}" for name, value in named).replace("/", "_")] = point
-    if not found:
+        experiments[", ".join(f"{name}={value}" for name, value in named).replace("/", "_")] = point
+    if not experiments:
         raise ValueError(f"sweep: needs a value or more for each of {', '.join(experiment.sweep)}")
-    return found
+    return experiments
 
 
 def _with(experiment: "Experiment", name: str, value: Any) -> "Experiment":

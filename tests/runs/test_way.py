@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import jaxembed
 import jaxembed.commands.run
 import jaxembed.runs.presets.named
@@ -45,6 +47,7 @@ def _upper(file: str) -> str | None:
     return str(name) if name.parts[:1] and name.parts[0] in UPPER else None
 
 
+@pytest.mark.slow
 def test_the_way_has_at_most_eight_files():
     import jax
 

@@ -9,7 +9,7 @@ from ...tasks import Addition, BinaryTable, LabelNeutral, Memory, MixedAnchors, 
 from ..closed_form import ClosedForm
 from ..experiment import Experiment
 from ..protocol import Runnable
-from ..solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairs
+from ..solved import AttentionFirstSteps, DeepLinearModes, SoftLabelSteps, WordPairModes
 from .catalogue import SETTINGS
 
 
@@ -95,7 +95,7 @@ PRESETS: dict[str, Preset] = {
         ClosedForm(DeepLinearModes()), "items of a tree: broad splits are learned before fine ones, each as a sigmoid"
     ),
     "word-pairs": Preset(
-        ClosedForm(WordPairs()), "words of four attributes: one sigmoid an attribute, then analogies are exact"
+        ClosedForm(WordPairModes()), "words of four attributes: one sigmoid an attribute, then analogies are exact"
     ),
     "attention-only": Preset(
         ClosedForm(AttentionFirstSteps(), seeds=1, steps=1000),

@@ -3,4 +3,4 @@
 from .attention_only import AttentionFirstSteps as AttentionFirstSteps
 from .deep_linear import DeepLinearModes as DeepLinearModes
 from .soft_label import SoftLabelSteps as SoftLabelSteps
-from .word_pairs import WordPairs as WordPairs
+from .word_pair_modes import WordPairModes as WordPairModes

@@ -83,7 +83,7 @@ class AttentionFirstSteps:
 
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The most frequent token with the next three."""
-        return tuple((0, other) for other in range(1, min(4, len(self._frequent))))
+        return tuple((0, second) for second in range(1, min(4, len(self._frequent))))
 
     def signature(self) -> tuple[str, np.ndarray]:
         """The bigram statistics of the drawn tokens."""

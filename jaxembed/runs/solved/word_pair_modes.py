@@ -17,7 +17,7 @@ from .rows import DRAWN, RowTheory
 
 
 @dataclass(frozen=True)
-class WordPairs:
+class WordPairModes:
     """Word vectors trained on pairs of words that share attributes, by word2vec's loss to second order."""
 
     strengths: tuple[float, ...] = (0.7, 0.55, 0.4, 0.3)
@@ -72,8 +72,8 @@ class WordPairs:
 
     def controls(self) -> dict[str, RowTheory]:
         """The same solution of pairs with their contexts dealt anew."""
-        other = signatures(count(shuffled(self._task.dataset(), 0), order=1))
-        return {"exact solution, shuffled pairs": self._solution(word_pairs.exact, other)}
+        dealt = signatures(count(shuffled(self._task.dataset(), 0), order=1))
+        return {"exact solution, shuffled pairs": self._solution(word_pairs.exact, dealt)}
 
     def names(self) -> tuple[str, ...]:
         """Every drawn word as its signs."""
@@ -83,7 +83,7 @@ class WordPairs:
         """The first word with those that differ in the weakest, in the strongest drawn, and in most attributes."""
         last = len(self.names()) - 1
         chosen = (1, 1 << (last.bit_length() - 1), last)
-        return tuple((0, other) for other in dict.fromkeys(chosen) if other > 0)
+        return tuple((0, second) for second in dict.fromkeys(chosen) if second > 0)
 
     def signature(self) -> tuple[str, np.ndarray]:
         """The target M*, row by row."""

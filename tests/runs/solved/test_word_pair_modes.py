@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxembed as je
-from jaxembed.runs.solved import WordPairs
+from jaxembed.runs.solved import WordPairModes
 
 SETTING = {"strengths": (0.6, 0.4), "probabilities": (0.5, 0.4), "width": 2}
 
@@ -14,7 +14,7 @@ SETTING = {"strengths": (0.6, 0.4), "probabilities": (0.5, 0.4), "width": 2}
 @pytest.mark.slow
 @pytest.mark.float64_only("a start of 1e-5")
 def test_theories_follow_the_flow_and_the_control_does_not():
-    setting = WordPairs(**SETTING)
+    setting = WordPairModes(**SETTING)
     state = setting.start(jax.random.key(0))
     ts = jnp.linspace(0.0, setting.end(), 6)
     flow = je.integrate(je.gradient_flow(setting.loss()), state, ts, rtol=1e-8).ys
@@ -34,7 +34,7 @@ def grams(rows):
 
 
 def test_names_pairs_and_signature_describe_the_drawn_rows():
-    for setting in (WordPairs(**SETTING), WordPairs((0.5,) * 5, (), 5)):
+    for setting in (WordPairModes(**SETTING), WordPairModes((0.5,) * 5, (), 5)):
         drawn = len(setting.names())
         assert drawn <= 20 and setting.rows(setting.start(jax.random.key(0))).shape == (drawn, setting.width)
         assert all(0 <= i < j < drawn for i, j in setting.pairs()) and 1 <= len(setting.pairs()) <= 3
@@ -47,4 +47,4 @@ def test_names_pairs_and_signature_describe_the_drawn_rows():
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        WordPairs(**{**SETTING, **wrong})
+        WordPairModes(**{**SETTING, **wrong})

@@ -323,6 +323,7 @@ STUDY = Study(
     caption=caption,
     ids=("emergence-space", "emergence-half-rises", "emergence-families", "emergence-wrong-starts",
          "emergence-controls", "emergence-alone", "emergence-alone-moments"),
+    beyond_tiny=("emergence-alone", "emergence-alone-moments"),
     takes={"tiny": "10 s", "quick": "25 min on one core, a gigabyte kept"},
     smaller={"tiny": "32 made words", "quick": "6.8 M words, 5,000 different"},
     needs=("float64", DATA),

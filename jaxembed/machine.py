@@ -51,10 +51,10 @@ def device_memory() -> float:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return float(stats["bytes_limit"])
-    found = [float(text) for path in _CGROUP if (text := _content(path)).isdigit()]
+    limits = [float(text) for path in _CGROUP if (text := _content(path)).isdigit()]
     with suppress(AttributeError, OSError, ValueError):  # not every system tells
-        found.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
-    return min(found, default=float("inf"))
+        limits.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    return min(limits, default=float("inf"))
 
 
 def _content(path: Path) -> str:

@@ -23,8 +23,8 @@ def interval(values: Float[np.ndarray, "..."] | Summary, spec: str = ".3g") -> s
     >>> interval(np.array([1.0, 1.2]), ".2f"), interval(np.array([1.0])), interval(np.array([np.nan, 1.0]))
     ('1.10 [-0.17, 2.37]', '1', 'undefined')
     """
-    found = values if isinstance(values, Summary) else summary(np.asarray(values, np.float64))
-    return with_span(float(found.mean), float(found.low), float(found.high), spec)
+    summed = values if isinstance(values, Summary) else summary(np.asarray(values, np.float64))
+    return with_span(float(summed.mean), float(summed.low), float(summed.high), spec)
 
 
 def spread(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
@@ -33,9 +33,9 @@ def spread(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
     >>> spread(np.array([0.9, 1.0])), spread(np.array([0.9]))
     ('0.95 ± 0.07', '0.90 ± undefined')
     """
-    found = summary(np.asarray(values, np.float64))
-    mean = number(found.mean, spec)
-    return mean if mean == UNDEFINED else f"{mean} ± {number(found.sd, spec)}"
+    summed = summary(np.asarray(values, np.float64))
+    mean = number(summed.mean, spec)
+    return mean if mean == UNDEFINED else f"{mean} ± {number(summed.sd, spec)}"
 
 
 def margin(values: Float[np.ndarray, " seed"]) -> str:
@@ -48,9 +48,9 @@ def margin(values: Float[np.ndarray, " seed"]) -> str:
         return UNDEFINED
     if not np.isfinite(values).all():
         return "not finite"
-    found = summary(np.asarray(values, np.float64))
-    mean = number(found.mean)
-    return f"{mean} (1 seed)" if len(values) == 1 else f"{mean} ± {number((found.high - found.low) / 2, '.2g')}"
+    summed = summary(np.asarray(values, np.float64))
+    mean = number(summed.mean)
+    return f"{mean} (1 seed)" if len(values) == 1 else f"{mean} ± {number((summed.high - summed.low) / 2, '.2g')}"
 
 
 @dataclass(frozen=True)

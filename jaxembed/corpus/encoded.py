@@ -250,8 +250,8 @@ def open_corpus(folder: str | PathLike[str]) -> EncodedCorpus:
         raise ValueError(f"corpus: '{folder}' cannot be read ({error}); encode it again") from None
     missing = [name for name in KNOWN if not isinstance(facts, dict) or name not in facts]
     if missing or facts["format"] != FORMAT or [len(ends), len(subset_of)] != [facts["documents"]] * 2:
-        said = f"lacks {', '.join(missing)}" if missing else f"is of format {facts['format']} or cut short"
-        raise ValueError(f"corpus: '{folder}' {said} (this reads format {FORMAT}); encode it again")
+        fault = f"lacks {', '.join(missing)}" if missing else f"is of format {facts['format']} or cut short"
+        raise ValueError(f"corpus: '{folder}' {fault} (this reads format {FORMAT}); encode it again")
     ids = _mapped(folder / IDS, facts["vocab"], facts["tokens"])
     kept = {name: facts[name] for name in ("vocab", "end_token", "hash", "tokenizer_hash")}
     return EncodedCorpus(ids, ends, **kept, subsets=tuple(facts["subsets"]), subset_of=subset_of, facts=facts)

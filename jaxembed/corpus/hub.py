@@ -41,6 +41,6 @@ def _plain(row: Any) -> Any:
 
 
 def _unreachable(name: str, number: int, error: Exception) -> str:
-    said = " ".join(str(error).split())[:200] or type(error).__name__
+    message = " ".join(str(error).split())[:200] or type(error).__name__
     where = f"after {number} rows" if number else "not reached"
-    return f"{name}: {where} ({type(error).__name__}: {said}); check the name and the network, or give a local file"
+    return f"{name}: {where} ({type(error).__name__}: {message}); check the name and the network, or give a local file"

@@ -45,16 +45,16 @@ def newsgroups(
     """
     _check(part, drop)
     damage = Damage() if damage is None else damage
-    posts, found = [], 0
+    posts, files = [], 0
     for group, number, content in _members(Path(archive).expanduser(), part):
-        found += 1
+        files += 1
         place = f"{part}/{group}/{number}"
         text, problem = _text(content, drop)
         if problem:
             damage.add(place, problem)
         else:
             posts.append(Document(text, place, group))
-    if not found:
+    if not files:
         raise ValueError(
             f"archive: {archive} holds no posts under {' or '.join(PARTS[part])}/GROUP/; give the by-date one"
         )

@@ -46,18 +46,18 @@ def pseudoword_sentences(
     """
     if pair[0] == pair[1]:
         raise ValueError(f"pair: needs two different words, got {pair[0]!r} twice")
-    name, found = name or merged_name(pair), []
+    name, sentences = name or merged_name(pair), []
     for text in texts:
         there = words(text)
         merged = [name if word in pair else word for word in there]
         for at, word in enumerate(there):
             if word in pair:
                 begin = max(0, at - left)
-                found.append((tuple(merged[begin : at + right + 1]), at - begin, pair.index(word)))
-    senses = np.array([sense for _, _, sense in found], np.int64)
+                sentences.append((tuple(merged[begin : at + right + 1]), at - begin, pair.index(word)))
+    senses = np.array([sense for _, _, sense in sentences], np.int64)
     for sense, word in enumerate(pair):
         if not np.any(senses == sense):
             raise ValueError(f"pair: {word!r} does not occur in the texts; choose words that do")
-    places = np.array([place for _, place, _ in found], np.int64)
-    tokens = tuple(tokens for tokens, _, _ in found)
-    return SenseSentences(f"pseudo-word {name}", tokens, places, senses, pair, np.arange(1, len(found) + 1))
+    places = np.array([place for _, place, _ in sentences], np.int64)
+    tokens = tuple(tokens for tokens, _, _ in sentences)
+    return SenseSentences(f"pseudo-word {name}", tokens, places, senses, pair, np.arange(1, len(sentences) + 1))

@@ -67,8 +67,8 @@ class SenseSentences:
         wanted = word.lower()
         good = [row for row, marked in enumerate(self.marked) if marked.lower() == wanted]
         if not good and len(self):
-            found = ", ".join(sorted(set(self.marked), key=self.marked.count, reverse=True)[:3])
-            raise ValueError(f"word: no sentence of {self.path} marks {word!r}; it marks {found}")
+            common = ", ".join(sorted(set(self.marked), key=self.marked.count, reverse=True)[:3])
+            raise ValueError(f"word: no sentence of {self.path} marks {word!r}; it marks {common}")
         other = set(range(len(self))) - set(good)
         damage = [(int(self.lines[row]), f"marks {self.marked[row]!r}, not {word!r}") for row in sorted(other)]
         return replace(self.select(good), damaged=tuple(sorted([*self.damaged, *damage])))
@@ -146,12 +146,12 @@ def _labels(folder: Path, gold: list[list[str]]) -> dict[str, str]:
     if not path.is_file():
         return {label: label for label in sorted({line.strip() for lines in gold for line in lines})}
     try:
-        found = json.loads(read_text(path))
+        labels = json.loads(read_text(path))
     except ValueError as error:
         raise ValueError(f'{path}: is no JSON of senses ({error}); write {{"0": "name", ...}}') from None
-    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+    if not isinstance(labels, dict) or not all(isinstance(name, str) for name in labels.values()):
         raise ValueError(f'{path}: must map senses to names; write {{"0": "name", ...}}')
-    return found
+    return labels
 
 
 def _row(row: str, label: str, labels: dict[str, str]) -> tuple[int, tuple[str, ...], str]:

@@ -120,8 +120,8 @@ class TextBigram:
     @cached_property
     def _encoded(self) -> _Encoded:
         text = read_text(self.text) if self.text else python_documentation()
-        found = words(text, self.lowercase)
-        if len(found) < 2:
-            raise ValueError(f"text: '{self.text}' has {len(found)} words; give a text with at least 2")
-        kept = vocabulary(found, self.vocab_size)
-        return _Encoded(kept.encode(found), kept, digest(text))
+        split = words(text, self.lowercase)
+        if len(split) < 2:
+            raise ValueError(f"text: '{self.text}' has {len(split)} words; give a text with at least 2")
+        kept = vocabulary(split, self.vocab_size)
+        return _Encoded(kept.encode(split), kept, digest(text))

@@ -125,7 +125,7 @@ class WordTokenizer(Tokenizer):
 
     def encode(self, texts: list[str]) -> list[Int[np.ndarray, " position"]]:
         ids = [self._words.encode(words(text, self._lowercase)) for text in texts]
-        return [np.where(found < 0, np.int32(1), found) for found in ids]
+        return [np.where(known < 0, np.int32(1), known) for known in ids]
 
     def decode(self, ids: Sequence[int] | Integer[np.ndarray, " position"]) -> str:
         return " ".join(self._words.words[int(i)] for i in ids)
@@ -134,8 +134,8 @@ class WordTokenizer(Tokenizer):
         return self._words.words[int(id)] if 0 <= id < self.vocab else f"<id {int(id)}>"
 
     def id(self, token: str) -> int | None:
-        found = self._words.ids.get(token)
-        return self._words.ids.get(token.lower()) if found is None and self._lowercase else found
+        place = self._words.ids.get(token)
+        return self._words.ids.get(token.lower()) if place is None and self._lowercase else place
 
 
 def read_tokenizer(path: str | PathLike[str]) -> Tokenizer:

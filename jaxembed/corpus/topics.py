@@ -101,8 +101,8 @@ class Topics:
 
     def of_counts(self, counts: csr_array) -> Float[np.ndarray, "document topic"]:
         """The same from word counts; a document without a known word has the prior's, which is uniform."""
-        found = np.asarray(self.model.transform(counts), np.float64)
-        return found / found.sum(axis=1, keepdims=True)
+        weights = np.asarray(self.model.transform(counts), np.float64)
+        return weights / weights.sum(axis=1, keepdims=True)
 
     def top_words(self, count: int = 8) -> list[tuple[str, ...]]:
         """The most frequent words of every topic."""

@@ -108,7 +108,7 @@ class RunFolder:
         Raises:
             ValueError: where something else was kept.
         """
-        found = {}
+        pieces = {}
         for step, entry in _manifest(self.out).items():
             leaves = [leaf for _, leaf in sorted(read_arrays(self.out / KEPT / f"{step}.npz").items())]
             if len(leaves) != jax.tree.structure(tree).num_leaves:
@@ -116,8 +116,8 @@ class RunFolder:
                     f"save: {self.out} kept something else at step {step}; pass the same save or overwrite"
                 )
             held_loss = float("nan") if entry["held_loss"] is None else entry["held_loss"]
-            found[int(step)] = jax.tree.unflatten(jax.tree.structure(tree), leaves), held_loss
-        return found
+            pieces[int(step)] = jax.tree.unflatten(jax.tree.structure(tree), leaves), held_loss
+        return pieces
 
     def remember(self, step: int, state: Any, losses: Float[np.ndarray, " time"]) -> None:
         """Write the whole state, from which the run goes on after a kill; the one before it is then removed."""
@@ -139,21 +139,21 @@ class RunFolder:
 
         step = max(steps)
         with ocp.StandardCheckpointer() as files:
-            found = files.restore(self.out / RECOVERY / str(step), _plain(like) | {"losses": np.zeros(step)})
-        leaves = [found["moments"][name] for name in sorted(found["moments"])]
-        return (found["params"], jax.tree.unflatten(jax.tree.structure(like[1]), leaves)), np.asarray(found["losses"])
+            newest = files.restore(self.out / RECOVERY / str(step), _plain(like) | {"losses": np.zeros(step)})
+        leaves = [newest["moments"][name] for name in sorted(newest["moments"])]
+        return (newest["params"], jax.tree.unflatten(jax.tree.structure(like[1]), leaves)), np.asarray(newest["losses"])
 
     def _check(self, resume: bool, overwrite: bool) -> None:
         if self.out.exists() and not self.out.is_dir():
             raise ValueError(f"out: {self.out} is a file; name a folder")
         if resume and overwrite:
             raise ValueError("overwrite, resume: choose one; resuming keeps what a stopped run computed")
-        found = sorted(p.name for p in self.out.iterdir() if p.suffix != PART) if self.out.exists() else []
-        if found and resume:
+        content = sorted(p.name for p in self.out.iterdir() if p.suffix != PART) if self.out.exists() else []
+        if content and resume:
             self._check_same()
-        elif found and not (overwrite and RUN in found):
-            hint = "name another, resume or overwrite it" if RUN in found else "name an empty or new folder"
-            raise ValueError(f"out: {self.out} is not empty ({', '.join(found[:3])}); {hint}")
+        elif content and not (overwrite and RUN in content):
+            hint = "name another, resume or overwrite it" if RUN in content else "name an empty or new folder"
+            raise ValueError(f"out: {self.out} is not empty ({', '.join(content[:3])}); {hint}")
 
     def _check_same(self) -> None:
         if not (self.out / RUN).exists():
@@ -199,11 +199,11 @@ def _read_arrays(path: Path) -> Any:
 
     path = path.resolve()
     with ocp.PyTreeCheckpointer() as files:
-        found = files.metadata(path).item_metadata
-        if found is None:
+        metadata = files.metadata(path).item_metadata
+        if metadata is None:
             raise ValueError(f"{path}: holds no arrays that can be read; overwrite the run to train them again")
         return files.restore(
-            path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found.tree)
+            path, restore_args=jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata.tree)
         )
 
 

@@ -124,19 +124,21 @@ def _connected(distributed: Any, address: str) -> Any:
             aside.submit(lambda: asyncio.run(knock())).result()
         return distributed.Client(address, timeout=PATIENCE)
     except (OSError, ValueError, TypeError, TimeoutError) as error:
-        said = str(error).split("\n")[0] or type(error).__name__
-        raise ValueError(f"scheduler: nobody answers at '{address}' ({said}); start one or mend the address") from None
+        message = str(error).split("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"scheduler: nobody answers at '{address}' ({message}); start one or mend the address"
+        ) from None
 
 
 def _check_workers(client: Any, path: str, content: str) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
-        said = client.run(_trouble, path, content)
+        answers = client.run(_trouble, path, content)
     except TimeoutError:
         raise ValueError("scheduler: its cluster has no workers; start some") from None
     except ImportError as error:
         raise ValueError(f"scheduler: its workers cannot run jaxembed ({error}); install it there") from None
-    troubles = {where: trouble for where, trouble in said.items() if trouble}
+    troubles = {where: trouble for where, trouble in answers.items() if trouble}
     if troubles:
         where, trouble = min(troubles.items())
         more = f" (and {len(troubles) - 1} more)" if len(troubles) > 1 else ""
@@ -149,10 +151,10 @@ def _check_workers(client: Any, path: str, content: str) -> None:
 def _trouble(path: str, content: str) -> str:
     """Run on a worker: what keeps it from reading the corpus."""
     try:
-        found = open_corpus(path).hash
+        hashed = open_corpus(path).hash
     except ValueError as error:
         return f"on {socket.gethostname()} {error}"
-    return "" if found == content else f"on {socket.gethostname()} another corpus is there"
+    return "" if hashed == content else f"on {socket.gethostname()} another corpus is there"
 
 
 def _count_run(path: str, content: str, run: tuple[int, int], window: int, budget: float | int) -> TokenPairs:

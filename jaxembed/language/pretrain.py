@@ -95,13 +95,13 @@ def pretrain(
     identity["start"] = "drawn" if params0 is None else parameter_hash(on_host(params0))
     folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
     like = placement.like(jax.eval_shape(lambda: start(jax.tree.map(jnp.zeros_like, shapes), settings.update)))
-    found = None if folder is None else folder.recalled(like)
-    if found is None:
+    begin = None if folder is None else folder.recalled(like)
+    if begin is None:
         fresh = initial_params(model, corpus.vocab, settings, placement) if params0 is None else placement.put(params0)
-        found = start(fresh, settings.update), np.zeros(0)
+        begin = start(fresh, settings.update), np.zeros(0)
     elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
-        found = placement.put(found[0]), found[1]
-    run, saves = PretrainingRun(model, corpus.ids, order, settings, placement, *found), Saves(save, held, folder)
+        begin = placement.put(begin[0]), begin[1]
+    run, saves = PretrainingRun(model, corpus.ids, order, settings, placement, *begin), Saves(save, held, folder)
     saves.recall(run)
     _train(run, saves, Reporter(run, shapes["embed"].shape[0], progress, peak), remember_every)
     return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)

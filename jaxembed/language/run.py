@@ -95,20 +95,20 @@ class Saves:
 
     def __init__(self, save: Callable[[Any], Any], held: EncodedCorpus | None, folder: RunFolder | None) -> None:
         self.reduce, self.held, self.folder = save, held, folder
-        self.found: dict[int, tuple[Any, float]] = {}
+        self.pieces: dict[int, tuple[Any, float]] = {}
 
     def recall(self, run: PretrainingRun) -> None:
         """Take over what the folder holds of the run so far."""
         if self.folder is not None and run.step > 0:
             kept = self.folder.saved(self.reduce(run.params))
-            self.found = {step: entry for step, entry in kept.items() if step <= run.step}
+            self.pieces = {step: entry for step, entry in kept.items() if step <= run.step}
 
     def take(self, run: PretrainingRun) -> None:
         """Keep what is to be kept of this step."""
-        if run.step in self.found:
+        if run.step in self.pieces:
             return
         kept, held_loss = on_host(self.reduce(run.params)), self._held_loss(run)
-        self.found[run.step] = kept, held_loss
+        self.pieces[run.step] = kept, held_loss
         if self.folder is not None:
             self.folder.save(run.step, run.params, kept, held_loss, parameter_hash(on_host(run.params)))
 
@@ -119,12 +119,12 @@ class Saves:
 
     def trajectory(self, settings: Pretraining) -> Trajectory:
         """All saved steps on the run's clock."""
-        ys = jax.tree.map(lambda *leaves: np.stack(leaves), *(self.found[step][0] for step in settings.saves))
+        ys = jax.tree.map(lambda *leaves: np.stack(leaves), *(self.pieces[step][0] for step in settings.saves))
         return Trajectory(jnp.asarray(settings.times(), float), ys, clock=settings.clock)
 
     def held_line(self, settings: Pretraining) -> Float[np.ndarray, " time"]:
         """The held-out loss at all saved steps."""
-        return np.array([self.found[step][1] for step in settings.saves])
+        return np.array([self.pieces[step][1] for step in settings.saves])
 
     def _held_loss(self, run: PretrainingRun) -> float:
         if self.held is None:

@@ -112,8 +112,8 @@ cross_entropy.defvjp(_forward, _backward)
 def _value(states: Array, labels: Array, weights: Array, head: Array) -> tuple[Array, Array, Array]:
     logits = jnp.matmul(states, head.T, preferred_element_type=_sum_dtype(states.dtype))
     log_total = jax.nn.logsumexp(logits, axis=1)
-    found = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
-    return jnp.sum(weights.astype(logits.dtype) * (log_total - found)).astype(weights.dtype), logits, log_total
+    chosen = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    return jnp.sum(weights.astype(logits.dtype) * (log_total - chosen)).astype(weights.dtype), logits, log_total
 
 
 def _over_pieces(add: Any, start: Any, arrays: tuple[Array, ...], pieces: int) -> Any:

@@ -206,10 +206,10 @@ def _gpt2_config(decoder: Decoder) -> dict[str, Any]:
 
 
 def _required(config: dict[str, Any], name: str, place: str, other: str | None = None) -> Any:
-    found = config.get(name, config.get(other) if other else None)
-    if found is None:
+    value = config.get(name, config.get(other) if other else None)
+    if value is None:
         raise ValueError(f"{place}: has no {name}; give the config.json of a whole model")
-    return found
+    return value
 
 
 def _only(config: dict[str, Any], name: str, known: tuple[Any, ...], place: str) -> None:

@@ -103,10 +103,10 @@ def entries(decoder: Decoder, family: Family, paths: Any) -> list[Entry]:
 
 def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Leaves of a nested dict by path, `blocks/layer0/mlp/up`."""
-    found = {}
+    leaves = {}
     for name, value in tree.items():
-        found |= flat(value, f"{prefix}{name}/") if isinstance(value, dict) else {prefix + name: value}
-    return found
+        leaves |= flat(value, f"{prefix}{name}/") if isinstance(value, dict) else {prefix + name: value}
+    return leaves
 
 
 def nested(leaves: dict[str, Any]) -> dict[str, Any]:

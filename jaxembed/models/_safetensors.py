@@ -61,14 +61,14 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: naming the file where it is missing or broken.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file; give the folder of a saved model") from None
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: not valid JSON ({error}); save or download it again") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: must hold a JSON object, got {type(found).__name__}; save or download it again")
-    return found
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: must hold a JSON object, got {type(content).__name__}; save or download it again")
+    return content
 
 
 def _indexed(folder: Path) -> dict[str, list[str]]:

@@ -151,8 +151,8 @@ def _leaves(
     return {path: jnp.asarray(leaf, kept) for path, leaf in entry.unpack(tensor, shapes).items()}
 
 
-def _check_names(folder: Path, found: set[str], expected: Iterable[str]) -> None:
-    for what, names in (("missing", set(expected) - found), ("unexpected", found - set(expected))):
+def _check_names(folder: Path, stored: set[str], expected: Iterable[str]) -> None:
+    for what, names in (("missing", set(expected) - stored), ("unexpected", stored - set(expected))):
         if names:
             raise ValueError(f"{folder}: {len(names)} tensor(s) {what}: {_some(names)}; config.json is another model's")
 

@@ -80,8 +80,10 @@ def analogies(
 
     Source: mikolov2013linguistic, levy2014linguistic.
     """
-    found = answer_analogies(rows, questions, exclude=exclude, normalise=normalise, tie=tie, block=block, method=method)
-    return AnalogyScore(*(jnp.mean(share.astype(rows.dtype)) for share in (found.won, found.tied)))
+    answers = answer_analogies(
+        rows, questions, exclude=exclude, normalise=normalise, tie=tie, block=block, method=method
+    )
+    return AnalogyScore(*(jnp.mean(share.astype(rows.dtype)) for share in (answers.won, answers.tied)))
 
 
 def answer_analogies(

@@ -41,8 +41,8 @@ class Arrival:
         """
         if not self.everywhere or self.times.min() <= 0:
             return float("nan"), float("nan"), float("nan")
-        found = summary(np.log(self.times), level=level)
-        return float(np.exp(found.mean)), float(np.exp(found.low)), float(np.exp(found.high))
+        logs = summary(np.log(self.times), level=level)
+        return float(np.exp(logs.mean)), float(np.exp(logs.low)), float(np.exp(logs.high))
 
     def __str__(self) -> str:
         seeds = len(self.times)

@@ -57,8 +57,8 @@ def divergence(final: Logits, logits: Logits) -> Float[Array, "..."]:
     0.1438
     """
     log_p, log_q = jax.nn.log_softmax(final, axis=-1), jax.nn.log_softmax(logits, axis=-1)
-    found = jnp.sum(_times(jnp.exp(log_p), log_p - log_q), axis=-1)
-    return jnp.maximum(found, 0)  # of nearly equal distributions, rounding is all that is left
+    total = jnp.sum(_times(jnp.exp(log_p), log_p - log_q), axis=-1)
+    return jnp.maximum(total, 0)  # of nearly equal distributions, rounding is all that is left
 
 
 def rank(logits: Logits, targets: Int[Array, "..."]) -> Float[Array, "..."]:
@@ -67,8 +67,8 @@ def rank(logits: Logits, targets: Int[Array, "..."]) -> Float[Array, "..."]:
     >>> print(float(rank(jnp.array([3.0, 1.0, 2.0]), jnp.array(2))), float(rank(jnp.zeros(5), jnp.array(0))))
     2.0 3.0
     """
-    found = jnp.take_along_axis(logits, targets[..., None], axis=-1)
-    above, same = (jnp.sum(which, axis=-1).astype(logits.dtype) for which in (logits > found, logits == found))
+    own = jnp.take_along_axis(logits, targets[..., None], axis=-1)
+    above, same = (jnp.sum(which, axis=-1).astype(logits.dtype) for which in (logits > own, logits == own))
     return 1 + above + (same - 1) / 2
 
 
@@ -78,8 +78,8 @@ def surprisal(logits: Logits, targets: Int[Array, "..."]) -> Float[Array, "..."]
     >>> print(round(float(surprisal(jnp.zeros(4), jnp.array(1))), 4))
     1.3863
     """
-    found = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    return jax.nn.logsumexp(logits, axis=-1) - found
+    own = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - own
 
 
 def read_out(
@@ -121,8 +121,8 @@ def read_out(
         logits, ends = (_logits(rows, head, wide), _logits(last, final_head, wide))
         return Readings(entropy(logits), divergence(ends, logits), rank(logits, wanted), surprisal(logits, wanted))
 
-    found = jax.lax.map(block, parts)
-    return jax.tree.map(lambda leaf: leaf.reshape(-1)[: states.shape[0]], found)
+    readings = jax.lax.map(block, parts)
+    return jax.tree.map(lambda leaf: leaf.reshape(-1)[: states.shape[0]], readings)
 
 
 def rows_within(budget: int, vocab: int, itemsize: int) -> int:

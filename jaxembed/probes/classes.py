@@ -55,10 +55,10 @@ def class_probe(
     weights, weights_val = (_weights(part, count, balanced) for part in (classes, classes_val))
     line, best = np.zeros((z.shape[1] + 1, count)), (np.inf, np.zeros(0), 0.0)
     for penalty in penalties:
-        found = minimize(
+        fit = minimize(
             _objective, line.ravel(), (z, classes, weights, penalty), "L-BFGS-B", True, options={"maxiter": iterations}
         )
-        line = found.x.reshape(line.shape)
+        line = fit.x.reshape(line.shape)
         loss = _objective(line.ravel(), z_val, classes_val, weights_val, 0.0)[0]
         if loss < best[0]:
             best = loss, line, penalty

@@ -77,8 +77,8 @@ def best(metric: str, values: Float[np.ndarray, "hypothesis ..."]) -> Float[np.n
     """The best value along the leading axis, by the metric's direction; undefined ones (NaN) do not compete."""
     worst = -np.inf if higher_is_better(metric) else np.inf
     defined = np.where(np.isnan(values), worst, values)
-    found = defined.max(axis=0) if higher_is_better(metric) else defined.min(axis=0)
-    return np.where(np.isnan(values).all(axis=0), np.nan, found)
+    extreme = defined.max(axis=0) if higher_is_better(metric) else defined.min(axis=0)
+    return np.where(np.isnan(values).all(axis=0), np.nan, extreme)
 
 
 def _distribution(q: np.ndarray, p: np.ndarray) -> dict[str, float]:
@@ -96,14 +96,14 @@ def _real(predicted: np.ndarray, target: np.ndarray, names: Sequence[str]) -> di
     spread = np.where(spread > 1e-20 * np.sum(target**2, axis=0), spread, np.nan)
     r2, ranks = 1 - missed / spread, np.array([_spearman(*pair) for pair in zip(predicted.T, target.T, strict=True)])
     size = np.sqrt(np.sum(target**2))
-    found = {
+    table = {
         "R2": float(np.mean(r2)),
         "R2 weighted": float(1 - np.sum(missed) / np.sum(spread)),
         "relative error": float(np.sqrt(np.sum(missed)) / size) if size > 0 else float("nan"),
         "rank correlation": float(np.mean(ranks)),
     }
-    found |= {f"R2 {name}": float(r2[i]) for i, name in enumerate(names)}
-    return found | {f"rank correlation {name}": float(ranks[i]) for i, name in enumerate(names)}
+    table |= {f"R2 {name}": float(r2[i]) for i, name in enumerate(names)}
+    return table | {f"rank correlation {name}": float(ranks[i]) for i, name in enumerate(names)}
 
 
 def _spearman(one: np.ndarray, other: np.ndarray) -> float:

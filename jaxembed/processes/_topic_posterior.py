@@ -60,8 +60,8 @@ def draw_words(key: PRNGKeyArray, table: Float[Array, "state token"], rows: Int[
     steps = jnp.cumsum(table, axis=1)
     steps = steps / steps[:, -1:] + jnp.arange(len(table), dtype=table.dtype)[:, None]
     level = jax.random.uniform(key, rows.shape, table.dtype) + rows.astype(table.dtype)
-    found = jnp.searchsorted(steps.ravel(), level, side="right").astype(jnp.int32) - rows.astype(jnp.int32) * vocab
-    return jnp.clip(found, 0, vocab - 1)
+    places = jnp.searchsorted(steps.ravel(), level, side="right").astype(jnp.int32) - rows.astype(jnp.int32) * vocab
+    return jnp.clip(places, 0, vocab - 1)
 
 
 def mixture_targets(topics: int) -> dict[str, Target]:
@@ -90,8 +90,8 @@ def posterior(
     if _listable(world, items):
         means = _in_parts(lambda part, _: filter_counts(world, part)[0], items, key)[:, places]
         return {name: means if name == MEAN else jnp.zeros_like(means) for name in wanted}
-    found = [_sampled(world, items, place, key, sweeps) for place in places.tolist()]
-    return {name: jnp.stack([pair[name == ERROR] for pair in found], axis=1) for name in wanted}
+    pairs = [_sampled(world, items, place, key, sweeps) for place in places.tolist()]
+    return {name: jnp.stack([pair[name == ERROR] for pair in pairs], axis=1) for name in wanted}
 
 
 def log_predictive(

@@ -149,12 +149,12 @@ class NumberGame:
         """
         posterior = jnp.exp(log_posterior(self._joint(items, chosen_positions(items.shape[1], positions))))
         holds = jnp.asarray(self.members, float)
-        found = {
+        quantities = {
             "hypothesis": lambda: posterior,
             "predictive": lambda: posterior @ (holds / holds.sum(axis=1, keepdims=True)),
             "generalisation": lambda: posterior @ holds,
         }
-        return collect(found, names, None)
+        return collect(quantities, names, None)
 
     def log_predictive(
         self, world: dict[str, Array], items: Int[Array, "sequence position"]

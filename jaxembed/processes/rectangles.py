@@ -151,13 +151,13 @@ class Rectangles:
             jnp.asarray(self.intervals.mean(axis=1), float),
             jnp.asarray(np.diff(self.intervals)[:, 0], float),
         )
-        found = {
+        quantities = {
             "hypothesis": joint,
             "centre": lambda: axes @ centre,
             "extent": lambda: axes @ width,
             "map": lambda: jnp.asarray(self.boxes, float)[jnp.argmax(joint(), axis=-1)],
         }
-        return collect(found, names, None)
+        return collect(quantities, names, None)
 
     def log_predictive(
         self, world: dict[str, Array], items: Float[Array, "sequence position dimension"]

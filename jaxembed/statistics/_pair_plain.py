@@ -37,9 +37,9 @@ def gather(
     written = 0
     for x, y in _pairs(ids, begins, stops, window):
         here = (x >= first) & (x < last)
-        found = (x[here].astype(np.int64) - first) * vocab + y[here]
-        keys[written : written + len(found)] = found
-        written += len(found)
+        pairs = (x[here].astype(np.int64) - first) * vocab + y[here]
+        keys[written : written + len(pairs)] = pairs
+        written += len(pairs)
 
 
 def tally(ids: Ids, begins: Places, stops: Places, window: int, row: int, counts: np.ndarray) -> None:
@@ -56,10 +56,10 @@ def distinct(keys: np.ndarray) -> int:
 def compress(keys: np.ndarray, vocab: int, starts: np.ndarray, at: int, indices: np.ndarray, data: np.ndarray) -> None:
     """See `_pair_kernels.compress`."""
     begins = np.flatnonzero(np.concatenate([np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1]]))
-    found = keys[begins].astype(np.int64)
-    place = slice(at, at + len(found))
-    indices[place], data[place] = found % vocab, np.diff(begins, append=len(keys))
-    starts[:] = at + np.searchsorted(found, np.arange(len(starts)) * vocab)
+    distinct = keys[begins].astype(np.int64)
+    place = slice(at, at + len(distinct))
+    indices[place], data[place] = distinct % vocab, np.diff(begins, append=len(keys))
+    starts[:] = at + np.searchsorted(distinct, np.arange(len(starts)) * vocab)
 
 
 def _pairs(ids: Ids, begins: Places, stops: Places, window: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -151,12 +151,12 @@ class _Job(NamedTuple):
 
     def with_rows(self, table: PairTable, wave: list[RowBlock], capacity: int) -> PairTable:
         """The table with the next blocks of rows, counted at once."""
-        found = list(self.pool.map(lambda block: self._counted(block, capacity), wave))
-        places = len(table.indices) + np.cumsum([0, *(size for size, _ in found)])
+        blocks = list(self.pool.map(lambda block: self._counted(block, capacity), wave))
+        places = len(table.indices) + np.cumsum([0, *(size for size, _ in blocks)])
         table = table.longer(int(places[-1]))
 
         def write(k: int) -> None:
-            found[k][1](table.starts[wave[k].first : wave[k].last + 1], int(places[k]), table.indices, table.data)
+            blocks[k][1](table.starts[wave[k].first : wave[k].last + 1], int(places[k]), table.indices, table.data)
 
         list(self.pool.map(write, range(len(wave))))
         return table

@@ -64,8 +64,8 @@ def _at_fault(error: Exception, curve: Curve, start: Any) -> str:
     missing = getattr(error.args[0], "name", None) if isinstance(error, KeyError) and error.args else None
     if missing:
         return repr(missing)
-    found = _first_failing(jax.make_jaxpr(curve)(start).jaxpr)
-    return found or f"that raises {type(error).__name__}"
+    operation = _first_failing(jax.make_jaxpr(curve)(start).jaxpr)
+    return operation or f"that raises {type(error).__name__}"
 
 
 def _first_failing(jaxpr: Any, within: str = "") -> str | None:
@@ -73,11 +73,11 @@ def _first_failing(jaxpr: Any, within: str = "") -> str | None:
     for equation in jaxpr.eqns:
         inner = equation.params.get("jaxpr")
         if equation.primitive.name in ("jit", "pjit") and inner is not None:
-            found = _first_failing(inner.jaxpr, f" (in {equation.params.get('name')})")
+            failing = _first_failing(inner.jaxpr, f" (in {equation.params.get('name')})")
         else:
-            found = None if _passes(equation) else repr(equation.primitive.name) + within
-        if found:
-            return found
+            failing = None if _passes(equation) else repr(equation.primitive.name) + within
+        if failing:
+            return failing
     return None
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from .word_pairs import WordModes, dot, half_time, power, qr_start
 
 
-def half_rises(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
+def half_rises(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:
     """When each mode has risen to half its final power, for the start `embed`.
 
     Equation: (Q10) in theory/word_pairs.md from the start of (Q9): tau_k = ln(lam_k / R_kk^2) / lam_k.
@@ -21,10 +21,10 @@ def half_rises(embed: Float[Array, "token width"], found: WordModes) -> Float[Ar
 
     Source: karkada2025closed; started from the QR diagonal here.
     """
-    return half_time(qr_start(embed, found), found.strengths)
+    return half_time(qr_start(embed, modes), modes.strengths)
 
 
-def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], found: WordModes) -> Float[Array, "token width"]:
+def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], modes: WordModes) -> Float[Array, "token width"]:
     """Vectors of the modes alone, in the basis of the modes.
 
     Equation: (A1) in theory/analogy_modes.md: W(t) = V* diag(s_k(t)), s_k^2 the sigmoid (Q8) from `start`.
@@ -34,26 +34,26 @@ def alone(t: Float[ArrayLike, ""], start: Float[Array, " width"], found: WordMod
 
     Source: karkada2025closed.
     """
-    return found.vectors * jnp.sqrt(power(t, start, found.strengths))[None, :]
+    return modes.vectors * jnp.sqrt(power(t, start, modes.strengths))[None, :]
 
 
 def with_start(
-    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: WordModes
+    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], modes: WordModes
 ) -> Float[Array, "token width"]:
     """Vectors of the modes and of what is left of the start, in the basis of the modes.
 
     Equation: (A2) in theory/analogy_modes.md: W(t) = V* A(t), A_kj^2(t) = A_kj^2(0) e^(lam_k t) / (D_j D_k^2) for
         k > j, A_kk^2(t) = A_kk^2(0) e^(lam_k t) / D_k, V*^T W(0) Q = A(0); D_k = 1 for modes beyond the width.
-    Assumes: as `word_pairs.closed_form`; `found` holds the modes of all words (or as many as are to be followed), at
+    Assumes: as `word_pairs.closed_form`; `modes` holds the modes of all words (or as many as are to be followed), at
         least as many as the width.
     Valid while: as `word_pairs.couplings`.
     Clock: flow time since `embed`.
 
     Source: jaxembed; the couplings among the leading modes follow karkada2025closed.
     """
-    width, rates = embed.shape[1], found.strengths
+    width, rates = embed.shape[1], modes.strengths
     time = jnp.asarray(t, rates.dtype)
-    along = dot(found.vectors.T, embed)
+    along = dot(modes.vectors.T, embed)
     corner = dot(along, jnp.linalg.qr(along[:width].T)[0])
     leading = rates[:width]
     start = jnp.diagonal(corner) ** 2
@@ -62,7 +62,7 @@ def with_start(
     growth = jnp.exp((rates[:, None] - leading[None, :]) * time / 2) / jnp.sqrt(saturation)[None, :]
     rows, columns = jnp.arange(len(rates))[:, None], jnp.arange(width)[None, :]
     factor = jnp.where(rows == columns, growth, jnp.where(rows > columns, growth * own[:, None], 0))
-    return dot(found.vectors, corner * factor)
+    return dot(modes.vectors, corner * factor)
 
 
 def gains(
@@ -128,7 +128,7 @@ def solved(
 def accuracy_curve(
     ts: Float[Array, " time"],
     start: Float[Array, " width"],
-    found: WordModes,
+    modes: WordModes,
     questions: Int[Array, "example 4"],
     tie: float | None = None,
 ) -> Float[Array, " time"]:
@@ -141,11 +141,11 @@ def accuracy_curve(
 
     Source: jaxembed.
     """
-    return jax.lax.map(lambda t: jnp.mean(solved(alone(t, start, found), questions, tie)), ts)
+    return jax.lax.map(lambda t: jnp.mean(solved(alone(t, start, modes), questions, tie)), ts)
 
 
 def ladder(
-    found: WordModes, questions: Int[Array, "example 4"], counts: Int[Array, " mode"], tie: float | None = None
+    modes: WordModes, questions: Int[Array, "example 4"], counts: Int[Array, " mode"], tie: float | None = None
 ) -> Float[Array, "mode example"]:
     """Which questions the first K modes solve, at full height and without the others.
 
@@ -156,11 +156,11 @@ def ladder(
 
     Source: jaxembed.
     """
-    height = jnp.sqrt(jnp.maximum(found.strengths, 0))
+    height = jnp.sqrt(jnp.maximum(modes.strengths, 0))
 
     def one(count: Array) -> Array:
         kept = jnp.where(jnp.arange(len(height)) < count, height, 0)
-        return solved(found.vectors * kept[None, :], questions, tie)
+        return solved(modes.vectors * kept[None, :], questions, tie)
 
     return jax.lax.map(one, counts)
 

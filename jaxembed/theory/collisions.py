@@ -99,7 +99,7 @@ def noisy_collisions(noise: Float[ArrayLike, ""] | float, vocab: int) -> tuple[C
 
 
 def early_slope(
-    found: Collisions, taylor: Taylor, width: int, init_scale: Float[ArrayLike, ""] | float
+    collisions: Collisions, taylor: Taylor, width: int, init_scale: Float[ArrayLike, ""] | float
 ) -> Float[Array, ""]:
     """How fast the mean loss of the part falls at the start of training on the whole, in expectation over the start.
 
@@ -112,7 +112,7 @@ def early_slope(
     Clock: a rate per flow time.
 
     Args:
-        found: of the part with the whole.
+        collisions: of the part with the whole.
         taylor: (c1, c2, c3), as in `TwoPosition(..).taylor`.
         width: d.
         init_scale: eps.
@@ -120,9 +120,9 @@ def early_slope(
     Source: wang2026modular; the coefficients are ours.
     """
     c1, c2, c3 = taylor
-    square = jnp.asarray(init_scale, found.token.dtype) ** 2
-    second = c2**2 * (found.label + 1.5 * found.token + 3 * found.pair) + 4 * c1 * c3 * found.token
-    return width * square * (2 * c1**2 * found.token + square * second)
+    square = jnp.asarray(init_scale, collisions.token.dtype) ** 2
+    second = c2**2 * (collisions.label + 1.5 * collisions.token + 3 * collisions.pair) + 4 * c1 * c3 * collisions.token
+    return width * square * (2 * c1**2 * collisions.token + square * second)
 
 
 def _agreeing(

@@ -285,10 +285,10 @@ def ordered(state: State) -> list[Array]:
 
 def products(layers: list[Array]) -> list[Array]:
     """W_1, W_2 W_1, .., W_N .. W_1."""
-    found = layers[:1]
+    partial = layers[:1]
     for layer in layers[1:]:
-        found.append(dot(layer, found[-1]))
-    return found
+        partial.append(dot(layer, partial[-1]))
+    return partial
 
 
 def _grown(t: Values, grow: Array, s: Array, variance: Array) -> Array:

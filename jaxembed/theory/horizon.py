@@ -118,12 +118,12 @@ def degrees(sizes: Float[ArrayLike, "..."]) -> tuple[int, ...]:
     >>> degrees(sizes(jnp.cos, jnp.zeros(()), jnp.ones(()), top=5))
     (1, 3, 5)
     """
-    found = np.asarray(sizes)
-    if not np.isfinite(found).all():
+    largest = np.asarray(sizes)
+    if not np.isfinite(largest).all():
         raise ValueError("sizes: must be finite; the loss is not smooth at the base, expand around another point")
-    if not found.max() > 0:
-        raise ValueError(f"sizes: no term up to degree {len(found) - 1} moves anything; raise top or change the base")
-    return tuple(int(k) for k in np.flatnonzero(found > FLOOR * found.max()))
+    if not largest.max() > 0:
+        raise ValueError(f"sizes: no term up to degree {len(largest) - 1} moves anything; raise top or change the base")
+    return tuple(int(k) for k in np.flatnonzero(largest > FLOOR * largest.max()))
 
 
 def growth(leading: Field, base: State) -> Field:

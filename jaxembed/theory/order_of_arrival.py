@@ -65,7 +65,7 @@ def unigram_mode(joint: Joint) -> TextModes:
     return TextModes(left, strength, right, strength / _curvature(left, right, rates, uniform))
 
 
-def start(state0: State, found: TextModes) -> Float[Array, " mode"]:
+def start(state0: State, modes: TextModes) -> Float[Array, " mode"]:
     """What a random start holds of every mode once the faster ones have taken their directions.
 
     Equation: (O6) in theory/order_of_arrival.md: ((A^T E0 + Z^T U0) / 2)^T = Q R, u_k(0) = R_kk^2.
@@ -74,11 +74,11 @@ def start(state0: State, found: TextModes) -> Float[Array, " mode"]:
     Clock: none.
     """
     embed, unembed = checked(state0)
-    growing = (dot(found.left.T, embed) + dot(found.right.T, unembed)) / 2
+    growing = (dot(modes.left.T, embed) + dot(modes.right.T, unembed)) / 2
     return jnp.diagonal(jnp.linalg.qr(growing.T, mode="r")) ** 2
 
 
-def share(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextModes) -> Float[Array, " mode"]:
+def share(t: Float[ArrayLike, ""], start: Float[Array, " mode"], modes: TextModes) -> Float[Array, " mode"]:
     """How much of every mode the model's predictions hold: 0 at the base prediction, 1 at the text's own.
 
     Equation: (O7) in theory/order_of_arrival.md: s_k(t) = 1 / (1 + (H_k / u_k(0) - 1) e^(-2 S_k t)).
@@ -90,10 +90,10 @@ def share(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextMode
     >>> round(float(share(arrival_time(jnp.array([1e-4]), one)[0], jnp.array([1e-4]), one)[0]), 4)
     0.5
     """
-    return logistic(t, begun, 2 * found.rate, found.height) / found.height
+    return logistic(t, start, 2 * modes.rate, modes.height) / modes.height
 
 
-def arrival_time(begun: Float[Array, " mode"], found: TextModes) -> Float[Array, " mode"]:
+def arrival_time(start: Float[Array, " mode"], modes: TextModes) -> Float[Array, " mode"]:
     """When half of a mode is learned.
 
     Equation: (O8) in theory/order_of_arrival.md: t_k = ln(H_k / u_k(0) - 1) / (2 S_k).
@@ -101,10 +101,10 @@ def arrival_time(begun: Float[Array, " mode"], found: TextModes) -> Float[Array,
     Valid while: as `share`.
     Clock: flow time since the start.
     """
-    return jnp.log(found.height / begun - 1) / (2 * found.rate)
+    return jnp.log(modes.height / start - 1) / (2 * modes.rate)
 
 
-def gain(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextModes) -> Float[Array, ""]:
+def gain(t: Float[ArrayLike, ""], start: Float[Array, " mode"], modes: TextModes) -> Float[Array, ""]:
     """By how much the modes have lowered the cross-entropy below that of the base prediction, in nats.
 
     Equation: (O9) in theory/order_of_arrival.md: sum over k of S_k H_k (s_k - s_k^2 / 2).
@@ -112,8 +112,8 @@ def gain(t: Float[ArrayLike, ""], begun: Float[Array, " mode"], found: TextModes
     Valid while: as `modes`.
     Clock: flow time since the start.
     """
-    held = share(t, begun, found)
-    return jnp.sum(found.rate * found.height * (held - held**2 / 2))
+    held = share(t, start, modes)
+    return jnp.sum(modes.rate * modes.height * (held - held**2 / 2))
 
 
 def _curvature(left: Array, right: Array, rates: Array, base: Array) -> Array:

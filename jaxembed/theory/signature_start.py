@@ -78,8 +78,8 @@ def pair_modes(pairs: TokenPairs, width: int, *, normaliser: float = 0.5) -> Pai
     left, right = _inverse_power(firsts, normaliser), _inverse_power(seconds, normaliser)
     table = diags_array(left) @ (pairs.counts / pairs.total) @ diags_array(right)
     operator = _Centred(table, left * firsts, right * seconds)
-    found = svds(operator, k=width, v0=np.random.default_rng(0).normal(size=pairs.vocab))
-    embed, strength, unembed = (np.asarray(part) for part in found)
+    triple = svds(operator, k=width, v0=np.random.default_rng(0).normal(size=pairs.vocab))
+    embed, strength, unembed = (np.asarray(part) for part in triple)
     order = np.argsort(-strength)
     return PairModes(embed[:, order], strength[order], unembed[order].T)
 
@@ -123,11 +123,11 @@ def signature_start(
 
     Source: yao2025probability.
     """
-    found = pair_modes(pairs, width, normaliser=form.normaliser) if modes is None else modes
+    leading = pair_modes(pairs, width, normaliser=form.normaliser) if modes is None else modes
     rates = {"embed": pairs.firsts, "unembed": pairs.seconds}
     keys = dict(zip(rates, jax.random.split(key), strict=True))
     return {
-        name: _scaled(_filled(_rows(getattr(found, name), found.strength, count, form), count, keys[name]), norm)
+        name: _scaled(_filled(_rows(getattr(leading, name), leading.strength, count, form), count, keys[name]), norm)
         for name, count in rates.items()
     }
 

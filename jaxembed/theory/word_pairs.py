@@ -125,11 +125,11 @@ def closed_form(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> Stat
     Source: karkada2025closed; started from the QR diagonal here.
     """
     embed = checked(state0)
-    found = modes(target(sig), embed.shape[1])
-    rotation, corner = jnp.linalg.qr(dot(embed.T, found.vectors))
+    leading = modes(target(sig), embed.shape[1])
+    rotation, corner = jnp.linalg.qr(dot(embed.T, leading.vectors))
     diagonal = jnp.diagonal(corner)
-    height = jnp.sign(diagonal) * jnp.sqrt(power(t, diagonal**2, found.strengths))
-    return {"embed": dot(found.vectors * height[None, :], rotation.T)}
+    height = jnp.sign(diagonal) * jnp.sqrt(power(t, diagonal**2, leading.strengths))
+    return {"embed": dot(leading.vectors * height[None, :], rotation.T)}
 
 
 def exact(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> State:
@@ -148,18 +148,18 @@ def exact(t: Float[ArrayLike, ""], state0: State, sig: Signatures) -> State:
 
 
 def exact_rows(
-    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], found: WordModes
+    t: Float[ArrayLike, ""], embed: Float[Array, "token width"], modes: WordModes
 ) -> Float[Array, "token width"]:
     """`exact` where the modes are at hand already: W(t), up to a rotation of the width.
 
     Equation: (Q12) in theory/word_pairs.md, as in `exact`.
-    Assumes: as `exact`; `found` holds the modes of all words.
+    Assumes: as `exact`; `modes` holds the modes of all words.
     Valid while: always; exact.
     Clock: flow time since `embed`.
 
     Source: yan1994oja.
     """
-    vectors, rates = found
+    vectors, rates = modes
     positive = jnp.where(jnp.asarray(t) > 0, jnp.asarray(t, rates.dtype), 1)
     exponent = rates * positive
     size = jnp.abs(exponent)
@@ -250,7 +250,7 @@ def half_time(start: Float[Array, " width"], strengths: Float[Array, " width"]) 
     return jnp.log(strengths / start) / strengths
 
 
-def qr_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
+def qr_start(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:
     """R_kk^2 of W(0)^T V* = Q R: what of mode k is left of the start once the faster modes have taken their directions.
 
     Equation: (Q9) in theory/word_pairs.md.
@@ -258,22 +258,22 @@ def qr_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Arra
     Valid while: as `closed_form`.
     Clock: none.
     """
-    return jnp.diagonal(jnp.linalg.qr(dot(embed.T, found.vectors), mode="r")) ** 2
+    return jnp.diagonal(jnp.linalg.qr(dot(embed.T, modes.vectors), mode="r")) ** 2
 
 
-def svd_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
+def svd_start(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:
     """Squared singular values of W(0): the start that ignores which way modes point (beside (Q9), as a control)."""
     return jnp.linalg.svd(embed, compute_uv=False) ** 2
 
 
-def constant_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
+def constant_start(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:
     """sigma^2 d for every mode: the mean power of a start along one direction, with sigma^2 the mean square of W(0)."""
-    return jnp.full_like(found.strengths, embed.shape[1] * jnp.mean(embed**2))
+    return jnp.full_like(modes.strengths, embed.shape[1] * jnp.mean(embed**2))
 
 
-def mean_start(embed: Float[Array, "token width"], found: WordModes) -> Float[Array, " width"]:
+def mean_start(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:
     """sigma^2 (d - k + 1): the mean of `qr_start` over normal starts."""
-    return jnp.mean(embed**2) * (embed.shape[1] - jnp.arange(found.strengths.shape[0], dtype=embed.dtype))
+    return jnp.mean(embed**2) * (embed.shape[1] - jnp.arange(modes.strengths.shape[0], dtype=embed.dtype))
 
 
 Start = Callable[[Float[Array, "token width"], WordModes], Float[Array, " width"]]

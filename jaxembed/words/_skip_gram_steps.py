@@ -93,9 +93,9 @@ def _advance(
     def step(tables: Tables, batch: tuple[Array, ...]) -> tuple[Tables, None]:
         words, where, rate, number = batch
         step_key = jax.random.fold_in(key, number)
-        found = sampled_gradient(tables, words, where, cumulative, negatives, window, step_key)
-        embed = tables["embed"].at[found.words].add(-rate * found.embed)
-        return {"embed": embed, "unembed": tables["unembed"].at[found.contexts].add(-rate * found.unembed)}, None
+        gradient = sampled_gradient(tables, words, where, cumulative, negatives, window, step_key)
+        embed = tables["embed"].at[gradient.words].add(-rate * gradient.embed)
+        return {"embed": embed, "unembed": tables["unembed"].at[gradient.contexts].add(-rate * gradient.unembed)}, None
 
     numbers = jnp.asarray(first, jnp.int32) + jnp.arange(len(rates), dtype=jnp.int32)
     return jax.lax.scan(step, tables, (ids, documents, rates, numbers))[0]

@@ -155,9 +155,9 @@ def score_analogies(
     columns = max(ids.shape[1] for ids, _ in covered.values())
     table = np.concatenate([_padded(ids, columns) for ids, _ in covered.values()])
     asked = without_query_words(table) if exclude else table
-    found = answer_analogies(there.matrix, asked, exclude=exclude, normalise=unit, tie=TIE, method=method)
+    answers = answer_analogies(there.matrix, asked, exclude=exclude, normalise=unit, tie=TIE, method=method)
     ends = np.cumsum([len(ids) for ids, _ in covered.values()])[:-1]
-    shares = (np.split(np.asarray(share), ends) for share in (found.won, found.tied))
+    shares = (np.split(np.asarray(share), ends) for share in (answers.won, answers.tied))
     outcomes = [
         _outcome(name, questions.sections[name], places, won, tied)
         for (name, (_, places)), won, tied in zip(covered.items(), *shares, strict=True)

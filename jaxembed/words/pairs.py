@@ -148,8 +148,8 @@ def _ordered(text: WordText, convention: Convention, workers: int, progress: Pro
     total: Any = None
     for distance, weight in enumerate(convention.weights()[:far], start=1):
         ids, ends = every(text, distance)
-        found = count_neighbours(ids, ends, text.vocab, workers=workers).counts * float(weight)
-        total = found if total is None else total + found
+        weighted = count_neighbours(ids, ends, text.vocab, workers=workers).counts * float(weight)
+        total = weighted if total is None else total + weighted
         progress(f"distance {distance} of {far}", distance / far)
     return total
 

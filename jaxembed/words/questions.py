@@ -54,7 +54,7 @@ class Questions:
 
 
 @dataclass
-class _Found:
+class _Reader:
     """What is gathered while a file is read."""
 
     path: Path
@@ -100,16 +100,18 @@ def read_questions(
         raise ValueError(f"form: unknown {form!r}; choose auto, {', '.join(get_args(Form))}")
     files = _files(path)
     chosen: Form = ("bats" if path.is_dir() else told_form(_lines(path))) if form == "auto" else form
-    found = _Found(path, cased, on_error, path.is_dir())
+    reader = _Reader(path, cased, on_error, path.is_dir())
     for file in files:
-        found.path = file
+        reader.path = file
         read = {"google": _google, "msr": _msr, "bats": _bats}[chosen]
-        read(found, (line for line in _readable(found, _lines(file)) if line[1].strip()))
-    sections = {name: tuple(asked) for name, asked in found.sections.items()}
+        read(reader, (line for line in _readable(reader, _lines(file)) if line[1].strip()))
+    sections = {name: tuple(asked) for name, asked in reader.sections.items()}
     if not any(sections.values()):
-        bad = f"; {len(found.damaged)} malformed rows, the first: line {found.damaged[0][0]}" if found.damaged else ""
+        bad = (
+            f"; {len(reader.damaged)} malformed rows, the first: line {reader.damaged[0][0]}" if reader.damaged else ""
+        )
         raise ValueError(f"{path}: holds no question of the form {chosen} ({NEEDED[chosen]}){bad}")
-    return Questions(path.stem, sections, tuple(found.damaged), cased, chosen, found.repeated)
+    return Questions(path.stem, sections, tuple(reader.damaged), cased, chosen, reader.repeated)
 
 
 def only(questions: Questions, sections: Iterable[str]) -> Questions:
@@ -148,43 +150,43 @@ def _row_form(text: str) -> Form | None:
     return "bats" if "\t" in text and words == 2 else forms.get(words)
 
 
-def _readable(found: _Found, lines: list[Line]) -> Iterator[tuple[int, str]]:
+def _readable(reader: _Reader, lines: list[Line]) -> Iterator[tuple[int, str]]:
     for number, text in lines:
         if text is None:
-            found.refuse(number, "is not UTF-8")
+            reader.refuse(number, "is not UTF-8")
         else:
             yield number, text
 
 
-def _google(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
-    section = found.path.stem
+def _google(reader: _Reader, lines: Iterator[tuple[int, str]]) -> None:
+    section = reader.path.stem
     for number, text in lines:
         words = text.split()
         if words[0].startswith(":"):
-            section = " ".join(text.strip()[1:].split()) or found.path.stem
-            found.sections.setdefault(section, {})
+            section = " ".join(text.strip()[1:].split()) or reader.path.stem
+            reader.sections.setdefault(section, {})
         elif len(words) == 4:
-            found.add(section, *words)
+            reader.add(section, *words)
         else:
-            found.refuse(number, f"has {len(words)} words, needs {NEEDED['google']}")
+            reader.refuse(number, f"has {len(words)} words, needs {NEEDED['google']}")
 
 
-def _msr(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
+def _msr(reader: _Reader, lines: Iterator[tuple[int, str]]) -> None:
     for number, text in lines:
         words = text.split()
         if len(words) == 5:
-            found.add(words[3], *words[:3], words[4])
+            reader.add(words[3], *words[:3], words[4])
         else:
-            found.refuse(number, f"has {len(words)} words, needs {NEEDED['msr']}")
+            reader.refuse(number, f"has {len(words)} words, needs {NEEDED['msr']}")
 
 
-def _bats(found: _Found, lines: Iterator[tuple[int, str]]) -> None:
+def _bats(reader: _Reader, lines: Iterator[tuple[int, str]]) -> None:
     pairs = []
     for number, text in lines:
         words = text.split()
         if len(words) == 2 and words[1].strip("/"):
             pairs.append((words[0], [word for word in words[1].split("/") if word]))
         else:
-            found.refuse(number, f"has {len(words)} words, needs {NEEDED['bats']}")
+            reader.refuse(number, f"has {len(words)} words, needs {NEEDED['bats']}")
     for (a, partners), (c, answers) in permutations(pairs, 2):
-        found.add(found.path.stem, a, partners[0], c, "/".join(answers))
+        reader.add(reader.path.stem, a, partners[0], c, "/".join(answers))

@@ -168,8 +168,8 @@ def _covered(
 ) -> tuple[Int[np.ndarray, "example 2"], Int[np.ndarray, " example"]]:
     """Ids of the pairs that have two directions to compare, and where they stand."""
     known = vectors.ids
-    found = [(known[a], known[b], place) for place, (a, b) in enumerate(pairs.pairs) if a in known and b in known]
-    table = np.array(found, np.int64).reshape(-1, 3)
+    rows = [(known[a], known[b], place) for place, (a, b) in enumerate(pairs.pairs) if a in known and b in known]
+    table = np.array(rows, np.int64).reshape(-1, 3)
     table = table[np.all(np.any(vectors.matrix[table[:, :2]] != 0, axis=2), axis=1)]
     return table[:, :2], table[:, 2]
 

@@ -69,9 +69,9 @@ def word_text(
     for name, value in (("min_count", min_count), ("vocab", vocab), ("limit", limit)):
         if value is not None and value < 1:
             raise ValueError(f"{name}: need at least 1, got {value}")
-    ids, ends, found = _all_words(texts, lowercase, limit)
+    ids, ends, words = _all_words(texts, lowercase, limit)
     facts = {"words_read": len(ids), "documents": len(ends), "min_count": min_count, "lowercase": lowercase}
-    return frequent(WordText(ids, ends, tuple(found), np.bincount(ids, minlength=len(found)), facts), min_count, vocab)
+    return frequent(WordText(ids, ends, tuple(words), np.bincount(ids, minlength=len(words)), facts), min_count, vocab)
 
 
 def frequent(text: WordText, min_count: int = 1, vocab: int | None = None) -> WordText:

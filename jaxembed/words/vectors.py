@@ -104,13 +104,13 @@ def _collected(
     rows: Iterator[Row], path: Path, announced: int | None, width: int | None, limit: int | None
 ) -> WordVectors:
     """The rows as one matrix; every one must be as wide as the header says, or else as the first."""
-    said = "the header says" if width is not None else "the first row has"
+    width_from = "the header says" if width is not None else "the first row has"
     seen: dict[str, None] = {}
     kept: list[np.ndarray] = []
     for place, word, numbers in rows:
         width = len(numbers) if width is None else width
         if len(numbers) != width:
-            raise ValueError(f"{place}: '{word}' has {len(numbers)} numbers, {said} {width}; mend the row")
+            raise ValueError(f"{place}: '{word}' has {len(numbers)} numbers, {width_from} {width}; mend the row")
         if word in seen:
             raise ValueError(f"{place}: '{word}' occurs a second time; keep one row of every word")
         seen[word] = None

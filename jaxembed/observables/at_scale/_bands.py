@@ -67,17 +67,17 @@ def cosine_bins(unit: Unit) -> tuple[float, float]:
 
 
 def similarity_bands(
-    found: Scan, plan: ScanPlan, floors: tuple[float, float], rng: np.random.Generator, resamples: int
+    scan: Scan, plan: ScanPlan, floors: tuple[float, float], rng: np.random.Generator, resamples: int
 ) -> Bands:
     """Bands of a scan; every interval from the same resampled groups of tokens."""
     weights = _pair_weights(rng, plan.groups, resamples)
-    sums = np.tensordot(weights, found.groups, axes=2)
-    pairs = np.tensordot(weights, found.tables[..., 0].sum(axis=-1), axes=2)
+    sums = np.tensordot(weights, scan.groups, axes=2)
+    pairs = np.tensordot(weights, scan.tables[..., 0].sum(axis=-1), axes=2)
     lines = _Lines(sums, pairs, plan.shifts)
-    cuts = _cuts(found.tables[..., 0].sum(axis=(0, 1)), sorted({*TENTHS, *TAILS}))
+    cuts = _cuts(scan.tables[..., 0].sum(axis=(0, 1)), sorted({*TENTHS, *TAILS}))
 
     def band(low: float, high: float) -> tuple[Band, Float[np.ndarray, " draw"]]:
-        part = found.tables[:, :, cuts[low] : cuts[high]].sum(axis=2)
+        part = scan.tables[:, :, cuts[low] : cuts[high]].sum(axis=2)
         return _band((low, high), plan.low + cuts[low] / plan.scale, np.tensordot(weights, part, axes=2), lines)
 
     tenths, courses = zip(*(band(*ends) for ends in itertools.pairwise(TENTHS)), strict=True)

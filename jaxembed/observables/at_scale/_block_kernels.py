@@ -13,7 +13,7 @@ LANES = 32
 """Numbers compared with the least kept neighbour in one go."""
 
 
-def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
+def row_sums(a, b, first, stop, triangle, shift_a, shift_b, sums):
     """Adds to found[i]: sums over the row's pairs of x, y, x^2, y^2, xy, the cosines less their shifts."""
     for i in range(first, stop):
         sx = sy = sxx = syy = sxy = 0.0
@@ -24,38 +24,38 @@ def row_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
             sxx += x * x
             syy += y * y
             sxy += x * y
-        found[i, 0] += sx
-        found[i, 1] += sy
-        found[i, 2] += sxx
-        found[i, 3] += syy
-        found[i, 4] += sxy
+        sums[i, 0] += sx
+        sums[i, 1] += sy
+        sums[i, 2] += sxx
+        sums[i, 3] += syy
+        sums[i, 4] += sxy
 
 
-def column_sums(a, b, first, stop, triangle, shift_a, shift_b, found):
+def column_sums(a, b, first, stop, triangle, shift_a, shift_b, sums):
     """The same for columns first .. stop: found[:, j]."""
     for i in range(a.shape[0]):
         for j in range(max(first, i + 1) if triangle else first, stop):
             x, y = a[i, j] - shift_a, b[i, j] - shift_b
-            found[0, j] += x
-            found[1, j] += y
-            found[2, j] += x * x
-            found[3, j] += y * y
-            found[4, j] += x * y
+            sums[0, j] += x
+            sums[1, j] += y
+            sums[2, j] += x * x
+            sums[3, j] += y * y
+            sums[4, j] += x * y
 
 
-def histogram(a, b, first, stop, triangle, low, scale, found):
+def histogram(a, b, first, stop, triangle, low, scale, table):
     """Adds to found[bin of x]: pairs, sum of x, sum of y. The first bin starts at `low`; the outer ones hold more."""
-    bins = found.shape[0]
+    bins = table.shape[0]
     for i in range(first, stop):
         for j in range(i + 1 if triangle else 0, a.shape[1]):
             x = a[i, j]
             k = min(max(int((x - low) * scale), 0), bins - 1)
-            found[k, 0] += 1.0
-            found[k, 1] += x
-            found[k, 2] += b[i, j]
+            table[k, 0] += 1.0
+            table[k, 1] += x
+            table[k, 2] += b[i, j]
 
 
-def top_of_rows(keep, block, first, stop, triangle, offset, values, found):
+def top_of_rows(keep, block, first, stop, triangle, offset, values, names):
     """Keeps in values[i], found[i] (largest first) the row's largest cosines and their columns, plus `offset`."""
     last = values.shape[1] - 1
     for i in range(first, stop):
@@ -66,10 +66,10 @@ def top_of_rows(keep, block, first, stop, triangle, offset, values, found):
             if largest > values[i, last]:
                 for j in range(start, end):
                     if block[i, j] > values[i, last]:
-                        keep(block[i, j], offset + j, values[i], found[i])
+                        keep(block[i, j], offset + j, values[i], names[i])
 
 
-def top_of_columns(keep, block, first, stop, triangle, offset, values, found):
+def top_of_columns(keep, block, first, stop, triangle, offset, values, names):
     """The same for columns first .. stop; rows are counted from `offset`."""
     last = values.shape[1] - 1
     least = values[first:stop, last].copy()
@@ -82,17 +82,17 @@ def top_of_columns(keep, block, first, stop, triangle, offset, values, found):
             if above > 0:
                 for j in range(start, end):
                     if block[i, j] > least[j - first]:
-                        keep(block[i, j], offset + i, values[j], found[j])
+                        keep(block[i, j], offset + i, values[j], names[j])
                         least[j - first] = values[j, last]
 
 
-def keep(x, token, values, found):
+def keep(x, token, values, names):
     """Insert a neighbour that is closer than the last into a list kept in order."""
     place = values.shape[0] - 1
     while place > 0 and values[place - 1] < x:
-        values[place], found[place] = values[place - 1], found[place - 1]
+        values[place], names[place] = values[place - 1], names[place - 1]
         place -= 1
-    values[place], found[place] = x, token
+    values[place], names[place] = x, token
 
 
 @cache

@@ -89,9 +89,9 @@ def pair_product(
 
 def spread(side: Similarity, *, budget: int) -> float:
     """Sum over i != j of squared deviations of the cosines from their mean; NaN where rounding would show."""
-    found, tokens = pair_product(side, side, budget=budget), len(side.unit)
-    whole = found + (1 - side.level) ** 2 * tokens * (1 + 1 / (tokens - 1))
-    return found if found > PRECISE * whole else float("nan")
+    products, tokens = pair_product(side, side, budget=budget), len(side.unit)
+    whole = products + (1 - side.level) ** 2 * tokens * (1 + 1 / (tokens - 1))
+    return products if products > PRECISE * whole else float("nan")
 
 
 def _projected(

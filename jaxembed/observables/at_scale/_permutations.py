@@ -22,11 +22,11 @@ def r_cos_null(
 ) -> Float[np.ndarray, " draw"]:
     """R_cos under every relabelling: only the sum of products changes, and needs no pass over the pairs."""
     sides = held(sides[0], budget // 4), held(sides[1], budget // 4)
-    found = np.zeros(len(draws))
+    products = np.zeros(len(draws))
     for number, shuffle in enumerate(draws):
-        found[number] = pair_product(*sides, shuffle=shuffle, budget=budget)
+        products[number] = pair_product(*sides, shuffle=shuffle, budget=budget)
         progress((number + 1) / len(draws))
-    return found / math.sqrt(np.prod(squares))
+    return products / math.sqrt(np.prod(squares))
 
 
 def mantel_sd(row_sums: Float[np.ndarray, "token 2"], squares: Float[np.ndarray, " 2"]) -> float:

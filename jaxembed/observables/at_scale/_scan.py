@@ -75,15 +75,15 @@ def scan(a: Unit, b: Unit, plan: ScanPlan) -> Scan:
         ValueError: where the budget is too small for the smallest block.
     """
     edges = _edges(len(plan.order), plan.groups, block_size(a, b, plan))
-    found, tokens = _empty(plan, (a, b)), len(plan.order)
+    collected, tokens = _empty(plan, (a, b)), len(plan.order)
     with ThreadPoolExecutor(cores()) as pool:
         for (i, first), (j, second), x, y in cosine_blocks((a, b), plan.order, edges):
-            take = _Taking(plan, found, x, y, i, j, (first, second))
+            take = _Taking(plan, collected, x, y, i, j, (first, second))
             for tasks in (take.rows, take.columns):  # one after the other, so that no two threads share a token
                 list((pool.map if x.size > ALONE else map)(tasks, range(cores())))
             if j.stop == tokens:
                 plan.progress(1 - (1 - i.stop / tokens) ** 2)
-    return found
+    return collected
 
 
 def cosine_blocks(
@@ -150,9 +150,9 @@ class _Taking:
     """Adds one block to what was found, a share of its stripes a thread."""
 
     def __init__(
-        self, plan: ScanPlan, found: Scan, x: Any, y: Any, i: slice, j: slice, groups: tuple[int, int]
+        self, plan: ScanPlan, collected: Scan, x: Any, y: Any, i: slice, j: slice, groups: tuple[int, int]
     ) -> None:
-        self.plan, self.found, self.x, self.y, self.i, self.j, self.groups = plan, found, x, y, i, j, groups
+        self.plan, self.scan, self.x, self.y, self.i, self.j, self.groups = plan, collected, x, y, i, j, groups
         self.loops, self.triangle = _block_kernels.kernels(), i == j
         self.lock = Lock()
 
@@ -165,9 +165,9 @@ class _Taking:
                 self.loops.histogram(self.x, self.y, *stripe, self.triangle, self.plan.low, self.plan.scale, table)
             self._neighbours(self.loops.top_of_rows, stripe, self.j.start, self.i)
         with self.lock:
-            self.found.tokens[self.i] += sums
-            self.found.groups[self.groups] += sums.sum(axis=0)
-            self.found.tables[self.groups] += table
+            self.scan.tokens[self.i] += sums
+            self.scan.groups[self.groups] += sums.sum(axis=0)
+            self.scan.tables[self.groups] += table
 
     def columns(self, worker: int) -> None:
         """Stripes of columns: their sums, their neighbours among the rows."""
@@ -176,7 +176,7 @@ class _Taking:
             self.loops.column_sums(self.x, self.y, *stripe, self.triangle, *self.plan.shifts, sums)
             self._neighbours(self.loops.top_of_columns, stripe, self.i.start, self.j)
         with self.lock:
-            self.found.tokens[self.j] += sums.T
+            self.scan.tokens[self.j] += sums.T
 
     def _stripes(self, size: int, worker: int) -> Iterator[tuple[int, int]]:
         for start in range(worker * STRIPE, size, cores() * STRIPE):
@@ -185,5 +185,5 @@ class _Taking:
     def _neighbours(self, loop: Any, stripe: tuple[int, int], offset: int, kept: slice) -> None:
         if not self.plan.top:
             return
-        for block, values, tokens in zip((self.x, self.y), self.found.values, self.found.neighbours, strict=True):
+        for block, values, tokens in zip((self.x, self.y), self.scan.values, self.scan.neighbours, strict=True):
             loop(block, *stripe, self.triangle, offset, values[kept], tokens[kept])

@@ -188,13 +188,13 @@ Unit = DenseUnit | SparseUnit
 
 def _dense_norms(rows: Float[np.ndarray, "token width"]) -> Float[np.ndarray, " token"]:
     """Lengths without under- or overflow of the squares, chunk by chunk."""
-    found = np.zeros(len(rows))
+    norms = np.zeros(len(rows))
     for part in chunks(len(rows)):
         held = rows[part].astype(np.float64)
         peak = np.max(np.abs(held), axis=1, initial=0)
         scale = np.where((peak > 0) & np.isfinite(peak), peak, 1)
-        found[part] = scale * np.linalg.norm(held / scale[:, None], axis=1)
-    return found
+        norms[part] = scale * np.linalg.norm(held / scale[:, None], axis=1)
+    return norms
 
 
 def _sparse_norms(matrix: Any, baseline: Float[np.ndarray, " target"]) -> Float[np.ndarray, " token"]:
@@ -213,5 +213,5 @@ def _sparse_norms(matrix: Any, baseline: Float[np.ndarray, " target"]) -> Float[
         rest = baseline.copy()
         rest[matrix.indices[matrix.indptr[token] : matrix.indptr[token + 1]]] = 0
         outside[token] = rest @ rest
-    found = np.sqrt(np.bincount(row, difference**2, tokens) + outside)
-    return np.where(np.diff(matrix.indptr) > 0, found, 0.0)
+    norms = np.sqrt(np.bincount(row, difference**2, tokens) + outside)
+    return np.where(np.diff(matrix.indptr) > 0, norms, 0.0)

@@ -126,20 +126,20 @@ def alignment(
     a, b = a.select(order), b.select(order)
     sides, tokens, top = (similarity(a), similarity(b)), len(order), min(top, len(order) - 1)
     plan = _plan(sides, budget, top, lambda share: progress("every pair", share))
-    found = scan(a, b, plan)
+    sums = scan(a, b, plan)
     pairs = tokens * (tokens - 1) / 2
-    about, least = deviations(found.groups.sum(axis=(0, 1)), pairs), floors(a, b)
+    about, least = deviations(sums.groups.sum(axis=(0, 1)), pairs), floors(a, b)
     r = float(correlation(about, pairs, least))
-    bands = similarity_bands(found, plan, least, rng, RESAMPLES)
+    bands = similarity_bands(sums, plan, least, rng, RESAMPLES)
     draws = shuffles(rng, tokens, permutations)
     null, null_sd = np.full(permutations, np.nan), math.nan
     if not math.isnan(r):
         null = r_cos_null(sides, 2 * about[:2], draws, budget, lambda share: progress("relabellings", share))
-        null_sd = mantel_sd(found.tokens[:, :2], 2 * about[:2])
-    near, near_in_signature = found.neighbours
+        null_sd = mantel_sd(sums.tokens[:, :2], 2 * about[:2])
+    near, near_in_signature = sums.neighbours
     shared, chance = overlap(near, near_in_signature), neighbour_null(near, near_in_signature, draws)
     scores = np.full(total, np.nan)
-    scores[order] = correlation(deviations(found.tokens, tokens - 1), tokens - 1, least)
+    scores[order] = correlation(deviations(sums.tokens, tokens - 1), tokens - 1, least)
     return Alignment(
         tokens=tokens,
         left_out=total - tokens,

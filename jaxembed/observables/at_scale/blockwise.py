@@ -80,8 +80,8 @@ def pair_moments(W: Rows, S: Targets, *, budget: int = BUDGET) -> PairMoments:
     means = sides[0].pairs_mean, sides[1].pairs_mean
     squares = [math.nan] if a.sparse or b.sparse else [spread(side, budget=budget) for side in sides]
     if math.isnan(sum(squares)):  # sparse, or too close to constant for products of whole sides
-        found = scan(a, b, ScanPlan(np.arange(len(a)), means, budget))
-        about = 2 * deviations(found.groups[0, 0], pairs / 2)
+        sums = scan(a, b, ScanPlan(np.arange(len(a)), means, budget))
+        about = 2 * deviations(sums.groups[0, 0], pairs / 2)
     else:
         about = np.array([*squares, pair_product(*sides, budget=budget)])
     xx, yy = np.sqrt(np.maximum(about[:2], 0) / pairs)

@@ -104,7 +104,7 @@ def _row(result: Parity, settings: str, side: str) -> tuple[str, ...]:
     first, google = similarity(made[0].vectors), [analogies(one.vectors).total.accuracy for one in made]
     return (
         settings, side, interval(men, ".3f"), ", ".join(f"{x:.3f}" for x in men),
-        f"{first.rho:.3f} [{first.low:.3f}, {first.high:.3f}]", f"{first.covered:,} of {first.asked:,}",
+        f"{first.rho:.3f} [{first.low:.3f}, {first.high:.3f}]", f"{first.covered:,} of {first.pairs:,}",
         f"{np.mean(google):.1%}", f"{np.mean([one.facts['seconds'] for one in made]):.0f}",
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ def rows(made: list[Made]) -> list[list[str]]:
     for one in made:
         report, men = analogies(one.vectors).total, similarity(one.vectors)
         scored = f"{report.accuracy:.1%} [{report.low:.1%}, {report.high:.1%}]"
-        covered = f"{report.covered:,} of {report.asked:,}"
+        covered = f"{report.covered:,} of {report.questions:,}"
         table.append([one.side.name, *_times(one), scored, covered, f"{men.rho:.3f}", one.facts["version"]])
     return table
 

@@ -133,7 +133,7 @@ def _analogies(result: "AnalogyReport", note: str) -> Scored:
 
 
 def _similarity(scores: "list[SimilarityScore]", damaged: list[str]) -> Scored:
-    rows = [(s.name, f"{s.asked:,}", f"{s.covered:,}", number(s.rho, ".3f"), _ends(s)) for s in scores]
+    rows = [(s.name, f"{s.pairs:,}", f"{s.covered:,}", number(s.rho, ".3f"), _ends(s)) for s in scores]
     record = {"similarity": {score.name: asdict(score) for score in scores}}
     return Table("similarity", SIMILARITY, rows), [*damaged, scores[0].convention], record
 

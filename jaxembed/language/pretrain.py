@@ -24,8 +24,8 @@ from .run import PretrainingRun, Reporter, Saves, on_host
 from .settings import Pretraining
 from .step import start
 
-LOOK_EVERY = 10
-"""Updates between two looks at their losses: every look waits for the device."""
+FETCH_EVERY = 10
+"""Updates after which losses are fetched, which waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def _train(run: PretrainingRun, saves: Saves, report: Reporter, remember_every: 
         step = run.step
         save_now = step in run.settings.saves
         remember_now = step > first and (step == last or step % remember_every == 0)
-        # The first update is looked at by itself: it waits for the compiler.
-        if save_now or remember_now or step in (first + 1, last) or step % LOOK_EVERY == 0:
+        # The first update is fetched by itself: it waits for the compiler.
+        if save_now or remember_now or step in (first + 1, last) or step % FETCH_EVERY == 0:
             fresh = run.fetch()
             if len(fresh):
                 report(run, fresh)

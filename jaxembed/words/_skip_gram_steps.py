@@ -72,8 +72,8 @@ def sampled_gradient(
     words, contexts = ids[:, middle], jnp.concatenate([ids, noise], axis=1)
     w, c = tables["embed"][words], tables["unembed"][contexts]
     chance = jax.nn.sigmoid(jnp.einsum("epw,ecw->epc", w, c))
-    asked = jnp.sum(met, axis=2, keepdims=True) * (jnp.asarray(negatives, jnp.float32) / SHARED)
-    slope = jnp.concatenate([met * (chance[:, :, :reach] - 1), asked * chance[:, :, reach:]], axis=2)
+    repeats = jnp.sum(met, axis=2, keepdims=True) * (jnp.asarray(negatives, jnp.float32) / SHARED)
+    slope = jnp.concatenate([met * (chance[:, :, :reach] - 1), repeats * chance[:, :, reach:]], axis=2)
     return Gradient(words, contexts, jnp.einsum("epc,ecw->epw", slope, c), jnp.einsum("epc,epw->ecw", slope, w))
 
 

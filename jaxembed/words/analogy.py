@@ -24,7 +24,7 @@ class SectionScore:
 
     Attributes:
         name: of the section or the group of sections.
-        asked: questions of the file.
+        questions: in the file.
         covered: those whose words all have a vector; only they count.
         correct: covered ones whose answer alone is nearest.
         tied: covered ones whose answer is nearest together with another word; not correct.
@@ -33,7 +33,7 @@ class SectionScore:
     """
 
     name: str
-    asked: int
+    questions: int
     covered: int
     correct: int
     tied: int
@@ -47,7 +47,7 @@ class SectionScore:
 
     def row(self) -> tuple[str, ...]:
         """In the order of `HEADER`."""
-        counts = tuple(f"{count:,}" for count in (self.asked, self.covered, self.correct))
+        counts = tuple(f"{count:,}" for count in (self.questions, self.covered, self.correct))
         low, high = number(self.low, ".1%"), number(self.high, ".1%")
         ends = UNDEFINED if np.isnan(self.low) else f"{low} to {high}"
         return (self.name, *counts, number(self.accuracy, ".1%"), ends)
@@ -79,7 +79,7 @@ class AnalogyReport:
 
     def __str__(self) -> str:
         total = self.total
-        return f"{' '.join(total.row()[4:])}, {total.covered:,} of {total.asked:,} questions; {self.convention}"
+        return f"{' '.join(total.row()[4:])}, {total.covered:,} of {total.questions:,} questions; {self.convention}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class _Outcome:
     """Covered questions of a section as a table over their word pairs."""
 
     name: str
-    asked: int
+    questions: int
     covered: Float[np.ndarray, "example example"]
     won: Float[np.ndarray, "example example"]
     tied: int
@@ -150,12 +150,12 @@ def score_analogies(
     if top is not None and top < 1:
         raise ValueError(f"top: need at least one word, got {top}; None for all")
     there = searched(vectors, questions.cased, top)
-    covered = {name: _ids(there, asked, questions) for name, asked in questions.sections.items()}
+    covered = {name: _ids(there, section, questions) for name, section in questions.sections.items()}
     _refuse_nothing(covered, questions, there)
     columns = max(ids.shape[1] for ids, _ in covered.values())
     table = np.concatenate([_padded(ids, columns) for ids, _ in covered.values()])
-    asked = without_query_words(table) if exclude else table
-    answers = answer_analogies(there.matrix, asked, exclude=exclude, normalise=unit, tie=TIE, method=method)
+    searchable = without_query_words(table) if exclude else table
+    answers = answer_analogies(there.matrix, searchable, exclude=exclude, normalise=unit, tie=TIE, method=method)
     ends = np.cumsum([len(ids) for ids, _ in covered.values()])[:-1]
     shares = (np.split(np.asarray(share), ends) for share in (answers.won, answers.tied))
     outcomes = [
@@ -196,11 +196,11 @@ def nearest(
     >>> nearest(WordVectors(("king", "queen", "man", "woman"), rows), "queen", "king", "woman", count=1)[0][0]
     'man'
     """
-    asked = np.array([vectors.id(word) for word in (a, b, c)])
-    scores = np.array(analogy_scores(vectors.matrix, asked, method=method, normalise=unit), np.float64)
+    query = np.array([vectors.id(word) for word in (a, b, c)])
+    scores = np.array(analogy_scores(vectors.matrix, query, method=method, normalise=unit), np.float64)
     scores[np.isnan(scores)] = -np.inf
     if exclude:
-        scores[asked] = -np.inf
+        scores[query] = -np.inf
     if not np.any(scores > -np.inf):
         raise ValueError(f"words: {a} : {b} as {c} : ? has no answer by {method}; choose a and b that differ")
     order = np.argsort(-scores, kind="stable")[:count]
@@ -214,12 +214,12 @@ def searched(vectors: WordVectors, cased: bool, top: int | None) -> WordVectors:
 
 
 def _ids(
-    vectors: WordVectors, asked: tuple[Question, ...], questions: Questions
+    vectors: WordVectors, section: tuple[Question, ...], questions: Questions
 ) -> tuple[Int[np.ndarray, "example ..."], Int[np.ndarray, " example"]]:
     """Ids of the covered questions (a, b, c, answers .., filled up with -1), and where they stand in the section."""
     several = "/" if questions.form == "bats" else None
     known, rows, places = vectors.ids, [], []
-    for place, (a, b, c, d) in enumerate(asked):
+    for place, (a, b, c, d) in enumerate(section):
         answers = [known[word] for word in d.split(several) if word in known]
         if answers and a in known and b in known and c in known:
             rows.append([known[a], known[b], known[c], *answers])
@@ -247,26 +247,26 @@ def _padded(ids: Int[np.ndarray, "example ..."], columns: int) -> Int[np.ndarray
 def without_query_words(table: Int[np.ndarray, "example ..."]) -> Int[np.ndarray, "example ..."]:
     """The questions without answers that are words of the question: they are not among what is searched."""
     answers = table[:, 3:]
-    asked = np.any(answers[:, :, None] == table[:, None, :3], axis=2)
-    return np.concatenate([table[:, :3], np.where(asked, -1, answers)], axis=1)
+    repeated = np.any(answers[:, :, None] == table[:, None, :3], axis=2)
+    return np.concatenate([table[:, :3], np.where(repeated, -1, answers)], axis=1)
 
 
 def _outcome(
     name: str,
-    asked: tuple[Question, ...],
+    section: tuple[Question, ...],
     places: Int[np.ndarray, " example"],
     won: Bool[np.ndarray, " example"],
     tied: Bool[np.ndarray, " example"],
 ) -> _Outcome:
     """Questions as a table of (pair a b) by (pair c d): what resampling word pairs needs."""
-    ends = [((a, b), (c, d)) for a, b, c, d in (asked[place] for place in places)]
+    ends = [((a, b), (c, d)) for a, b, c, d in (section[place] for place in places)]
     # Pairs that share the first word are one pair, so that several right answers do not split it.
     number = {pair: k for k, pair in enumerate(dict.fromkeys(_key(pair) for end in ends for pair in end))}
     tables = np.zeros((2, len(number), len(number)))
     at = np.array([[number[_key(pair)] for pair in end] for end in ends], np.int64).reshape(-1, 2)
     np.add.at(tables[0], (at[:, 0], at[:, 1]), 1)
     np.add.at(tables[1], (at[:, 0], at[:, 1]), won)
-    return _Outcome(name, len(asked), tables[0], tables[1], int(np.sum(tied)))
+    return _Outcome(name, len(section), tables[0], tables[1], int(np.sum(tied)))
 
 
 def _key(pair: tuple[str, str]) -> tuple[str, str]:
@@ -305,7 +305,7 @@ def _scored(name: str, outcomes: Iterable[_Outcome], drawn: Iterable[tuple[np.nd
     covered, correct = (int(sum(np.sum(getattr(o, table)) for o in outcomes)) for table in ("covered", "won"))
     low, high = _interval(correct, covered, sum(o.pairs for o in outcomes), list(drawn))
     return SectionScore(
-        name, sum(o.asked for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high
+        name, sum(o.questions for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high
     )
 
 
@@ -317,10 +317,10 @@ def _interval(
     if correct in (0, covered):
         reach = 1 - 0.025 ** (1 / pairs)
         return (0.0, reach) if correct == 0 else (1 - reach, 1.0)
-    asked, won = (np.sum([part[k] for part in drawn], axis=0) for k in (0, 1))
-    if not np.any(asked > 0):
+    drawn_covered, won = (np.sum([part[k] for part in drawn], axis=0) for k in (0, 1))
+    if not np.any(drawn_covered > 0):
         return float("nan"), float("nan")
-    low, high = np.quantile(won[asked > 0] / asked[asked > 0], (0.025, 0.975))
+    low, high = np.quantile(won[drawn_covered > 0] / drawn_covered[drawn_covered > 0], (0.025, 0.975))
     return float(low), float(high)
 
 

@@ -23,8 +23,8 @@ def pairs_of(questions: Questions) -> dict[str, Pairs]:
     """
     cut = "/" if questions.form == "bats" else None
     return {
-        name: tuple(dict.fromkeys(pair for a, b, c, d in asked for pair in ((a, b), (c, d.split(cut)[0]))))
-        for name, asked in questions.sections.items()
+        name: tuple(dict.fromkeys(pair for a, b, c, d in section for pair in ((a, b), (c, d.split(cut)[0]))))
+        for name, section in questions.sections.items()
     }
 
 
@@ -52,13 +52,13 @@ class OffsetConsistency:
         null: `[draw]`, the same after every shuffle of the partners among the pairs. A shuffle keeps the mean offset,
             so this is what the family's two kinds of words give whoever is paired with whom; it is not zero.
         covered: pairs whose words are both there.
-        asked: pairs of the family.
+        pairs: of the family.
     """
 
     value: float
     null: Float[np.ndarray, " draw"]
     covered: int
-    asked: int
+    pairs: int
 
     @property
     def excess(self) -> float:
@@ -73,7 +73,7 @@ class OffsetConsistency:
         return float((1 + np.sum(self.null >= self.value)) / (1 + len(self.null)))
 
     def __str__(self) -> str:
-        pairs = f"{self.covered} of {self.asked} pairs"
+        pairs = f"{self.covered} of {self.pairs} pairs"
         if np.isnan(self.value):
             return f"{UNDEFINED} ({pairs})"
         value, low, high = (number(x, ".2f") for x in (self.value, *np.quantile(self.null, (0.025, 0.975))))
@@ -129,11 +129,11 @@ class TaskVectors:
 
     Attributes:
         offsets: `[example, width]`, w_b - w_a of the covered pairs, vectors as they are (not of unit length).
-        asked: pairs of the family.
+        pairs: of the family.
     """
 
     offsets: Float[np.ndarray, "example width"]
-    asked: int
+    pairs: int
 
     @cached_property
     def spectrum(self) -> Float[np.ndarray, " example"]:

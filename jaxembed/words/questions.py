@@ -67,9 +67,9 @@ class _Reader:
 
     def add(self, section: str, *words: str) -> None:
         a, b, c, d = (spelt(word, self.cased) for word in words)
-        asked = self.sections.setdefault(section, {})
-        self.repeated += (a, b, c, d) in asked
-        asked[a, b, c, d] = None
+        questions = self.sections.setdefault(section, {})
+        self.repeated += (a, b, c, d) in questions
+        questions[a, b, c, d] = None
 
     def refuse(self, line: int, why: str) -> None:
         if self.on_error == "stop":
@@ -105,7 +105,7 @@ def read_questions(
         reader.path = file
         read = {"google": _google, "msr": _msr, "bats": _bats}[chosen]
         read(reader, (line for line in _readable(reader, _lines(file)) if line[1].strip()))
-    sections = {name: tuple(asked) for name, asked in reader.sections.items()}
+    sections = {name: tuple(section) for name, section in reader.sections.items()}
     if not any(sections.values()):
         bad = (
             f"; {len(reader.damaged)} malformed rows, the first: line {reader.damaged[0][0]}" if reader.damaged else ""

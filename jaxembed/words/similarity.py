@@ -56,7 +56,7 @@ class SimilarityScore:
         low: lower end of the 95 % interval over resampled pairs; NaN below 4 pairs, whose resamples mostly repeat.
         high: upper end.
         covered: pairs whose words both have a vector with a direction.
-        asked: pairs of the file.
+        pairs: in the file.
         name: of the file.
         convention: how it was scored, in a sentence.
     """
@@ -65,13 +65,13 @@ class SimilarityScore:
     low: float
     high: float
     covered: int
-    asked: int
+    pairs: int
     name: str
     convention: str = ""
 
     def __str__(self) -> str:
         ends = "" if np.isnan(self.rho) else f" {span(self.low, self.high, '.3f') or 'interval undefined'}"
-        return f"{self.name}: {number(self.rho, '.3f')}{ends}, {self.covered:,} of {self.asked:,} pairs"
+        return f"{self.name}: {number(self.rho, '.3f')}{ends}, {self.covered:,} of {self.pairs:,} pairs"
 
 
 def read_similarity(path: str | Path, on_error: OnError = "skip", *, cased: bool = False) -> SimilarityPairs:

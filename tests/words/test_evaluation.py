@@ -64,7 +64,7 @@ def test_scores_agree_with_a_slow_loop(method):
         report = score_analogies(vectors, questions, method=method, exclude=exclude, resamples=20)
         for name, asked in questions.sections.items():
             score = report.section(name)
-            assert (score.asked, score.covered, score.correct) == (
+            assert (score.questions, score.covered, score.correct) == (
                 len(asked), len(asked), slow(vectors, asked, method, exclude))  # fmt: skip
         assert report.total.correct == sum(score.correct for score in report.sections)
         assert [score.name for score in report.groups] == ["semantic", "syntactic"]
@@ -75,7 +75,7 @@ def test_only_covered_questions_count_and_the_report_says_how():
     vectors, questions = family(0.0)
     report = score_analogies(vectors.top(3 * PAIRS), questions, top=2 * PAIRS - 2, resamples=20)
     known = [q for asked in questions.sections.values() for q in asked if {"b10", "b11"}.isdisjoint(q)]
-    assert report.total.covered == len(known) < report.total.asked == 132 and report.total.accuracy == 1
+    assert report.total.covered == len(known) < report.total.questions == 132 and report.total.accuracy == 1
     assert "22 words" in report.convention and "lower-cased" in report.convention and "132" in str(report)
     some = Questions("x", {**questions.sections, "none": (("p", "q", "r", "s"),)})
     empty = score_analogies(vectors, some, resamples=5).section("none")
@@ -152,7 +152,7 @@ def test_similarity_is_spearman_with_ties_over_covered_pairs():
     there = WordVectors((*vectors.words, "zero"), np.concatenate([vectors.matrix, np.zeros((1, 30), np.float32)]))
     found = score_similarity(there, asked, resamples=300)
     assert found.rho == pytest.approx(stats.spearmanr(cosines, scores[:50])[0])
-    assert (found.covered, found.asked) == (50, 52) and found.low < found.rho < found.high
+    assert (found.covered, found.pairs) == (50, 52) and found.low < found.rho < found.high
     assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(50), rel=0.3) and "resamples" in found.convention
     flat = score_similarity(vectors, SimilarityPairs("flat", pairs, np.ones(50)))
     assert np.isnan(flat.rho) and "undefined" in str(flat)
@@ -166,7 +166,7 @@ def test_offset_consistency_against_a_loop_and_its_shuffles():
     found = offset_consistency(vectors, (*pairs, ("a0", "nowhere")), unit=False, shuffles=99)
     rows = [vectors.matrix[vectors.ids[b]].astype(float) - vectors.matrix[vectors.ids[a]] for a, b in pairs]
     cosines = [x @ y / np.linalg.norm(x) / np.linalg.norm(y) for x, y in permutations(rows, 2)]
-    assert found.value == pytest.approx(np.mean(cosines)) and (found.covered, found.asked) == (12, 13)
+    assert found.value == pytest.approx(np.mean(cosines)) and (found.covered, found.pairs) == (12, 13)
     assert found.p_value == 0.01 and found.excess > 0.1 and 0.1 < found.null.mean() < found.value
     assert np.isnan(offset_consistency(vectors, pairs[:1]).value)
     with pytest.raises(ValueError, match="none of the 1 has both words"):

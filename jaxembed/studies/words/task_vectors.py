@@ -197,7 +197,7 @@ def _row(family: Family, setting: TaskVectorsSetting) -> tuple[str, ...]:
     low, high = np.quantile(offsets.null, (0.025, 0.975))
     overlap = float(theory.mean_overlap(vectors.strength, family.ratio))
     return (
-        score.name, f"{offsets.covered} of {offsets.asked}", f"{offsets.value:.2f}",
+        score.name, f"{offsets.covered} of {offsets.pairs}", f"{offsets.value:.2f}",
         with_span(np.mean(offsets.null), low, high, ".2f"), f"{family.snr[peak]:.1f}", str(setting.widths[peak]),
         f"{family.snr_shuffled[peak]:.1f}", f"{one_peak(family.snr):.3f}", f"{family.spike:.2f}", f"{family.edge:.2f}",
         f"{vectors.mean_overlap:.2f}", f"{overlap:.2f}", with_span(score.accuracy, score.low, score.high, ".1%"),

@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_evaluation():
     found = answers(VECTORS, ITEMS)
     report, pairs = score_analogies(VECTORS, questions()), score_similarity(VECTORS, similarity())
     assert found[ANALOGIES].mean() == report.total.accuracy
-    assert ITEMS.covered[ANALOGIES] == report.total.covered and ITEMS.total[ANALOGIES] == report.total.asked
+    assert ITEMS.covered[ANALOGIES] == report.total.covered and ITEMS.total[ANALOGIES] == report.total.questions
     own = score("made up", [found["made up"]], ITEMS)
     assert np.isclose(own.mean, pairs.rho) and ITEMS.covered["made up"] == pairs.covered
     assert own.mean == pytest.approx(float(np.asarray(spearmanr(found["made up"], ITEMS.human["made up"]))[0]))

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from ...keep import kept_arrays
 from ...tables import Table, spread, with_span
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control
 from ..study import DATA, Run, Study
 from .alignment_texts import BUILTIN, PLAIN, CountedText, text_of
 from .alignment_training import CROSS, OWN, SCHEDULE, TABLES, AlignedDecoder, AlignedShape, AlignedTraining, measured
@@ -225,14 +226,12 @@ def evidence(result: DecoderAlignment) -> tuple[Evidence, ...]:
     excess = [decoder.strength(table).strongest_excess for decoder in result.main for table in TABLES]
     decided = np.mean([low > 0 or high < 0 for _, low, high in excess])
     return (
-        Evidence("language-nulls", "R_cos of every table above all its nulls (difference)", np.array(over),
-                 Bound("machinery", least=0.0, source="untrained, shuffled, relabelled, trained on shuffled",
-                       strict=True),
-                 no_null="it is over the nulls", ceiling="1", varied="tables of decoders", every=True),
+        control("language-nulls", "R_cos of every table above all its nulls (difference)", np.array(over),
+                no_null="it is over the nulls", ceiling="1", varied="tables of decoders"),
         *(row for table in TABLES for row in _table_evidence(result, table)),
         Evidence("language-strong-pairs-decided", "tables whose excess of the strongest pairs is decided (share)",
                  np.array([decided]), Bound("expectation", least=1.0, source="interval over tokens without 0"),
-                 no_null="it counts decisions", ceiling="1", varied="tables of decoders"),
+                 no_null="it counts decisions", ceiling="1"),
     )  # fmt: skip
 
 

@@ -311,4 +311,5 @@ STUDY = Study(
     needs=("float64", DATA),
     tiny_needs=("float64",),
     ledger="tiny",
+    beyond_tiny=("arrival-meaning", "arrival-bigram-order", "arrival-vector-order"),
 )  # fmt: skip

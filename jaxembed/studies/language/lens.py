@@ -360,4 +360,5 @@ STUDY = Study(
     needs=(DATA,),
     tiny_needs=(),
     ledger="tiny",
+    beyond_tiny=("lens-untrained-fall", "lens-bigrams", "lens-single-loss", "lens-context-loss"),
 )  # fmt: skip

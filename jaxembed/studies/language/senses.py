@@ -321,4 +321,6 @@ STUDY = Study(
     needs=(DATA,),
     tiny_needs=(),
     ledger="tiny",
+    beyond_tiny=("senses-words", "senses-training", "senses-counts", "senses-every-static", "senses-every-
+                 untrained"),
 )  # fmt: skip

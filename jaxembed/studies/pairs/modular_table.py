@@ -230,6 +230,7 @@ STUDY = Study(
     takes={"tiny": "20 s", "published": "1 min"},
     smaller={"tiny": "2,000 steps for 100,000, judged at the last for step 20,000"},
     needs=("float64",),
+    beyond_tiny=("modular-leading-term",),
 )  # fmt: skip
 
 

@@ -244,6 +244,7 @@ STUDY = Study(
     takes={"tiny": "10 s", "quick": "15 min", "published": "hours on a GPU"},
     smaller={"tiny": "13 symbols for 113, width 64 for 2,000, two decays, momentum",
              "quick": "59 symbols for 113, width 512 for 2,000, 4,000 steps with momentum, other decays"},
+    beyond_tiny=("decay-small-fits", "decay-small-generalises", "decay-drops-noise", "decay-drops-noise-test"),
 )  # fmt: skip
 
 

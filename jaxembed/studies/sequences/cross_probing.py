@@ -80,7 +80,7 @@ def run(setting: CrossProbingSetting, run: Run) -> CrossProbing:
     """Train a network for each of several topic models, and read each on the documents of all of them."""
     one, seeds = setting.networks, range(run.seeds)
     trained = train_models(one.process, one.recipe, seeds, keep=run.keep, progress=run.progress)
-    reader, rows = _Reader(one, trained), {reading: [] for reading in READINGS}
+    reader, rows = _CrossReader(one, trained), {reading: [] for reading in READINGS}
     for i in seeds:
         for reading, row in reader.network(i).items():
             rows[reading].append(row)
@@ -154,7 +154,7 @@ def own_and_others(matrix: Float[np.ndarray, "seed seed"], best: Any) -> tuple[n
     return np.diagonal(matrix), np.array([best(column) for column in others])
 
 
-class _Reader:
+class _CrossReader:
     """Networks and the documents of every process: those of training and validation of a probe, then of its test."""
 
     def __init__(self, setting: DecodingSetting, trained: Trained) -> None:

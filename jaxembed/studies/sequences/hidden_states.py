@@ -235,7 +235,9 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-)
+    beyond_tiny=("hidden-markov-belief-1", "hidden-markov-gap-1", "hidden-markov-gap-l2-1", "hidden-markov-
+                 matched-1", "hidden-markov-matched-trained-1", "hidden-markov-viterbi-1"),
+)  # fmt: skip
 
 
 def _of_network(process: HiddenMarkov, recipe: TrainingRecipe, setting: HiddenStateSetting, run: Run) -> HiddenStateRun:

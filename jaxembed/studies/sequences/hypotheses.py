@@ -241,7 +241,9 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-)
+    beyond_tiny=("rectangles-hard-posterior", "rectangles-density-posterior", "rectangles-agreement-20",
+                 "rectangles-agreement-50"),
+)  # fmt: skip
 
 
 def _member(name: str, setting: DecodingSetting, trained: Trained, seed: int) -> dict[str, Any]:
@@ -260,16 +262,16 @@ def _member(name: str, setting: DecodingSetting, trained: Trained, seed: int) ->
         parts.append(np.stack([np.asarray(items, own.items.dtype) for items in examples.values()]))
     read = _read(setting, trained, seed, parts)
     states = {source: rows[0] for source, rows in read.items()}
-    found = source_scores(OWN, states, own, probing, places[:1] if name == DENSITY else places, process.size)
+    rows = source_scores(OWN, states, own, probing, places[:1] if name == DENSITY else places, process.size)
     if other is not None:
         moved = {source: rows[1] for source, rows in read.items()}
-        found += source_scores(RETRAINED, moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
+        rows += source_scores(RETRAINED, moved, other, probing, places[:1], 2, (MODEL, UNTRAINED, CEILING))
         both = (fitted_on(states, moved, probing), fitted_on(own, other, probing))
-        found += source_scores(CARRIED, *both, probing, places[:1], 2, (MODEL, CEILING))
-    found += [] if examples else _moments(states, own, probing, places[0])
+        rows += source_scores(CARRIED, *both, probing, places[:1], 2, (MODEL, CEILING))
+    rows += [] if examples else _moments(states, own, probing, places[0])
     params, tested = {"trained": trained.at(seed)}, jnp.asarray(own.items[-probing.loss_draws :])
     loss = losses(process, {}, recipe.model, recipe.head, params, tested)
-    decoded = Decoded(tuple(found), {"excess": (loss["trained"] - loss["floor"],)}, (seed,))
+    decoded = Decoded(tuple(rows), {"excess": (loss["trained"] - loss["floor"],)}, (seed,))
     return {"decoded": decoded.record(), "curves": _curves(setting, read, own, examples) if examples else {}}
 
 
@@ -278,11 +280,11 @@ def _read(
 ) -> dict[str, list[np.ndarray]]:
     """States of the model and the untrained network at all places, of every part; read in one go, compiled once."""
     items, cuts = jnp.asarray(np.concatenate(parts)), np.cumsum([len(part) for part in parts])[:-1]
-    found = {}
+    parted = {}
     for source, time in ((MODEL, -1), (UNTRAINED, 0)):
         states = read_states(setting.recipe.model, trained.at(seed, time), items, setting.probing)[1][0]
-        found[source] = np.split(states, cuts)
-    return found
+        parted[source] = np.split(states, cuts)
+    return parted
 
 
 def _moments(states: dict[str, np.ndarray], own: HypothesisDraw, probing: Probing, place: int) -> list[DecodingScore]:

@@ -90,16 +90,16 @@ def run(setting: KalmanSetting, run: Run) -> Kalman:
 def tables(result: Kalman) -> tuple[Table, ...]:
     """R2 of every target beside nulls and ceiling; losses beside the exact floor: nats an item, or squared error."""
     rows, lost = [], []
-    for head, found in result.results.items():
+    for head, own in result.results.items():
         for data in DATA:
             of = result.on(head, data)
             for target in of.targets:
                 error = number(of.values(target, "relative error").mean(), ".3f")
                 rows.append((head, data, target, *of.texts(target, "R2", spec=".3f", share=".2f"), error))
-        losses = found.decoded.losses
+        losses = own.decoded.losses
         means = (number(np.mean(losses[name]), ".4f") for name in ("trained", "untrained", "floor"))
         beyond = interval(result.correlated, ".4f") if head == LIKELIHOOD else "none"
-        lost.append((head, *means, interval(found.decoded.excess, ".4f"), beyond))
+        lost.append((head, *means, interval(own.decoded.excess, ".4f"), beyond))
     header = ("head", "data", "target", "R2", *NULLS, CEILING, "share closed", "relative error")
     loss_header = ("head", "trained", "untrained", "exact", "excess", "of it beyond independent normals")
     note = training(result)
@@ -113,10 +113,10 @@ def evidence(result: Kalman) -> tuple[Evidence, ...]:
     """R2 of the Kalman mean by head, and the share of the gap by likelihood."""
     setting, rows = result.setting, []
     mean = Bound("expectation", least=setting.mean, source="expected at this size")
-    for head, found in result.results.items():
+    for head, own in result.results.items():
         name, by = ("kalman-mean", "") if head == LIKELIHOOD else ("kalman-mean-squared", ", by squared error")
         claim = f"linear-Gaussian states: R2 of the Kalman mean{by} (null: best of four)"
-        values, null = found.decoded.values(MEAN, "R2"), found.decoded.null(MEAN, "R2")[0]
+        values, null = own.decoded.values(MEAN, "R2"), own.decoded.null(MEAN, "R2")[0]
         rows.append(score_evidence(name, claim, values, null, mean, "none", varied=WORLDS))
     share = Bound("expectation", least=setting.share, source="expected at this size")
     claim = "linear-Gaussian states: share of the gap closed, R2 of the Kalman mean"
@@ -152,7 +152,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-)
+    beyond_tiny=("kalman-mean-squared",),
+)  # fmt: skip
 
 
 def _beyond_independent(process: LinearGaussian, trained: Trained, length: int) -> Float[np.ndarray, " seed"]:

@@ -169,7 +169,9 @@ STUDY = Study(
         "quick": "sequences of 128 for 500, width 64 for 128, 1200 steps for 20000",
     },
     needs=("float64",),
-)
+    beyond_tiny=("memorisation-earlier", "memorisation-last-squared", "memorisation-added-squared",
+                 "memorisation-earlier-squared"),
+)  # fmt: skip
 
 
 def linear_r2(process: GaussianGamma, readings: Float[np.ndarray, "target position"]) -> Float[np.ndarray, " position"]:

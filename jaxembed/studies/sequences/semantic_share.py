@@ -126,4 +126,6 @@ STUDY = Study(
         "tiny": "3 topics and 32 words for 5 and 1000, documents of 16 for 401, width 32 for 128",
         "quick": "200 words for 1000, documents of 128 for 401, width 64 for 128, 800 steps for 20000",
     },
-)
+    beyond_tiny=("topics-semantic-share-0.5", "topics-semantic-share-0.6", "topics-semantic-share-0.7", "topics-
+                 semantic-share-0.8", "topics-semantic-share-0.9", "topics-semantic-share-1"),
+)  # fmt: skip

@@ -238,7 +238,12 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-)
+    beyond_tiny=("statistics-moments", "statistics-coin", "statistics-exponential", "statistics-gap-squared",
+                 "statistics-gap-coin", "statistics-gap-exponential", "statistics-gap-categorical", "statistics-
+                 coin-moments", "statistics-exponential-moments", "statistics-coin-loss", "statistics-explained-
+                 gaussian-gamma-squared", "statistics-explained-beta-bernoulli", "statistics-explained-gamma-
+                 exponential", "statistics-explained-dirichlet-categorical"),
+)  # fmt: skip
 
 
 def targets(name: str) -> tuple[str, str]:

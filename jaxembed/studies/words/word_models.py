@@ -16,6 +16,7 @@ from ...tables import Table, number, span, with_span
 from ...words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
 from ..data import data_path, questions_file
 from ..evidence import Bound, Evidence, Size
+from ..small._rows import control
 from ..study import DATA, Run, Study
 from .text_vectors import (
     MODELS,
@@ -237,10 +238,9 @@ def evidence(result: WordModels) -> tuple[Evidence, ...]:
     last = result.texts[-1]
     ends = [max(last.scores[name, null].interval[1] for null in NULLS) for name in result.measures]
     low = [last.scores[name, TARGET].interval[0] for name in result.measures]
-    control = Bound("machinery", least=0.0, source="controls that must fail", strict=True)
-    above = Evidence(
+    above = control(
         "word-models-null", "vectors from counts score above random and shuffled ones (distance of intervals)",
-        np.array([min(np.subtract(low, ends))]), control, "no null", no_null="it compares with the nulls", ceiling="1",
+        float(min(np.subtract(low, ends))), published="no null", no_null="it compares with the nulls", ceiling="1",
         varied="items",
     )  # fmt: skip
     if not result.setting.pile:

@@ -58,7 +58,7 @@ def decode(
             excess holds the price of the wrong prior; the loss "own prior" is that of exact inference under `process`.
         transfer: fit the probe on draws of `process` instead, and score it on those of `process_of_data`.
         draws: sequences of one's own for every seed, `train + validation + test` of them, as long as the recipe's.
-        keep: a folder for what is found, seed by seed, so that a killed run goes on.
+        keep: a folder for scores, seed by seed, so that a killed run goes on.
         progress: takes one line per seed.
 
     Raises:
@@ -78,7 +78,7 @@ def decode(
         def decoded(i: int = i, key: Array = key, draw: Draw | None = draw) -> dict[str, Any]:
             world = trained.world(i)
             material = _material(process, source, transfer, world, probing, recipe.length, key, draw)
-            scores = _Reader(process, recipe, trained, i, probing, material, key).scores()
+            scores = _SeedReader(process, recipe, trained, i, probing, material, key).scores()
             networks = {"trained": trained.at(i), "untrained": trained.at(i, 0)}
             tested = jnp.asarray(probing.parts(material.items)[2][: probing.loss_draws])
             own = None if process_of_data is None else process
@@ -160,12 +160,12 @@ def _targets(process: Any, world: Any, draw: Draw, probing: Probing, key: Array)
     """Targets at the asked positions, `[sequence, position, target]`: exact quantities, or generating latents."""
     places = probing.places(draw.items.shape[1])
     own = [name for name in probing.targets if process.targets[name].ceiling is None]
-    found = jax.device_get(process.exact(world, draw.items, own, places, key)) if own else {}
+    truths = jax.device_get(process.exact(world, draw.items, own, places, key)) if own else {}
     for name in probing.targets:
-        if name not in found:
+        if name not in truths:
             latent = np.asarray(draw.latents[name])
-            found[name] = latent[:, list(places)] if latent.ndim == 3 else np.repeat(latent[:, None], len(places), 1)
-    return found
+            truths[name] = latent[:, list(places)] if latent.ndim == 3 else np.repeat(latent[:, None], len(places), 1)
+    return truths
 
 
 def _best_guesses(process: Any, world: Any, items: Any, probing: Probing, key: Array) -> dict[str, np.ndarray]:
@@ -175,11 +175,11 @@ def _best_guesses(process: Any, world: Any, items: Any, probing: Probing, key: A
     if not wanted:
         return {}
     places = probing.places(items.shape[1])
-    found = jax.device_get(process.exact(world, items, list(dict.fromkeys(wanted.values())), places, key))
-    return {name: found[guess] for name, guess in wanted.items()}
+    exact = jax.device_get(process.exact(world, items, list(dict.fromkeys(wanted.values())), places, key))
+    return {name: exact[guess] for name, guess in wanted.items()}
 
 
-class _Reader:
+class _SeedReader:
     """The scores of one seed."""
 
     def __init__(
@@ -195,7 +195,7 @@ class _Reader:
         self.process, self.recipe, self.trained, self.seed = process, recipe, trained, seed
         self.probing, self.material, self.key = probing, material, jax.random.fold_in(key, 2)
         self.places = probing.places(recipe.length)
-        self.found: list[DecodingScore] = []
+        self.rows: list[DecodingScore] = []
 
     def scores(self) -> list[DecodingScore]:
         """Scores of what reads no network, then of the network before training and at the asked steps."""
@@ -207,7 +207,7 @@ class _Reader:
         for time in times:
             shuffled = (SHUFFLED,) if time == times[-1] else ()
             self._of_network(time, (*shuffled, MODEL))
-        return self.found
+        return self.rows
 
     def _of_network(self, time: int, sources: tuple[str, ...]) -> None:
         items, params = jnp.asarray(self.material.items), self.trained.at(self.seed, time)
@@ -260,7 +260,7 @@ class _Reader:
         for metric, value in by_metric.items():
             # The sign of a nearly constant probe's ranks is random, so that it would be a null of any size.
             defined = value if is_null(source, metric) else float("nan")
-            self.found.append(DecodingScore(*place, metric, (defined,)))
+            self.rows.append(DecodingScore(*place, metric, (defined,)))
 
 
 def majority(kind: Kind, truth: np.ndarray, tested: np.ndarray) -> dict[str, float]:

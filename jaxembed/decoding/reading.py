@@ -62,16 +62,16 @@ def losses(
     names = ["floor", *(["floor error"] if estimated else []), *(["own prior"] if own is not None else [])]
     if not model.causal:
         return dict.fromkeys([*params, *names], float("nan"))
-    found = {}
+    mean = {}
     for name, tree in params.items():
-        found[name] = float(np.mean(_in_batches(partial(_losses, model, head), tree, network_items(items, tree), ())))
-    found["floor"] = _exact_loss(process, world, head, items)
+        mean[name] = float(np.mean(_in_batches(partial(_losses, model, head), tree, network_items(items, tree), ())))
+    mean["floor"] = _exact_loss(process, world, head, items)
     if estimated:
         again = _exact_loss(process, world, head, items, key=jax.random.key(1))
-        found["floor error"] = abs(found["floor"] - again) / 2**0.5
+        mean["floor error"] = abs(mean["floor"] - again) / 2**0.5
     if own is not None:
-        found["own prior"] = _exact_loss(own, world, head, items)
-    return found
+        mean["own prior"] = _exact_loss(own, world, head, items)
+    return mean
 
 
 def _exact_loss(process: Any, world: Any, head: Any, items: Any, **keys: Any) -> float:
@@ -87,8 +87,8 @@ def _in_batches(read: Any, params: Any, items: Any, asked: tuple) -> np.ndarray:
     count = items.shape[0]
     batches = -(-count // BATCH)
     rows = np.arange(batches * BATCH) % count
-    found = _mapped(read.func, read.args, asked, params, items[rows].reshape(batches, BATCH, *items.shape[1:]))
-    return np.concatenate(np.asarray(found), axis=1)[:, :count]
+    read_out = _mapped(read.func, read.args, asked, params, items[rows].reshape(batches, BATCH, *items.shape[1:]))
+    return np.concatenate(np.asarray(read_out), axis=1)[:, :count]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

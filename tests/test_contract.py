@@ -310,6 +310,10 @@ def test_what_other_rooms_use_of_a_room_is_reachable_from_it(room):
             assert any(each is value for each in exported), f"{path} imports {name} of {room}.{place}; export it"
 
 
+def test_the_reader_of_imports_sees_what_is_imported():
+    assert ("tokenizers", "FILE") in {(place, name) for place, name, _ in imported_from("corpus")}
+
+
 def imported_from(room: str) -> list[tuple[str, str, str]]:
     """(module, name, importing file) of all that the package takes from a room's modules outside of it."""
     package, used = ROOT / "jaxembed", []

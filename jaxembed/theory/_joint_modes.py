@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Complex, Float, PRNGKeyArray
 
+from .linear import dot
+
 
 class JointModes(NamedTuple):
     """Columns in the space orthogonal to the constant, their complex weights, and what they leave."""
@@ -113,11 +115,6 @@ def centred(cube: Float[Array, "token token token"]) -> Complex[Array, "width wi
     for _ in range(3):
         out = jnp.moveaxis(_fold(out, helmert), 2, 0)
     return out
-
-
-def dot(left: Array, right: Array) -> Array:
-    """Matrix product at the full precision of the dtype on every device."""
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def _start(cube: Array, key: PRNGKeyArray) -> tuple[Array, Array]:

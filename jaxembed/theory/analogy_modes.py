@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int
 
-from .word_pairs import WordModes, dot, half_time, power, qr_start
+from .linear import dot
+from .word_pairs import WordModes, half_time, power, qr_start
 
 
 def half_rises(embed: Float[Array, "token width"], modes: WordModes) -> Float[Array, " width"]:

@@ -14,6 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, Inexact, Int
 
 from ..statistics import PositionSignatures
 from ._carlson import elliptic_rf
+from .linear import dot
 from .two_position import State, Taylor, checked
 
 TABLES = ("embed", "second", "unembed")
@@ -100,14 +101,14 @@ def mode_system(sig: PositionSignatures, bases: Any, taylor: Taylor) -> ModeSyst
 def to_modes(state: State, bases: Bases) -> Modes:
     """u = A^H U, v = B^H V, w = C^H W."""
     return {
-        name: _dot(jnp.conj(basis).T, table.astype(basis.dtype))
+        name: dot(jnp.conj(basis).T, table.astype(basis.dtype))
         for name, basis, table in zip(TABLES, bases, checked(state), strict=True)
     }
 
 
 def from_modes(modes: Modes, bases: Bases) -> State:
     """The real tables of modes."""
-    return {name: jnp.real(_dot(basis, modes[name])) for name, basis in zip(TABLES, bases, strict=True)}
+    return {name: jnp.real(dot(basis, modes[name])) for name, basis in zip(TABLES, bases, strict=True)}
 
 
 def field(weight_decay: Float[ArrayLike, ""] | float = 0.0) -> Callable[..., Modes]:
@@ -232,7 +233,3 @@ def phase_error(modes: Modes) -> Float[Array, "token width"]:
     Clock: none.
     """
     return jnp.abs(jnp.angle(modes["embed"] * modes["second"] * jnp.conj(modes["unembed"])))
-
-
-def _dot(left: Inexact[Array, "token token"], right: Inexact[Array, "token width"]) -> Inexact[Array, "token width"]:
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Complex, Float, Int, PRNGKeyArray
 
 from ..statistics import PositionSignatures
 from . import _joint_modes as joint_modes
+from .linear import dot
 
 THRESHOLD = 0.25
 """Largest residual that counts as a basis: no non-abelian group comes below it, (B7) in theory/common_basis.md."""
@@ -77,7 +78,7 @@ class CommonBasis:
             weights: a table of the model; columns are hidden units.
         """
         columns = {"first": self.first, "second": self.second, "label": self.label}[role]
-        coefficients = joint_modes.dot(columns.conj().T, jnp.asarray(weights).astype(columns.dtype))
+        coefficients = dot(columns.conj().T, jnp.asarray(weights).astype(columns.dtype))
         power = (jnp.abs(coefficients) ** 2).at[0].set(0)
         entry = jnp.minimum(self.partner, jnp.arange(len(self.partner), dtype=self.partner.dtype))
         shared = jax.ops.segment_sum(power, entry, len(power))
@@ -128,7 +129,7 @@ def common_basis(
     modes = _best(conditional, seen, keys[:-1], sweeps)
     null = _best(_dealt(conditional, seen, null_key), seen, keys[:1], sweeps)
     first, second, label, strength = joint_modes.lifted(modes)
-    overlap = jnp.abs(joint_modes.dot(first.T, first))
+    overlap = jnp.abs(dot(first.T, first))
     commutator = joint_modes.commutator(conditional, keys[-1])
     return CommonBasis(
         first,

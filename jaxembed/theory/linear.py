@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, Inexact
 
 from ..statistics import Signatures
 
@@ -168,6 +168,6 @@ def add(*parts: State) -> State:
     return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
 
 
-def dot(left: Float[Array, "..."], right: Float[Array, "..."]) -> Float[Array, "..."]:
+def dot(left: Inexact[Array, "..."], right: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
     """Matrix product at the full precision of the dtype on every device."""
     return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.special import rel_entr
+
+from .linear import dot
 
 Joint = Float[Array | np.ndarray, "sequence token"]
 """P(past, what follows) of a finite process: a row for each past, a column for each next item, or each future."""
@@ -88,7 +89,7 @@ def belief_of_prediction(
         likelihood: B, rows sum to one.
         predicted: distributions of the next item.
     """
-    return jnp.matmul(predicted, jnp.linalg.pinv(likelihood), precision=jax.lax.Precision.HIGHEST)
+    return dot(predicted, jnp.linalg.pinv(likelihood))
 
 
 def tells_apart(likelihood: Float[Array | np.ndarray, "state token"]) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
 from ..statistics import Signatures
+from .linear import dot
 
 State = dict[str, Float[Array, "token width"]]
 """`{"embed": W}`: one vector per word, which serves as context vector too."""
@@ -381,11 +382,6 @@ def checked_pair(state: State) -> tuple[Float[Array, "token width"], Float[Array
     if set(state) != {"embed", "unembed"}:
         raise ValueError(f"state: untied word pairs have embed and unembed, got {sorted(state)}; use field for embed")
     return state["embed"], state["unembed"]
-
-
-def dot(left: Float[Array, "..."], right: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Matrix product at the full precision of the dtype on every device."""
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
 
 
 def _independent(sig: Signatures) -> Float[Array, "token target"]:

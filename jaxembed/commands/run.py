@@ -72,7 +72,8 @@ def lookup(word: str) -> "tuple[str, Preset]":
             key for key, value in vars(module).items() if isinstance(value, Runnable) and not isinstance(value, type)
         ]
         raise ValueError(f"{where}: has no experiment {name!r}; it has {', '.join(there) or 'none'}")
-    return name, named if isinstance(named, Preset) else Preset(experiment, f"{name} of {where}")
+    name = f"{where.removesuffix('.py')}.{name}".split("/")[-1]
+    return name, named if isinstance(named, Preset) else Preset(experiment, f"An experiment of {where}")
 
 
 def parsed(name: str, preset: "Preset", arguments: list[str]) -> tuple[Any, Path | None, dict[str, bool]]:

@@ -250,7 +250,7 @@ def _initial(experiment: Experiment, data: Dataset, sig: Signatures) -> State:
 
 def _scale(experiment: Experiment, params0: State) -> float:
     """The initial scale that the model names, or the root mean square of its embeddings."""
-    own = getattr(experiment.model, "scale", None)
+    own = getattr(experiment.model, "scale", getattr(experiment.model, "init_scale", None))
     return _measured_scale(params0) if own is None else own
 
 

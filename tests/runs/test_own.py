@@ -7,6 +7,7 @@ import dataclasses
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -18,7 +19,7 @@ import pytest
 import jaxembed as je
 from jaxembed.__main__ import main
 from jaxembed.commands.run import lookup, parsed
-from jaxembed.runs import Unkept, folder
+from jaxembed.runs import Unkept
 from jaxembed.tasks import Addition
 
 ROOT = Path(__file__).parents[2]
@@ -244,4 +245,13 @@ def test_functions_are_told_apart_by_what_they_compute():
 
     texts = [je.keep.plain(f) for f in (made(1.0), made(1.0), made(2.0), optax.sgd)]
     assert texts[0] == texts[1] != texts[2] and texts[3].startswith("optax.")
-    assert folder.hashes(()) == folder.hashes(())
+    halves = [je.keep.plain(partial(optax.sgd, learning_rate=rate)) for rate in (0.5, 0.5, 1.0)]
+    assert halves[0] == halves[1] != halves[2]
+
+
+def test_an_object_without_fields_is_known_by_what_it_holds():
+    class Bare:
+        def __init__(self, size):
+            self.size = size
+
+    assert je.keep.plain(Bare(3)) == {"kind": "Bare", "size": 3}

@@ -223,8 +223,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="quick",
-    beyond_tiny=("first-steps-t48", "first-steps-t160", "text-output", "text-value", "text-attention", "text-
-                 position", "text-flow", "text-shuffled", "text-loss", "text-random", "text-attention-cosine",
+    beyond_tiny=("first-steps-t48", "first-steps-t160", "text-output", "text-value", "text-attention",
+                 "text-position", "text-flow", "text-shuffled", "text-loss", "text-random", "text-attention-cosine",
                  "text-value-cosine", "text-output-cosine", "text-without-output", "text-without-value"),
 )  # fmt: skip
 

@@ -235,7 +235,7 @@ STUDY = Study(
     needs=(DATA, "text", "topics"),
     tiny_needs=("text", "topics"),
     ledger="tiny",
-    beyond_tiny=("topics-newsgroups", "topics-newsgroups-last", "topics-newsgroups-untrained", "topics-
-                 newsgroups-untrained-best", "topics-newsgroups-embeddings", "topics-newsgroups-bag", "topics-
-                 newsgroups-depth", "topics-newsgroups-perplexity"),
+    beyond_tiny=("topics-newsgroups", "topics-newsgroups-last", "topics-newsgroups-untrained",
+                 "topics-newsgroups-untrained-best", "topics-newsgroups-embeddings", "topics-newsgroups-bag",
+                 "topics-newsgroups-depth", "topics-newsgroups-perplexity"),
 )  # fmt: skip

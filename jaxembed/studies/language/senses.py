@@ -321,6 +321,5 @@ STUDY = Study(
     needs=(DATA,),
     tiny_needs=(),
     ledger="tiny",
-    beyond_tiny=("senses-words", "senses-training", "senses-counts", "senses-every-static", "senses-every-
-                 untrained"),
+    beyond_tiny=("senses-words", "senses-training", "senses-counts", "senses-every-static", "senses-every-untrained"),
 )  # fmt: skip

@@ -235,9 +235,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-    beyond_tiny=("hidden-markov-belief-1", "hidden-markov-gap-1", "hidden-markov-gap-l2-1", "hidden-markov-
-                 matched-1", "hidden-markov-matched-trained-1", "hidden-markov-viterbi-1"),
-)  # fmt: skip
+    beyond_tiny=tuple(f"hidden-markov-{kind}{_ending(1.0)}" for kind in KINDS),
+)
 
 
 def _of_network(process: HiddenMarkov, recipe: TrainingRecipe, setting: HiddenStateSetting, run: Run) -> HiddenStateRun:

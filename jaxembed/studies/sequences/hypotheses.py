@@ -219,6 +219,7 @@ def caption(result: Hypotheses) -> str:
     return f"{'; '.join(sizes)}; bars: mean over seeds, points: seeds."
 
 
+AGREEMENTS = tuple(f"rectangles-agreement-{points}" for points in PUBLISHED)
 STUDY = Study(
     name="hypotheses",
     source="zhang2024embed",
@@ -228,12 +229,7 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=caption,
-    ids=(
-        *(row[0] for row in SHARES.values()),
-        *(f"rectangles-agreement-{points}" for points in PUBLISHED),
-        "rectangles-shifted",
-        "number-game-generalisation",
-    ),
+    ids=(*(row[0] for row in SHARES.values()), *AGREEMENTS, "rectangles-shifted", "number-game-generalisation"),
     takes={"tiny": "30 s", "quick": "15 min", "published": "half an hour a network"},
     smaller={
         "tiny": "36 rectangles for 784, 20 numbers for 100, width 32 for 128, 300 steps for 30000",
@@ -241,9 +237,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-    beyond_tiny=("rectangles-hard-posterior", "rectangles-density-posterior", "rectangles-agreement-20",
-                 "rectangles-agreement-50"),
-)  # fmt: skip
+    beyond_tiny=(SHARES[HARD][0], SHARES[DENSITY][0], *AGREEMENTS),
+)
 
 
 def _member(name: str, setting: DecodingSetting, trained: Trained, seed: int) -> dict[str, Any]:

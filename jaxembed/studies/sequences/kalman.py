@@ -153,7 +153,7 @@ STUDY = Study(
     needs=("float64",),
     ledger="tiny",
     beyond_tiny=("kalman-mean-squared",),
-)  # fmt: skip
+)
 
 
 def _beyond_independent(process: LinearGaussian, trained: Trained, length: int) -> Float[np.ndarray, " seed"]:

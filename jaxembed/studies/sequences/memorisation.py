@@ -153,6 +153,7 @@ def _evidence(result: Memorisation, name: str, ending: str) -> list[Evidence]:
     return rows
 
 
+IDS = tuple(f"memorisation-{kind}{ending}" for ending in ENDINGS.values() for kind in ("last", "added", "earlier"))
 STUDY = Study(
     name="memorisation",
     source="zhang2024embed",
@@ -162,16 +163,15 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=lambda result: "line: mean over seeds, band: smallest to largest.",
-    ids=tuple(f"memorisation-{kind}{ending}" for ending in ENDINGS.values() for kind in ("last", "added", "earlier")),
+    ids=IDS,
     takes={"tiny": "20 s", "quick": "8 min", "published": "hours"},
     smaller={
         "tiny": "sequences of 24 for 500, width 32 for 128; training by likelihood alone",
         "quick": "sequences of 128 for 500, width 64 for 128, 1200 steps for 20000",
     },
     needs=("float64",),
-    beyond_tiny=("memorisation-earlier", "memorisation-last-squared", "memorisation-added-squared",
-                 "memorisation-earlier-squared"),
-)  # fmt: skip
+    beyond_tiny=tuple(name for name in IDS if name not in ("memorisation-last", "memorisation-added")),
+)
 
 
 def linear_r2(process: GaussianGamma, readings: Float[np.ndarray, "target position"]) -> Float[np.ndarray, " position"]:

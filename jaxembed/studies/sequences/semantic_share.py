@@ -107,6 +107,7 @@ def evidence(result: SemanticShare) -> tuple[Evidence, ...]:
     )  # fmt: skip
 
 
+LARGER = tuple(f"topics-semantic-share-{share:g}" for share in TENTHS if share > PUBLISHED)
 STUDY = Study(
     name="semantic_share",
     source="zhang2024embed",
@@ -116,16 +117,11 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=lambda result: f"{training_note(result.setting.decoding)}; lines: mean, bands: smallest to largest seed.",
-    ids=(
-        "topics-semantic-share",
-        *(f"topics-semantic-share-{share:g}" for share in TENTHS if share > PUBLISHED),
-        "topics-semantic-rise",
-    ),
+    ids=("topics-semantic-share", *LARGER, "topics-semantic-rise"),
     takes={"tiny": "20 s", "quick": "8 min", "published": "hours"},
     smaller={
         "tiny": "3 topics and 32 words for 5 and 1000, documents of 16 for 401, width 32 for 128",
         "quick": "200 words for 1000, documents of 128 for 401, width 64 for 128, 800 steps for 20000",
     },
-    beyond_tiny=("topics-semantic-share-0.5", "topics-semantic-share-0.6", "topics-semantic-share-0.7", "topics-
-                 semantic-share-0.8", "topics-semantic-share-0.9", "topics-semantic-share-1"),
-)  # fmt: skip
+    beyond_tiny=LARGER,
+)

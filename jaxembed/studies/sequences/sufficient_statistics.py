@@ -221,6 +221,15 @@ CAPTION = (
     "points and lines are 200 held-out sequences of the first seed, linear probe of the last layer, refitted under the "
     "shifted prior; bars: mean, smallest and largest seed."
 )
+IDS = (*(row[0] for row in CLAIMS), "statistics-coin-loss", *EXPLAINED.values(), "statistics-parsimony")
+AT_TINY = (
+    "statistics-mean",
+    "statistics-mean-shifted",
+    "statistics-sd",
+    "statistics-gap",
+    "statistics-parsimony",
+    EXPLAINED[GAUSS],
+)
 STUDY = Study(
     name="sufficient_statistics",
     source="zhang2024embed",
@@ -230,7 +239,7 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=lambda result: CAPTION,
-    ids=(*(row[0] for row in CLAIMS), "statistics-coin-loss", *EXPLAINED.values(), "statistics-parsimony"),
+    ids=IDS,
     takes={"tiny": "20 s", "quick": "15 min", "published": "hours"},
     smaller={
         "tiny": "one process for five, sequences of 24 for 500, width 32 for 128",
@@ -238,12 +247,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-    beyond_tiny=("statistics-moments", "statistics-coin", "statistics-exponential", "statistics-gap-squared",
-                 "statistics-gap-coin", "statistics-gap-exponential", "statistics-gap-categorical", "statistics-
-                 coin-moments", "statistics-exponential-moments", "statistics-coin-loss", "statistics-explained-
-                 gaussian-gamma-squared", "statistics-explained-beta-bernoulli", "statistics-explained-gamma-
-                 exponential", "statistics-explained-dirichlet-categorical"),
-)  # fmt: skip
+    beyond_tiny=tuple(name for name in IDS if name not in AT_TINY),
+)
 
 
 def targets(name: str) -> tuple[str, str]:

@@ -160,6 +160,10 @@ SMALLER: dict[Size, str] = {
     "tiny": "3 topics and 32 words for 5 and 1000, documents of 16 for 101, width 32 for 128",
     "quick": "200 words for 1000, sparser topics, width 64 for 128, 600 steps for 20000",
 }
+IDS = (
+    *(f"topics-mixture{_ending(alpha)}" for alpha in PUBLISHED),
+    *(f"topics-accuracy-{alpha:g}" for alpha in PUBLISHED),
+)
 STUDY = Study(
     name="topics",
     source="zhang2023definetti",
@@ -169,12 +173,10 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=lambda result: f"{training_note(result.setting.decoding)}; bars: mean over seeds, points: seeds.",
-    ids=(
-        *(f"topics-mixture{_ending(alpha)}" for alpha in PUBLISHED),
-        *(f"topics-accuracy-{alpha:g}" for alpha in PUBLISHED),
-    ),
+    ids=IDS,
     takes={"tiny": "20 s", "quick": "4 min", "published": "hours"},
     smaller=SMALLER,
+    beyond_tiny=IDS[1:],
 )
 
 

@@ -24,6 +24,16 @@ def all_finite(state: State) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
+def add(*states: State) -> State:
+    """Leafwise sum of states."""
+    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *states)
+
+
+def at_least_single(dtype: Any) -> np.dtype:
+    """The dtype itself, but float32 for half precision: what means, softmax and logits need."""
+    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)
+
+
 @partial(register_dataclass, data_fields=["tokens", "targets", "weights"], meta_fields=["vocab", "samples"])
 @dataclass(frozen=True)
 class Dataset:

@@ -1,5 +1,7 @@
 """Models: settings in frozen dataclasses, parameters in plain dicts."""
 
+from typing import TYPE_CHECKING, Any
+
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import Activation as Activation
 from .activations import activation as activation
@@ -25,11 +27,6 @@ from .heads import Lomax as Lomax
 from .heads import Mixture as Mixture
 from .heads import SquaredError as SquaredError
 from .heads import StudentT as StudentT
-from .hugging_face import model_folder as model_folder
-from .hugging_face import read_model as read_model
-from .hugging_face import read_tensors as read_tensors
-from .hugging_face import tensor_files as tensor_files
-from .hugging_face import write_model as write_model
 from .linear import Linear as Linear
 from .linearised import linearised as linearised
 from .recurrent import Recurrent as Recurrent
@@ -39,3 +36,19 @@ from .two_position import TwoPosition as TwoPosition
 from .word_pairs import PairLoss as PairLoss
 from .word_pairs import WordPairs as WordPairs
 from .word_pairs import pair_loss as pair_loss
+
+if TYPE_CHECKING:
+    from .hugging_face import model_folder as model_folder
+    from .hugging_face import read_model as read_model
+    from .hugging_face import read_tensors as read_tensors
+    from .hugging_face import tensor_files as tensor_files
+    from .hugging_face import write_model as write_model
+
+
+def __getattr__(name: str) -> Any:
+    """Folders of Hugging Face models are loaded in use only."""
+    if name in ("model_folder", "read_model", "read_tensors", "tensor_files", "write_model"):
+        from . import hugging_face
+
+        return getattr(hugging_face, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,9 +4,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
+
+from ..base import at_least_single
 
 
 class RMSNorm(nnx.Module):
@@ -17,7 +18,7 @@ class RMSNorm(nnx.Module):
         self.floor = floor
 
     def __call__(self, x: Float[Array, "... width"]) -> Float[Array, "... width"]:
-        return (_scaled(wide(x), self.floor) * row(self.gain, wide_dtype(x.dtype))).astype(x.dtype)
+        return (_scaled(wide(x), self.floor) * row(self.gain, at_least_single(x.dtype))).astype(x.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -41,14 +42,9 @@ def _scaled(x: Float[Array, "... width"], floor: float) -> Float[Array, "... wid
     return x * jax.lax.rsqrt(square + jnp.asarray(floor, x.dtype))
 
 
-def wide_dtype(dtype: Any) -> np.dtype:
-    """The dtype itself, but float32 for half precision: what means, softmax and logits need."""
-    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)
-
-
 def wide(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The numbers in `wide_dtype`."""
-    return x.astype(wide_dtype(x.dtype))
+    """The numbers in float32 at least."""
+    return x.astype(at_least_single(x.dtype))
 
 
 def row(vector: Any, dtype: Any) -> Float[Array, "1 width"]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from ..base import at_least_single
 
 BLOCK, MOST_BLOCKS = 64, 16
 """Queries of one block where they are few enough, and else in how many blocks a sequence is taken, to bound compiling.
@@ -115,7 +116,7 @@ def _lanes(x: Array, key_heads: int) -> Array:
 def _block(queries: Array, keys: Array, values: Array, causal: bool, drop: Callable[[Array], Array] | None) -> Array:
     """All groups at once; where causal, the queries are those of the last positions of `keys`."""
     lanes, groups, count, width = queries.shape
-    wide = _at_least_float32(queries.dtype)
+    wide = at_least_single(queries.dtype)
     rows = queries.reshape(lanes, groups * count, width)
     scores = jnp.einsum("lrd,ljd->lrj", rows, keys, preferred_element_type=wide)
     if causal:
@@ -128,7 +129,3 @@ def _block(queries: Array, keys: Array, values: Array, causal: bool, drop: Calla
     kept = odds if drop is None else drop(odds)
     mixed = jnp.einsum("lrj,ljd->lrd", kept.astype(values.dtype), values)
     return (mixed / total.astype(mixed.dtype)).reshape(queries.shape)
-
-
-def _at_least_float32(dtype: Any) -> np.dtype:
-    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)

@@ -26,7 +26,6 @@ from .cosine import cosine as cosine
 from .cosine import pair_cosines as pair_cosines
 from .crossing import crossing as crossing
 from .next_token import Readings as Readings
-from .next_token import at_least_single as at_least_single
 from .next_token import divergence as divergence
 from .next_token import entropy as entropy
 from .next_token import rank as rank

@@ -5,13 +5,14 @@ Distributions enter as logits; log-probabilities are logits of themselves.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
+
+from ..base import at_least_single
 
 BUDGET = 2**27
 """Bytes that the logits of one block may take, with all that is computed from them."""
@@ -132,11 +133,6 @@ def rows_within(budget: int, vocab: int, itemsize: int) -> int:
     (419, 1)
     """
     return max(1, budget // (HELD * itemsize * vocab))
-
-
-def at_least_single(dtype: Any) -> np.dtype:
-    """The dtype itself, but float32 for half precision."""
-    return np.dtype(dtype) if np.dtype(dtype).itemsize >= 4 else np.dtype(np.float32)
 
 
 def _logits(states: Array, head: Array, wide: np.dtype) -> Array:

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..base import Field, Loss, State
+from ..base import Field, Loss, State, add
 from ._base_point import check_base
 from ._taylor import MODES, coefficients
 
@@ -47,7 +47,7 @@ def expand(loss: Loss, base: State, order: int, mode: str = "jvp") -> Field:
         jax.eval_shape(lambda: terms(loss, base, base, order, mode))
 
     def field(t: Any, state: State, sig: Any = None, /) -> State:
-        return _sum(terms(_bound(loss, sig), base, state, order, mode))
+        return add(*terms(_bound(loss, sig), base, state, order, mode))
 
     return field
 
@@ -115,10 +115,6 @@ def _bound(loss: Loss, sig: Any) -> Any:
     if not callable(sig):
         raise ValueError(f"sig: an expansion reads a loss, got {type(sig).__name__}; pass the loss, or None")
     return sig
-
-
-def _sum(parts: tuple[State, ...]) -> State:
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
 
 
 def _check_order(order: int, least: int) -> None:

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, Float
 
+from ..base import add
 from ..statistics import Signatures
-from .linear import State, add, centred, checked, first_order, third_order
+from .linear import State, centred, checked, first_order, third_order
 
 Taylor = tuple[float | int, float | int, float | int]
 """(c1, c2, c3): first three derivatives of the activation at 0."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from ..base import Field, Loss, State, Trajectory
+from ..base import Field, Loss, State, Trajectory, add
 from .expansion import expand, terms
 
 FLOOR = 1e-9
@@ -37,7 +37,7 @@ def field(truncated: Field, beyond: Field) -> Field:
     def pair(t: Any, state: State, sig: Any = None, /) -> State:
         theory, corrected = state["theory"], state["corrected"]
         ahead, left_out = truncated(t, corrected, sig), beyond(t, theory, sig)
-        return {"theory": truncated(t, theory, sig), "corrected": _sum(ahead, left_out)}
+        return {"theory": truncated(t, theory, sig), "corrected": add(ahead, left_out)}
 
     return pair
 
@@ -66,7 +66,7 @@ def of_loss(loss: Loss, base: State, order: int, beyond: int, mode: str = "jvp")
         theory, corrected = state["theory"], state["corrected"]
         parts = terms(loss if sig is None else sig, base, theory, beyond, mode)  # all degrees from one pass
         ahead = truncated(t, corrected, sig)
-        return {"theory": _sum(*parts[: order + 1]), "corrected": _sum(ahead, parts[beyond])}
+        return {"theory": add(*parts[: order + 1]), "corrected": add(ahead, parts[beyond])}
 
     return pair
 
@@ -165,10 +165,6 @@ def stopped(field: Field, size: Float[ArrayLike, ""]) -> Field:
         return jax.tree.map(lambda leaf: jnp.where(on, leaf, jnp.zeros_like(leaf)), field(t, state, sig))
 
     return until
-
-
-def _sum(*parts: State) -> State:
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
 
 
 def _norm(tree: State) -> Float[Array, ""]:

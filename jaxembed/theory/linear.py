@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Inexact
 
+from ..base import add
 from ..statistics import Signatures
 
 State = dict[str, Float[Array, "token width"]]
@@ -161,11 +162,6 @@ def checked(state: State) -> tuple[Float[Array, "token width"], Float[Array, "to
 def centred(rows: Float[Array, "token width"]) -> Float[Array, "token width"]:
     """Pi R: what is left of each column after its mean over tokens."""
     return rows - jnp.mean(rows, axis=0, keepdims=True)
-
-
-def add(*parts: State) -> State:
-    """Leafwise sum of states."""
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *parts)
 
 
 def dot(left: Inexact[Array, "..."], right: Inexact[Array, "..."]) -> Inexact[Array, "..."]:

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ..base import add
 from ..statistics import PositionSignatures
-from .linear import add, centred, dot
+from .linear import centred, dot
 
 State = dict[str, Float[Array, "token width"]]
 """`{"embed": U, "second": V, "unembed": W}`: tables of the first position, of the second, of the label."""

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int
 
+from ...base import at_least_single
 from ...keep import read_arrays, write_arrays
 from ...language.checkpoints import parameter_hash
 from ...losses.language import head_of
 from ...models import Decoder
-from ...observables.next_token import BUDGET, Readings, at_least_single, read_out, rows_within
+from ...observables.next_token import BUDGET, Readings, read_out, rows_within
 
 
 @partial(register_dataclass, data_fields=["weights", "biases"], meta_fields=[])

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from .runs import Experiment as Experiment
     from .studies import Study as Study
 
-ROOMS = [
+ROOMS = (
     "analysis",
     "corpus",
     "decoding",
@@ -63,7 +63,7 @@ ROOMS = [
     "tasks",
     "theory",
     "words",
-]
+)
 """Loaded when first used, so that `import jaxembed` stays light."""
 _NAMES = {"Experiment": "runs", "Study": "studies"}
 

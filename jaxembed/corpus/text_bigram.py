@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..base import Dataset
+from ..base import Dataset, generator
 from ..keep import digest
 from .bigrams import next_token_dataset
 from .builtin import python_documentation
@@ -85,9 +85,9 @@ class TextBigram:
         data, coverage = next_token_dataset(encoded.ids, self.vocab_size, self.window)
         return TextPopulation(data, encoded.vocabulary, coverage, len(encoded.ids), encoded.text_hash)
 
-    def control(self, seed: int) -> Dataset:
+    def control(self, key: PRNGKeyArray | int) -> Dataset:
         """The null corpus: the text's words in random order; frequencies stay and neighbours mean nothing."""
-        shuffled = np.random.default_rng(seed).permutation(self._encoded.ids)
+        shuffled = generator(key).permutation(self._encoded.ids)
         return next_token_dataset(shuffled, self.vocab_size, self.window)[0]
 
     def most_frequent_tokens(self, n: int) -> Int[np.ndarray, " token"]:

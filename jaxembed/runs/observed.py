@@ -5,7 +5,7 @@ A task may say these things of itself, by attributes and methods of these names;
 - `anchor_tokens`: the tokens of interest, in an order; else all that occur, in no order.
 - `drawn_tokens`: the tokens of a figure, at most 20; else the first of those of interest.
 - `token_names`: the name of every token; else its number.
-- `control(seed)` and `control_name`: data that should teach nothing; else shuffled labels.
+- `control(key)` and `control_name`: data that should teach nothing; else shuffled labels.
 - `signature_names`: of the label's and the token's signature; else "label" and "trace-back".
 - `drawn_signature(sig, tokens)`: title and rows of the signature of a figure; else label signatures, or context
   signatures where those are all the same.

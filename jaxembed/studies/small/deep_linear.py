@@ -3,7 +3,7 @@
 Networks of one to five layers learn the features of a tree's leaves, by the exact flow in float64 and by gradient
 descent. A seed is an initialisation; for the aligned start of the modes, a rotation of the hidden layers.
 
-Source: saxe2014exact (modes), saxe2019mathematical (the tree), fukumizu1998batch (random starts).
+Source: saxe2014exact, saxe2019mathematical, fukumizu1998batch; of the modes, the tree and random starts.
 """
 
 from dataclasses import dataclass

@@ -88,7 +88,7 @@ def ledger(
     """Run the studies one after the other and yield a row for each claim.
 
     Args:
-        full: every study at the size of its script; otherwise those that have a quick place in the ledger, at that size.
+        full: every study at the size of its script; otherwise those with a quick place in the ledger, at that size.
             A study whose needs are not met has its claims as "not run".
         only: the id of one claim, whose study runs at its quick place, or at the size of its script where it has none.
         studies: other studies than the registered ones, such as one's own.

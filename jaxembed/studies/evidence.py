@@ -125,7 +125,7 @@ class Evidence:
     @property
     def null_passes(self) -> bool:
         """Whether the control lies inside the bound too, so that the value shows nothing."""
-        return self.null is not None and self.bound.holds(np.mean(self.null))
+        return self.null is not None and self.bound.holds(float(np.mean(self.null)))
 
     def holds(self) -> bool:
         """Whether the interval lies inside the bound, and the null does not."""

@@ -251,4 +251,4 @@ def _offsets(vectors: WordVectors, questions: Questions, shuffles: int) -> dict[
     excess = np.array([each.excess for each in found])
     reach = max(float(np.quantile(each.null, 0.975) - np.mean(each.null)) for each in found)
     margin = 2 * float(np.std(excess, ddof=1)) / len(excess) ** 0.5 if len(excess) > 2 else reach
-    return score | {"null": float(np.mean([np.mean(each.null) for each in found])), "margin": margin}
+    return score | {"null": float(np.mean([float(np.mean(each.null)) for each in found])), "margin": margin}

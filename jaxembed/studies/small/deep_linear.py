@@ -3,7 +3,8 @@
 Networks of one to five layers learn the features of a tree's leaves, by the exact flow in float64 and by gradient
 descent. A seed is an initialisation; for the aligned start of the modes, a rotation of the hidden layers.
 
-Source: saxe2014exact, saxe2019mathematical, fukumizu1998batch; of the modes, the tree and random starts.
+Source: saxe2014exact, saxe2019mathematical, fukumizu1998batch.
+Modes are from the first, the tree is from the second, random starts are from the third.
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@
 Linear, feedforward, attention-only models and a decoder, expanded around the origin or around initial parameters, in
 float64. A seed is an initialisation, and a random direction. The control expands the flow of shuffled labels.
 
-Source: yao2025probability; it has the role of the degrees at small initialisation, the orders are Taylor's theorem.
+Source: yao2025probability; the orders are those of Taylor's theorem.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 Every theory of a grid of tasks, models and initial scales; the window of all ends some e-folds after the plateau. In
 float64; a seed is an initialisation.
 
-Source: yao2025probability; it has which degree reads which statistic, the prediction is that of theory/horizon.md.
+Source: yao2025probability; the prediction is derived in theory/horizon.md.
 """
 
 from collections.abc import Callable

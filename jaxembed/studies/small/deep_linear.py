@@ -224,7 +224,9 @@ STUDY = Study(
     smaller={"tiny": "two layers only, one init scale for five"},
     needs=("float64",),
     ledger="published",
-)
+    beyond_tiny=("deep-linear-modes-3", "deep-linear-modes-5", "tree-levels-in-order-3", "tree-levels-in-order-descent",
+                 "tree-levels-in-stages-3", "tree-levels-in-stages-descent"),
+)  # fmt: skip
 
 
 def _data(tree: Tree) -> tuple[SquaredLoss, theory.Correlations]:

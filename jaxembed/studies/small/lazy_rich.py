@@ -169,7 +169,8 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="quick",
-)
+    beyond_tiny=("rich-small-init-gelu", "lazy-large-init-gelu"),
+)  # fmt: skip
 
 
 def _measured(

@@ -270,6 +270,7 @@ STUDY = Study(
     needs=(DATA,),
     tiny_needs=(),
     ledger="tiny",
+    beyond_tiny=("task-vectors-order", "task-vectors-spike", "task-vectors-edge"),
 )  # fmt: skip
 
 

@@ -253,6 +253,7 @@ def test_a_probe_finds_what_is_there_and_nothing_where_targets_are_shuffled(name
     x = rng.normal(size=(400, 4))
     scores = np.exp(2 * x @ rng.normal(size=(4, 3)))
     y = scores / scores.sum(axis=1, keepdims=True)
+    x, y = (values.astype(jnp.zeros((), float).dtype) for values in (x, y))
     fitted = {}
     for case, targets in {"planted": y, "shuffled": rng.permutation(y)}.items():
         probe = PROBES[name](x[:200], targets[:200], x[200:300], targets[200:300])

@@ -200,7 +200,11 @@ def _horizon(
     unknown: Bool[Array, " time"],
     threshold: float,
 ) -> Float[Array, ""]:
-    """First fall of the skill, linear between saves; the saved time itself where the one before has no skill."""
+    """First fall of the skill, linear between saves; the saved time itself where the one before has no skill.
+
+    Not `observables.crossing`: the fall is strict, what is unknown before it leaves no horizon, and this file is below
+    all rooms.
+    """
     at = jnp.argmax(failed | unknown)
     before = jnp.maximum(at - 1, 0)
     fall = (skill[before] - threshold) / (skill[before] - skill[at])

@@ -31,7 +31,7 @@ class Comparison:
         relative_error: `[time]`, error / ||reference||; NaN where the reference is zero.
         displacement: `[time]`, ||reference(t) - reference(0)||.
         skill: `[time]`, 1 - error / displacement: 1 is exact, 0 no better than "nothing moves". NaN where the reference
-            has not moved (by more than 8 eps of its size); minus infinity where the prediction is not finite.
+            has not moved by more than can be told; minus infinity where the prediction is not finite.
         horizon: first time the skill falls below `threshold`; infinite if it never does inside the window; NaN if that
             cannot be told: the reference never moves, or ceases to be finite first.
         threshold: the skill that counts as success.
@@ -73,6 +73,7 @@ def compare(
     observable: Callable[[Any], Any] = lambda state: state,
     *,
     threshold: float = 0.9,
+    resolution: float = 0.0,
 ) -> Comparison:
     """Compare an observable of two trajectories, saved at the same times of the same clock.
 
@@ -83,6 +84,8 @@ def compare(
         prediction: what was predicted (the exact flow, or a theory).
         observable: state -> array or tree of arrays, taken together as one vector; the state itself by default.
         threshold: the skill below which the prediction has failed.
+        resolution: displacement, relative to the largest size so far, up to which nothing has moved: ten times the
+            relative tolerance of the solvers, say; at least 8 eps of the dtype.
 
     Returns:
         A Comparison. Inside jit, where the times cannot be read, times that differ make every number NaN.
@@ -107,12 +110,46 @@ def compare(
     finite = jnp.all(jnp.isfinite(guess), axis=1) | ~jnp.all(jnp.isfinite(truth), axis=1)
     error = jnp.where(finite, _norm(guess - truth), jnp.inf)
     error, moved = jnp.where(same_times, error, jnp.nan), jnp.where(same_times, moved, jnp.nan)
-    still = moved <= 8 * jnp.finfo(truth.dtype).eps * jnp.maximum(size, size[:1])
+    still = moved <= jnp.maximum(8 * jnp.finfo(truth.dtype).eps, resolution) * jnp.maximum(size, size[:1])
     skill = 1 - error / jnp.where(still, jnp.nan, moved)
     failed = (skill < threshold) | jnp.isinf(error)
     horizon = _horizon(reference.ts.astype(truth.dtype), skill, failed, jnp.isnan(error), threshold)
     relative = error / jnp.where(size > 0, size, jnp.nan)
     return Comparison(reference.ts, error, relative, moved, skill, horizon, threshold, reference.clock)
+
+
+def above(prediction: Comparison, control: Comparison, *, threshold: float = 0.5) -> Comparison:
+    """A prediction measured against a control in place of "nothing moves": skill is 1 - error / the control's error.
+
+    Late in training everything that saturates looks alike, and the control gains skill too: what the prediction knows
+    beyond it is 1 where it is exact, 0 where it ties with the control, and negative where it is worse.
+
+    Args:
+        prediction: of `compare`.
+        control: of the same reference and observable.
+        threshold: the skill below which the prediction no longer tells more: one half asks for half the error.
+
+    Returns:
+        A Comparison whose displacement is the control's error; skill is NaN where that of the prediction is.
+
+    Raises:
+        ValueError: where the saved times differ in number.
+
+    >>> ts = jnp.array([0.0, 1.0, 2.0])
+    >>> exact, guess, control = (Trajectory(ts, x * ts[:, None]) for x in (1.0, 0.9, 0.5))
+    >>> above(compare(exact, guess), compare(exact, control)).skill.round(3).tolist()
+    [nan, 0.8, 0.8]
+    """
+    _one_run(prediction.ts)
+    if prediction.ts.shape != control.ts.shape:
+        raise ValueError(f"control: has {control.ts.shape[0]} saved times, the prediction {prediction.ts.shape[0]}")
+    error, theirs = prediction.error, control.error
+    exact = (error == 0) | (jnp.isinf(theirs) & jnp.isfinite(error))
+    skill = jnp.where(exact, 1.0, 1 - error / jnp.where(theirs > 0, theirs, jnp.nan))
+    skill = jnp.where(jnp.isinf(error), -jnp.inf, jnp.where(jnp.isnan(prediction.skill), jnp.nan, skill))
+    failed = (skill < threshold) | jnp.isinf(error)
+    horizon = _horizon(prediction.ts.astype(skill.dtype), skill, failed, jnp.isnan(error), threshold)
+    return replace(prediction, skill=skill, displacement=theirs, horizon=horizon, threshold=threshold)
 
 
 def frozen(reference: Trajectory) -> Trajectory:

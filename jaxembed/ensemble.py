@@ -56,6 +56,23 @@ def ensemble(
     return out if len(rows) == count else jax.tree.map(lambda x: x[:count], out)
 
 
+def stacked(trees: Sequence[Any]) -> Any:
+    """Many trees as one, every leaf with a leading `[seed]` axis, for members that have data of their own.
+
+    A leaf that is longer in some trees ends in zeros in the others: rows of weight 0 in a table of weighted rows.
+
+    >>> stacked([{"weights": jnp.array([0.5, 0.5])}, {"weights": jnp.array([1.0])}])["weights"].tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+
+    def stack(*leaves: Any) -> jax.Array:
+        longest = np.max([jnp.shape(leaf) for leaf in leaves], axis=0)
+        missing = [[(0, most - n) for n, most in zip(jnp.shape(leaf), longest, strict=True)] for leaf in leaves]
+        return jnp.stack([jnp.pad(leaf, width) for leaf, width in zip(leaves, missing, strict=True)])
+
+    return jax.tree.map(stack, *trees)
+
+
 def choose_mapping(run: Callable[..., Any], member: Any, *shared: Any) -> Mapping:
     """The mapping that "auto" takes for such a member (arrays, or their shapes): by the largest array it computes."""
     largest = _largest(jax.make_jaxpr(run)(member, *shared).jaxpr)

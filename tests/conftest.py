@@ -42,3 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marker and FLOAT32_LEG:
             (reason,) = marker.args
             item.add_marker(pytest.mark.skip(reason=f"float64 only: {reason}"))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Let go of a file's compiled programs: each holds memory maps, of which a process may have 65,530 on Linux."""
+    if nextitem is None or nextitem.path != item.path:
+        jax.clear_caches()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxembed.base import Trajectory
-from jaxembed.compare import compare, frozen
+from jaxembed.compare import above, compare, frozen
 
 compiled = jax.jit(compare, static_argnames=("observable", "threshold"))
 
@@ -106,6 +106,28 @@ def test_a_reference_that_never_moves_leaves_skill_and_horizon_undefined():
     for reference in (still, replace(still, ys=still.ys * (1 + eps * jnp.arange(3.0)[:, None]))):
         got = compiled(reference, line(range(3), [[5], [6], [7]]))
         assert np.isnan(got.skill).all() and np.isnan(got.horizon)
+
+
+def test_a_motion_below_the_resolution_is_none():
+    reference = line(range(4), [[1], [1 + 1e-5], [1.1], [1.2]])
+    prediction = line(range(4), [[1], [1 - 1e-5], [1.1], [1.2]])
+    assert compare(reference, prediction).horizon < 1.01  # the solver's error at the first save decides
+    got = compare(reference, prediction, resolution=1e-4)
+    assert np.isnan(got.skill[:2]).all() and got.horizon == np.inf
+
+
+def test_a_theory_that_ties_with_its_control_tells_nothing_more(tolerance):
+    reference = line(range(4), [[0], [1], [2], [2]])
+    theory = compare(reference, line(range(4), [[0], [0.9], [1.6], [1.5]]))
+    control = compare(reference, line(range(4), [[0], [0.5], [1.2], [1.5]]))
+    over = above(theory, control)
+    np.testing.assert_allclose(over.skill[1:], [0.8, 0.5, 0.0], atol=1000 * tolerance)
+    assert theory.skill[3] == 0.75 and over.horizon == 2
+    assert np.isnan(over.skill[0])
+    same = above(theory, theory)
+    np.testing.assert_array_equal(same.skill[1:], 0)
+    np.testing.assert_array_equal(above(compare(reference, reference), theory).skill[1:], 1)
+    assert above(compare(reference, reference), theory).horizon == np.inf
 
 
 def test_small_motion_above_rounding_is_still_motion():

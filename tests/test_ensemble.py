@@ -12,7 +12,7 @@ import optax
 import pytest
 
 import jaxembed as je
-from jaxembed.ensemble import VMAP_LIMIT, choose_mapping
+from jaxembed.ensemble import VMAP_LIMIT, choose_mapping, ensemble, stacked
 from jaxembed.models import Linear
 
 MODEL = Linear(width=4, init_scale=0.3)
@@ -122,3 +122,11 @@ def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(ValueError) as error:
         call()
     assert message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_stacked_members_have_data_of_their_own():
+    tables = [{"weights": np.array([0.5, 0.5])}, {"weights": np.array([1.0])}]
+    joined = stacked(tables)
+    assert joined["weights"].shape == (2, 2) and joined["weights"][1].tolist() == [1.0, 0.0]
+    totals = ensemble(lambda member, x: member["weights"].sum() * x, joined, jnp.asarray(3.0, joined["weights"].dtype))
+    assert totals.tolist() == [3.0, 3.0]

@@ -91,7 +91,7 @@ class ClosedForm:
             tokens=setting.names(),
             pairs=setting.pairs(),
             trajectories=every_line,
-            comparisons=comparisons(every_line, seen),
+            comparisons=comparisons(every_line, seen, self.rtol),
             controls=(*controls, "frozen"),
             agreements=(_agreement(self, every_line["training"]),),
             signature=setting.signature(),

@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from .. import observables, theory
 from ..base import Dataset, Field, Loss, Model, State, Task, Trajectory
+from ..ensemble import stacked
 from ..losses.population import check_resolution, decayed, minibatch_loss, population_loss
 from ..statistics import Signatures, count, signatures
 from . import lines, observed
@@ -199,18 +200,17 @@ def _run(experiment: Experiment, stages: Stages) -> ExperimentResult:
     check_dtype(experiment.dtype)
     began = time.perf_counter()
     task, data = experiment.task, experiment.data()
-    control = observed.control_data(task, data, experiment.data_seed)
-    sig, control_sig = signatures(count(data)), signatures(count(control))
+    controls_of = observed.control_data(task, data, experiment.data_seed, experiment.seeds)
+    sig = signatures(count(data))
     params0 = _initial(experiment, data, sig)
     plateau = _plateau(experiment, sig, params0)
     rate = _learning_rate(experiment, plateau)
     shuffled = observed.control_name(task)
-    simulated = _trained(experiment, "training", data, params0, rate, stages)
-    null = _trained(experiment, f"training on {shuffled}", control, params0, rate, stages)
+    simulated = _trained(experiment, "training", [data], params0, rate, stages)
+    null = _trained(experiment, f"training on {shuffled}", controls_of, params0, rate, stages)
     trajectories, controls = {"training": simulated}, ()
     if experiment.optimizer == "sgd":
-        parts = ((data, sig), (control, control_sig))
-        predicted, controls = _predicted(experiment, parts, params0, simulated.ts[0], stages)
+        predicted, controls = _predicted(experiment, (data, sig), controls_of, params0, simulated.ts[0], stages)
         trajectories |= predicted
     tokens = observed.drawn(task, data)
     return ExperimentResult(
@@ -219,13 +219,13 @@ def _run(experiment: Experiment, stages: Stages) -> ExperimentResult:
         tokens=observed.names(task, tokens),
         pairs=observed.pairs(task, tokens, sig),
         trajectories={name: _shown(line, tokens, experiment.observables) for name, line in trajectories.items()},
-        comparisons=comparisons(trajectories, _observables(experiment, tokens)),
+        comparisons=comparisons(trajectories, _observables(experiment, tokens), experiment.rtol),
         controls=(*controls, *(["frozen"] if "exact flow" in trajectories else [])),
         agreements=observed.agreements(task, data, sig, simulated, null, experiment.data_seed),
         signature=observed.drawn_signature(task, sig, tokens),
         plateau=plateau,
         facts=observed.facts(task, experiment.model, data, simulated, trajectories, time.perf_counter() - began),
-        null=f"after {shuffled}",
+        null=f"after {shuffled}, drawn anew for every seed",
     )
 
 
@@ -279,18 +279,19 @@ def _learning_rate(experiment: Experiment, plateau: float | None) -> float:
 
 
 def _trained(
-    experiment: Experiment, name: str, data: Dataset, params0: State, rate: float, stages: Stages
+    experiment: Experiment, name: str, data: Sequence[Dataset], params0: State, rate: float, stages: Stages
 ) -> Trajectory:
-    """All seeds trained together; every leaf with leading `[seed, time]` axes."""
+    """All seeds trained together, on one dataset or each on its own; leaves with leading `[seed, time]` axes."""
     optimizer = {"sgd": optax.sgd, "adam": optax.adam, "adamw": optax.adamw}[experiment.optimizer](rate)
     key = jax.random.key(experiment.data_seed)
     if experiment.batch is None:
-        loss, keys = _loss(experiment, data), None
+        losses, keys = [_loss(experiment, each) for each in data], None
     else:
-        loss = _decayed(experiment, minibatch_loss(experiment.model, data, experiment.batch))
+        losses = [_decayed(experiment, minibatch_loss(experiment.model, each, experiment.batch)) for each in data]
         keys = jax.random.split(key, experiment.seeds)
-    dt = rate if experiment.optimizer == "sgd" else None
-    return lines.trained(name, loss, optimizer, params0, keys, experiment.steps, experiment.saves, dt, stages)
+    dt, own = rate if experiment.optimizer == "sgd" else None, len(data) > 1
+    loss, steps, saves = stacked(losses) if own else losses[0], experiment.steps, experiment.saves
+    return lines.trained(name, loss, optimizer, params0, keys, steps, saves, dt, stages, own_data=own)
 
 
 def _loss(experiment: Experiment, data: Dataset) -> Loss:
@@ -303,25 +304,29 @@ def _decayed(experiment: Experiment, loss: Loss) -> Loss:
 
 def _predicted(
     experiment: Experiment,
-    parts: tuple[tuple[Dataset, Signatures], ...],
+    known: tuple[Dataset, Signatures],
+    controls_of: Sequence[Dataset],
     params0: State,
     ts: Array,
     stages: Stages,
 ) -> tuple[dict[str, Trajectory], tuple[str, ...]]:
-    """Exact flow and theories, and the names of those that are fed with the control's statistics.
+    """Exact flow and theories, and the names of those that are fed with the statistics of each seed's control.
 
     Of the model's own theories the top rung has a control, of the user's every one.
     """
     model, decay, rtol = experiment.model, experiment.weight_decay, experiment.rtol
     shuffled = observed.control_name(experiment.task)
-    predicted = {"exact flow": lines.flow_line(_loss(experiment, parts[0][0]), params0, ts, rtol, stages)}
+    predicted = {"exact flow": lines.flow_line(_loss(experiment, known[0]), params0, ts, rtol, stages)}
     rungs = lines.ladder(model, decay)
     own = {name: lines.derived(field, decay) for name, field in experiment.theories.items()}
     controls = {name: f"{name}, {shuffled}" for name in (*list(rungs)[-1:], *own)}
+    parts = [known, *((each, signatures(count(each))) for each in controls_of)]
     if rungs:
-        reads = [lines.read_by_theory(model, *part, partial(_loss, experiment, part[0])) for part in parts]
-        predicted |= lines.theory_lines(rungs, controls, reads, params0, ts, rtol, stages)
-    predicted |= lines.theory_lines(own, controls, [part[1] for part in parts], params0, ts, rtol, stages)
+        first, *others = [lines.read_by_theory(model, *part, partial(_loss, experiment, part[0])) for part in parts]
+        predicted |= lines.theory_lines(rungs, controls, (first, stacked(others)), params0, ts, rtol, stages)
+    if own:
+        reads = (known[1], stacked([sig for _, sig in parts[1:]]))
+        predicted |= lines.theory_lines(own, controls, reads, params0, ts, rtol, stages)
     return predicted, tuple(controls.values())
 
 

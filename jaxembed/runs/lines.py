@@ -1,6 +1,6 @@
 """The trajectories of an experiment: training, kept in pieces, exact flow, theories, and controls that must fail."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -48,6 +48,8 @@ def trained(
     saves: int,
     dt: float | None,
     stages: Stages,
+    *,
+    own_data: bool = False,
 ) -> Trajectory:
     """All seeds trained together, chunk by chunk of the saves; every leaf with leading `[seed, time]` axes.
 
@@ -61,6 +63,7 @@ def trained(
         saves: after the start, evenly spread over the steps.
         dt: flow time of a step, or None where the clock counts steps.
         stages: keeps finished chunks.
+        own_data: whether every seed has data of its own: the loss's leaves then have a leading `[seed]` axis.
     """
     gaps = np.diff(np.linspace(0, steps, saves + 1).round().astype(int))
 
@@ -71,9 +74,13 @@ def trained(
     def go_on(member: TrainingState, loss: Any, gaps: Array) -> tuple[TrainingState, Trajectory]:
         return advance(loss, optimizer, member, gaps, dt=dt)
 
+    def go_on_own(member: tuple[TrainingState, Any], gaps: Array) -> tuple[TrainingState, Trajectory]:
+        return go_on(*member, gaps)
+
     progress, pieces = begin(params0, keys, name), []
     for i, part in enumerate([np.zeros(1, int), *np.array_split(gaps, min(CHUNKS, len(gaps)))]):
-        compute = partial(ensemble, go_on, progress, loss, jnp.asarray(part))
+        members = (go_on_own, (progress, loss)) if own_data else (go_on, progress, loss)
+        compute = partial(ensemble, *members, jnp.asarray(part))
         progress, piece = stages(f"{name} {i}/{min(CHUNKS, len(gaps))}", compute)
         pieces.append(piece)
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *(_without_info(p) for p in pieces))
@@ -98,7 +105,7 @@ def flow_line(loss: Loss, params0: State, ts: Array, rtol: float, stages: Stages
 def theory_lines(
     rungs: Ladder,
     controls: Mapping[str, str],
-    reads: Sequence[Any],
+    reads: tuple[Any, Any],
     params0: State,
     ts: Array,
     rtol: float,
@@ -109,28 +116,34 @@ def theory_lines(
     Args:
         rungs: theories by name.
         controls: name of the control by that of the theory.
-        reads: what the theories read of the data, and of the control's data.
+        reads: what the theories read of the data, and of every seed's control (leaves with a leading `[seed]` axis).
         params0: initial parameters, every leaf with a leading `[seed]` axis.
         ts: `[time]`, saved times.
         rtol: relative tolerance.
         stages: keeps finished lines.
     """
-    wanted = [(name, name, reads[0]) for name in rungs]
-    wanted += [(controls[name], name, reads[1]) for name in rungs if name in controls]
-    return {
-        name: stages(name, partial(ensemble, _solution(rungs[rung], rtol), params0, known, ts))
-        for name, rung, known in wanted
-    }
+    solved = {name: _solution(rung, rtol) for name, rung in rungs.items()}
+    lines = {name: stages(name, partial(ensemble, solve, params0, reads[0], ts)) for name, solve in solved.items()}
+    for name in (name for name in rungs if name in controls):
+        compute = partial(ensemble, _of_members(solved[name]), (params0, reads[1]), ts)
+        lines[controls[name]] = stages(controls[name], compute)
+    return lines
 
 
 @lru_cache(maxsize=16)
 def _solution(rung: Rung, rtol: float) -> Callable[..., Trajectory]:
-    """One and the same function for one theory, so that its control does not compile it again."""
+    """One and the same function for one theory, so that it is compiled once."""
 
     def solve(params: State, known: Any, ts: Array) -> Trajectory:
         return integrate(rung(params), params, ts, known, rtol=rtol, max_steps=THEORY_STEPS)
 
     return solve
+
+
+@lru_cache(maxsize=16)
+def _of_members(solve: Callable[..., Trajectory]) -> Callable[..., Trajectory]:
+    """The same of members that read data of their own."""
+    return lambda member, ts: solve(*member, ts)
 
 
 # --- which theories a model has --------------------------------------------------------------------------------------

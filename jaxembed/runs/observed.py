@@ -5,7 +5,7 @@ A task may say these things of itself, by attributes and methods of these names;
 - `anchor_tokens`: the tokens of interest, in an order; else all that occur, in no order.
 - `drawn_tokens`: the tokens of a figure, at most 20; else the first of those of interest.
 - `token_names`: the name of every token; else its number.
-- `control(key)` and `control_name`: data that should teach nothing; else shuffled labels.
+- `control(seed)` and `control_name`: data that should teach nothing, drawn by a seed; else shuffled labels.
 - `signature_names`: of the label's and the token's signature; else "label" and "trace-back".
 - `drawn_signature(sig, tokens)`: title and rows of the signature of a figure; else label signatures, or context
   signatures where those are all the same.
@@ -16,6 +16,8 @@ A task may say these things of itself, by attributes and methods of these names;
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -39,10 +41,23 @@ JOINT_LIMIT = 2**22
 """Entries of the joint signatures of the observed tokens up to which they are compared with embeddings."""
 
 
-def control_data(task: Task, data: Dataset, seed: int) -> Dataset:
-    """Data with the same tokens that should teach nothing."""
-    own = getattr(task, "control", None)
-    return shuffled(data, seed) if own is None else own(seed)
+def control_data(task: Task, data: Dataset, seed: int, seeds: int) -> list[Dataset]:
+    """Data with the same tokens that should teach nothing, drawn anew for each of so many seeds.
+
+    All have the same form, so that they train in one call: where their sizes differ, examples of weight 0 are added.
+    """
+    own = getattr(task, "control", partial(shuffled, data))
+    drawn = [own(seed + i) for i in range(seeds)]
+    sizes, samples = {each.size for each in drawn}, min(each.samples or data.size for each in drawn)
+    if len(sizes) == 1:
+        return [replace(each, samples=samples) for each in drawn]
+    return [replace(_lengthened(each, max(sizes) + 1), samples=samples) for each in drawn]
+
+
+def _lengthened(data: Dataset, size: int) -> Dataset:
+    rows = np.minimum(np.arange(size), data.size - 1)
+    weights = np.where(np.arange(size) < data.size, np.asarray(data.weights)[rows], 0)
+    return replace(data, tokens=data.tokens[rows], targets=data.targets[rows], weights=weights)
 
 
 def control_name(task: Task) -> str:

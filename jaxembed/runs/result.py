@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import keep
 from ..base import State, Trajectory
-from ..compare import Comparison, compare, frozen
+from ..compare import Comparison, above, compare, frozen
 from ..tables import Table, margin, number
 
 if TYPE_CHECKING:
@@ -85,7 +85,10 @@ class ExperimentResult:
 
     def tables(self) -> tuple[Table, ...]:
         """Comparison and agreement; every number with its spread over seeds and its null."""
-        head = ("what is predicted", "by", "of", "error / size at end", "skill at end", "horizon")
+        head = (
+            *("prediction", "of", "error / size at end", "skill at end", "horizon"),
+            *("above control at end", "horizon above control"),
+        )
         compared = [self._comparison_row(*item) for item in self.comparisons.items()]
         measured = [row.row() for row in self.agreements]
         return (
@@ -171,11 +174,28 @@ class ExperimentResult:
         reference, prediction, observable = pair
         ends = (np.asarray(values)[:, -1] for values in (numbers.relative_error, numbers.skill))
         by = prediction + (" (control)" if prediction in self.controls else "")
-        return reference, by, observable, *map(margin, ends), horizon_text(numbers, self.plateau)
+        over = self.above_control(pair)
+        ours = ("", "") if over is None else (margin(np.asarray(over.skill)[:, -1]), horizon_text(over, self.plateau))
+        return f"{reference}, by {by}", observable, *map(margin, ends), horizon_text(numbers, self.plateau), *ours
+
+    def above_control(self, pair: Pair) -> Comparison | None:
+        """A theory's comparison with its control in place of "nothing moves"; None for what has none.
+
+        The control is the theory's own, else that of the model's best theory: the first that is no frozen state.
+        """
+        reference, prediction, observable = pair
+        if reference == "training" or prediction in self.controls:
+            return None
+        others = [name for name in self.controls if name != "frozen"]
+        own = [name for name in others if name.startswith(f"{prediction}, ")]
+        control = self.comparisons.get((reference, (own or others)[0], observable)) if others else None
+        if control is None:
+            return None
+        return jax.vmap(lambda a, b: above(a, b))(self.comparisons[pair], control)
 
 
 def comparisons(
-    lines: Mapping[str, Trajectory], observables: Mapping[str, Callable[[State], Any]]
+    lines: Mapping[str, Trajectory], observables: Mapping[str, Callable[[State], Any]], rtol: float
 ) -> dict[Pair, Comparison]:
     """Training against the exact flow, and every theory and control against the flow, through every observable.
 
@@ -183,6 +203,7 @@ def comparisons(
         lines: by name, "training" first; without an "exact flow" there is no common clock and nothing to compare.
             "frozen" is added.
         observables: by name.
+        rtol: relative tolerance of the flow; a displacement below ten times as much is not told from its error.
     """
     if "exact flow" not in lines:
         return {}
@@ -193,7 +214,7 @@ def comparisons(
     rows += [("exact flow", name) for name in plain if name not in ("training", "exact flow")]
     numbers = {}
     for name, observable in observables.items():
-        compared = jax.jit(jax.vmap(partial(compare, observable=observable)))
+        compared = jax.jit(jax.vmap(partial(compare, observable=observable, resolution=10 * rtol)))
         numbers |= {(a, b, name): compared(plain[a], plain[b]) for a, b in rows}
     return numbers
 

@@ -26,9 +26,9 @@ class PositionSignatures:
         samples: number of draws behind the numbers, or None for an exact population.
     """
 
-    m1_first: Float[Array, "token token"]
-    m1_second: Float[Array, "token token"]
-    pair: Float[Array, "token token"]
+    m1_first: Float[Array, "... token token"]
+    m1_second: Float[Array, "... token token"]
+    pair: Float[Array, "... token token"]
     cells: WeightedCells
     samples: int | None = None
 

@@ -16,11 +16,14 @@ from .counts import Counts
 @partial(register_dataclass, data_fields=["tokens", "targets", "weights"], meta_fields=["vocab"])
 @dataclass(frozen=True)
 class WeightedCells:
-    """Distinct (bag, label) pairs with probabilities: expectations of any order are sums over them."""
+    """Distinct (bag, label) pairs with probabilities: expectations of any order are sums over them.
 
-    tokens: Int[Array, "example position"]
-    targets: Int[Array, " example"]
-    weights: Float[Array, " example"]
+    Members of an ensemble that have cells of their own carry them with a leading axis.
+    """
+
+    tokens: Int[Array, "... example position"]
+    targets: Int[Array, "... example"]
+    weights: Float[Array, "... example"]
     vocab: int
 
     def bags(self, embed: Float[Array, "token width"]) -> Float[Array, "example width"]:
@@ -67,10 +70,10 @@ class Signatures:
         samples: number of draws behind the numbers, or None for an exact population.
     """
 
-    token: Float[Array, " token"]
-    target: Float[Array, " token"]
-    m1: Float[Array, "token token"]
-    k: Float[Array, "token token"] | None
+    token: Float[Array, "... token"]
+    target: Float[Array, "... token"]
+    m1: Float[Array, "... token token"]
+    k: Float[Array, "... token token"] | None
     cells: WeightedCells | None
     samples: int | None
 

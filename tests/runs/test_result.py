@@ -38,7 +38,8 @@ def result(seeds: int = 2, flow: bool = True) -> ExperimentResult:
     comparisons = {}
     if flow:
         lines |= {"exact flow": line(seeds, 1.0), "rung 1": line(seeds, 0.6), "rung 1, shuffled labels": line(seeds, 0)}
-        names = (("training", "exact flow"), ("exact flow", "rung 1"), ("exact flow", "frozen"))
+        names = [("training", "exact flow")]
+        names += [("exact flow", name) for name in ("rung 1", "rung 1, shuffled labels", "frozen")]
         comparisons = {(*pair, "cosines"): compared(*pair, lines) for pair in names}
     values, nan = np.linspace(0.8, 0.9, seeds), np.full(seeds, np.nan)
     return ExperimentResult(
@@ -61,11 +62,12 @@ def result(seeds: int = 2, flow: bool = True) -> ExperimentResult:
 
 def test_comparisons_show_skill_horizon_and_controls():
     rows = result().tables()[0].rows
-    assert rows[0] == ("training", "exact flow", "cosines", "0 ± 0", "1 ± 0", "beyond the end")
-    assert rows[1][:3] == ("exact flow", "rung 1", "cosines")
-    assert rows[1][3].startswith("0.")
-    assert rows[2][1] == "frozen (control)"
-    assert rows[2][4:] == ("0 ± 0", "at the first save")
+    assert rows[0] == ("training, by exact flow", "cosines", "0 ± 0", "1 ± 0", "beyond the end", "", "")
+    assert rows[1][:2] == ("exact flow, by rung 1", "cosines")
+    assert rows[1][2].startswith("0.") and rows[1][5:] != ("", "")
+    assert rows[2][0] == "exact flow, by rung 1, shuffled labels (control)"
+    assert rows[3][0] == "exact flow, by frozen (control)"
+    assert rows[3][3:] == ("0 ± 0", "at the first save", "", "")
 
 
 def test_undefined_agreement_says_so_and_is_never_a_number():

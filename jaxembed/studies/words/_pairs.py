@@ -1,22 +1,15 @@
 """What the studies of pair losses share: starts and losses of all seeds, sigmoids, half-rise times."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ...base import Dataset
+from ...ensemble import stacked
 from ...models import PairLoss, WordPairs, pair_loss
 from ...observables.crossing import crossing
 from ...tasks import shuffled
 from ...theory import word_pairs
-
-
-def stacked(trees: Sequence[Any]) -> Any:
-    """One tree, every leaf with a leading `[seed]` axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def starts(width: int, init_scale: float, vocab: int, seeds: int) -> dict[str, Float[Array, "seed token width"]]:

@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib import import_module
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -23,7 +24,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 with install_import_hook("jaxembed", "beartype.beartype"):
-    import jaxembed  # noqa: F401
+    for _room in ("base", "compare", "ensemble", "flow", "losses", "statistics", "train"):
+        import_module(f"jaxembed.{_room}")
 
 
 @pytest.fixture(scope="session")

@@ -66,8 +66,14 @@ def test_the_reader_of_imports_sees_every_form(tmp_path):
     assert imported_rooms(file, tmp_path) == {"models", "train", "flow"}
 
 
-def test_import_jaxembed_loads_no_drawing_command_line_or_network_library():
-    heavy = "matplotlib tyro flax rich torch tokenizers numba dask pyarrow sklearn dynamax gensim"
+def test_import_jaxembed_loads_no_numerical_drawing_command_line_or_network_library():
+    heavy = "jax numpy matplotlib tyro flax rich torch tokenizers numba dask pyarrow sklearn dynamax gensim"
     code = f"import sys, jaxembed; print(sorted(set('{heavy}'.split()) & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_verb_stands_in_front_of_the_module_of_its_name():
+    code = "import jaxembed.train, jaxembed as je; print(callable(je.train), callable(je.compare), je.train.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True", "True", "train"]

@@ -22,7 +22,11 @@ ALLOWED |= {"theory": FLOOR | {"statistics"}}
 ALLOWED |= {"words": BELOW | {"train", "flow"}, "language": BELOW | {"words"}}
 ALLOWED |= {"decoding": BELOW | {"train", "ensemble"}}
 ALLOWED |= {"analysis": BELOW | {"words", "language"}, "runs": MIDDLE}
-ALLOWED |= {"studies": MIDDLE | {"analysis", "runs"}, "ledger": FLOOR | {"studies", "tables"}}
+ALLOWED |= {
+    "studies": MIDDLE | {"analysis", "runs"},
+    "ledger": FLOOR | {"claims", "studies", "tables"},
+    "claims": set(),
+}
 ALLOWED |= {"commands": ROOMS - {"studies", "__main__"}, "__main__": ROOMS - {"studies"}}
 """What each room may import; nothing but the ledger imports `studies`."""
 

@@ -8,6 +8,7 @@ from .evidence import Evidence as Evidence
 from .evidence import Size as Size
 from .evidence import evidence_table as evidence_table
 from .evidence import short as short
+from .evidence import unmet as unmet
 from .evidence import verdict as verdict
 from .study import Run as Run
 from .study import Study as Study

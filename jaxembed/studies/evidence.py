@@ -1,10 +1,12 @@
 """What a study says of a claim: values, null, ceiling, and the one bound that decides."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
+from scipy.stats import ttest_ind
 
 from ..observables import summary
 from ..tables import Table, extremes, number, with_span
@@ -16,8 +18,9 @@ Kind = Literal["paper", "expectation", "machinery"]
 """A bound is the paper's number, our own expectation, or a check of the machinery (a closed form, a control that must
 fail). Only the first kind reproduces or contradicts a paper; only the last decides an exit code."""
 Verdict = Literal[
-    "reproduced", "contradicted", "in the direction of", "against", "holds", "fails", "undecided", "no evidence"
-]
+    "reproduced", "contradicted", "in the direction of", "against", "holds", "fails",
+    "undecided", "undecided (one value)", "no evidence",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,11 @@ class Bound:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if self.least is None and self.most is None:
+        ends = [end for end in (self.least, self.most) if end is not None]
+        if not ends:
             raise ValueError("least, most: a bound needs one of them")
+        if not np.isfinite(ends).all() or ends[0] > ends[-1]:
+            raise ValueError(f"least, most: {self.least} and {self.most} decide nothing; give finite numbers in order")
 
     def holds(self, values: Float[np.ndarray, "..."] | float) -> bool:
         """Whether all values lie inside; an undefined value does not."""
@@ -78,7 +84,9 @@ class Evidence:
         no_null: why there is no null; needed where there is none.
         ceiling: the best possible value in words.
         varied: what differs between the values.
-        interval: of the mean, where it is not Student's over the values (a bootstrap over items, a paired difference).
+        interval: of the mean, where it is not Student's over the values (a bootstrap over items, a paired difference);
+            both ends the value where the number is exact.
+        difference: interval of the value less its null, where the study has its own (paired over items).
         every: whether every value has to lie inside the bound, in place of the interval of their mean.
         source: of this claim, where it is not the study's.
     """
@@ -93,10 +101,13 @@ class Evidence:
     ceiling: str = ""
     varied: str = "init seeds"
     interval: tuple[float, float] | None = None
+    difference: tuple[float, float] | None = None
     every: bool = False
     source: str = ""
 
     def __post_init__(self) -> None:
+        if np.ndim(self.values) != 1 or not len(self.values):
+            raise ValueError(f"values: {self.id} needs one number a seed, got shape {np.shape(self.values)}")
         if self.null is None and not self.no_null:
             raise ValueError(f"no_null: {self.id} has no null; say why")
 
@@ -111,10 +122,17 @@ class Evidence:
             return self.interval
         if self.every:
             return float(np.min(self.values)), float(np.max(self.values))
-        if len(self.values) == 1:
-            return self.mean, self.mean
-        found = summary(self.values)
-        return float(found.low), float(found.high)
+        return _student(self.values)
+
+    @property
+    def null_ends(self) -> tuple[float, float] | None:
+        """Student's interval of the null's mean; a single number is both ends; None where there is no null."""
+        return None if self.null is None else _student(np.ravel(self.null))
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one value and no interval of the study's own."""
+        return len(self.values) == 1 and self.interval is None
 
     @property
     def undefined(self) -> bool:
@@ -127,15 +145,52 @@ class Evidence:
         """Whether the control lies inside the bound too, so that the value shows nothing."""
         return self.null is not None and self.bound.holds(float(np.mean(self.null)))
 
+    def apart(self, side: int) -> bool:
+        """Whether the value lies above its null (side 1) or below it (-1).
+
+        By the study's own interval of the difference; by every pair, where every value of a check of the machinery
+        counts; by Student's interval of the paired difference where value and null are as many; by Welch's where both
+        are several; else by intervals that do not meet, a single number being its own.
+        """
+        null = np.ravel(np.zeros(0) if self.null is None else self.null)
+        x, several = self.values, min(len(self.values), len(null)) > 1
+        paired = several and len(x) == len(null)
+        if self.difference is not None:
+            low, high = self.difference
+        elif self.every and self.bound.kind == "machinery":
+            gaps = x - null if paired else np.subtract.outer(x, null)
+            low, high = float(np.min(gaps)), float(np.max(gaps))
+        elif paired:
+            low, high = _student(x - null)
+        elif several and self.interval is None:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # equal numbers: the interval is their difference
+                low, high = ttest_ind(x, null, equal_var=False).confidence_interval(0.95)
+            if np.isnan(low):
+                low = high = float(np.mean(x) - np.mean(null))
+        else:
+            ours, theirs = self.ends, _student(null)
+            low, high = ours[0] - theirs[1], ours[1] - theirs[0]
+        return bool(low > 0 if side > 0 else high < 0)
+
+    @property
+    def beats_null(self) -> bool:
+        """Whether the null lies outside the bound and the value on the right side of it; True without a null."""
+        if self.null is None:
+            return True
+        below = self.bound.least is not None and float(np.mean(self.null)) <= self.bound.least
+        return not self.null_passes and self.apart(1 if below else -1)
+
     def holds(self) -> bool:
-        """Whether the interval lies inside the bound, and the null does not."""
-        return not self.undefined and self.bound.holds(np.array(self.ends)) and not self.null_passes
+        """Whether the interval lies inside the bound, and the value on the right side of its null."""
+        known = not self.undefined and (not self.single or self.bound.kind == "machinery")
+        return known and self.bound.holds(np.array(self.ends)) and self.beats_null
 
     def got(self) -> str:
         """The number with its interval, and what varied."""
         if not np.isfinite(self.values).all():
             return "undefined" if np.isnan(self.values).any() else "not finite"
-        if len(self.values) == 1 and self.interval is None:
+        if self.single:
             return f"{number(self.mean)} (one value)"
         if self.every and self.interval is None:
             return f"{extremes(self.values)} over {len(self.values)} {self.varied}"
@@ -152,9 +207,15 @@ class Evidence:
 def verdict(evidence: Evidence, size: Size) -> Verdict:
     """What the evidence says at a size.
 
-    Reproduced where the interval lies inside the paper's bound, contradicted where wholly outside, each only at the
-    published size; elsewhere in the direction of the claim, or against it. Bounds that are not the paper's hold or
-    fail. Where the null lies inside the bound too, there is no evidence; where it is undefined, nothing is decided.
+    | value's interval | null | verdict |
+    | --- | --- | --- |
+    | a value or the null is undefined | | undecided |
+    | one value without an interval, and the bound is no check of the machinery | | undecided (one value) |
+    | wholly outside the bound | any | contradicted; against below the published size; fails where not the paper's |
+    | inside, or across an end | inside the bound too | no evidence |
+    | across an end | outside the bound | undecided |
+    | inside | outside, but not apart from the value (`Evidence.apart`) | no evidence |
+    | inside | outside and on the other side, or there is none | reproduced; in the direction of; holds |
 
     >>> paper = Bound("paper", least=0.9)
     >>> row = Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.1]))
@@ -165,21 +226,37 @@ def verdict(evidence: Evidence, size: Size) -> Verdict:
     >>> verdict(Evidence("a", "a", np.array([0.95, 0.96, 0.97]), paper, null=np.array([0.93])), "published")
     'no evidence'
     """
+    paper, inside = evidence.bound.kind == "paper", evidence.bound.holds(np.array(evidence.ends))
     if evidence.undefined:
         return "undecided"
-    if evidence.null_passes:
-        return "no evidence"
-    paper = evidence.bound.kind == "paper"
-    if evidence.holds():
-        return "holds" if not paper else "reproduced" if size == "published" else "in the direction of"
+    if evidence.single and evidence.bound.kind != "machinery":
+        return "undecided (one value)"
     if evidence.bound.misses(*evidence.ends):
         return "fails" if not paper else "contradicted" if size == "published" else "against"
-    return "undecided"
+    if evidence.null_passes or (inside and not evidence.beats_null):
+        return "no evidence"
+    if not inside:
+        return "undecided"
+    return "holds" if not paper else "reproduced" if size == "published" else "in the direction of"
+
+
+def _student(values: Float[np.ndarray, " seed"]) -> tuple[float, float]:
+    """Student's interval of the mean; a single value is both ends."""
+    if len(values) == 1:
+        return float(values[0]), float(values[0])
+    found = summary(values)
+    return float(found.low), float(found.high)
 
 
 def short(rows: tuple[Evidence, ...]) -> list[str]:
     """Ids of the checks of the machinery that do not hold: what an exit code is made of."""
     return [row.id for row in rows if row.bound.kind == "machinery" and not row.holds()]
+
+
+def unmet(rows: tuple[Evidence, ...], size: Size) -> list[str]:
+    """Claims of a paper and expectations of ours that do not hold, each with its verdict; no exit code follows."""
+    others = [row for row in rows if row.bound.kind != "machinery" and not row.holds()]
+    return [f"{row.id} ({row.bound.kind}: {verdict(row, size)})" for row in others]
 
 
 def evidence_table(title: str, rows: tuple[Evidence, ...], size: Size) -> Table:

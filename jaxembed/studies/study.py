@@ -110,13 +110,21 @@ class Study(Generic[S, R]):
         Raises:
             ValueError: for a size that the study does not have, fewer than one seed, or a need that is not met.
         """
-        if size not in self.settings:
-            raise ValueError(f"size: {self.name} has no size {size!r}; choose {' or '.join(self.settings)}")
+        self.check_size(size)
         seeds = self.seeds[size] if seeds is None else seeds
         if seeds < 1:
             raise ValueError(f"seeds: must be at least 1, got {seeds}")
         self.check_needs(size)
         return self.run(self.settings[size], Run(seeds, keep, progress))
+
+    def check_size(self, size: Size) -> None:
+        """Refuse a size that the study does not have.
+
+        Raises:
+            ValueError: naming those it has.
+        """
+        if size not in self.settings:
+            raise ValueError(f"size: {self.name} has no size {size!r}; choose {' or '.join(self.settings)}")
 
     def check_needs(self, size: Size) -> None:
         """Refuse to run without what the study needs.

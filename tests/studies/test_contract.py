@@ -1,13 +1,17 @@
 """Every registered study in its one shape: at size tiny its evidence applies and its machinery holds."""
 
+import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import jaxembed.studies
 from jaxembed.studies import REGISTRY, short, study, verdict
 from jaxembed.studies.study import DATA
 from jaxembed.tables import Table
 
+STUDIES = Path(jaxembed.studies.__file__).parent
 BIBLIOGRAPHY = (Path(__file__).parents[2] / "theory" / "references.bib").read_text(encoding="utf-8")
 TINY: dict[str, object] = {}
 
@@ -34,6 +38,16 @@ def test_no_claim_belongs_to_two_studies():
     assert len(set(ids)) == len(ids)
 
 
+def test_what_makes_evidence_has_typed_arguments():
+    """A result of unknown type is one whose evidence nothing checks."""
+    for path in STUDIES.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.returns and "Evidence" in ast.unparse(node.returns):
+                named = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                bare = [each.arg for each in named if each.annotation is None or ast.unparse(each.annotation) == "Any"]
+                assert not bare, f"{path.name}: {node.name}({', '.join(bare)})"
+
+
 @pytest.mark.slow
 @pytest.mark.float64_only("studies compare with theory in float64")
 @pytest.mark.parametrize("name", REGISTRY)
@@ -45,7 +59,8 @@ def test_tables_and_evidence_apply_to_the_tiny_result(name, tmp_path_factory):
     assert rows and {row.id for row in rows} == set(found.ids) - set(found.beyond_tiny)
     assert len({row.id for row in rows}) == len(rows)
     for row in rows:
-        assert row.values.ndim == 1 and len(row.values), row.id
+        assert np.isfinite([end for end in (row.bound.least, row.bound.most) if end is not None]).all(), row.id
+        assert row.bound.source or row.bound.kind == "expectation", f"{row.id}: say where its bound comes from"
         assert verdict(row, "tiny") not in ("reproduced", "contradicted")
         assert not row.source or "{" + f"{row.source}," in BIBLIOGRAPHY, row.id
         assert row.got() and row.null_text() and str(row.bound)

@@ -165,7 +165,7 @@ def evidence(result: NaturalTopics) -> tuple[Evidence, ...]:
     return *rows, *_newsgroups(result, average, guess, above)
 
 
-def _newsgroups(result: NaturalTopics, average: Any, guess: Any, above: Bound) -> tuple[Evidence, ...]:
+def _newsgroups(result: NaturalTopics, average: np.ndarray, guess: np.ndarray, above: Bound) -> tuple[Evidence, ...]:
     """What is asked of natural text only."""
     scores, size = result.scores, result.setting.sizes.topics[0]
     gaps = [group["layers average"][:, -1, 0] - group["layers average"][:, 0, 0]
@@ -201,7 +201,7 @@ def _over(result: NaturalTopics, name: str, claim: str, other: str, published: s
                 no_null="the null is taken off", every=True)  # fmt: skip
 
 
-def _row(name: str, claim: str, values: Any, bound: Bound, *, ceiling: str = "none", **more: Any) -> Evidence:
+def _row(name: str, claim: str, values: np.ndarray, bound: Bound, *, ceiling: str = "none", **more: Any) -> Evidence:
     return Evidence(f"topics-{name}", claim, values, bound, ceiling=ceiling, varied="training seeds", **more)
 
 

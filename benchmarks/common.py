@@ -135,7 +135,7 @@ def main(study: Study, *draws: Draw, film: Film | None = None, **own: Mapping[st
         print(f"film: {path}")
     rows = study.evidence(result)
     title = f"{study.name}, {sizes} (jax {jax.__version__}, {jax.devices()[0].device_kind})"
-    console.print(evidence_table(title, rows, args.size).rich())
+    console.print(evidence_table(title, rows, args.size, study.smaller.get(args.size, "")).rich())
     missed = unmet(rows, args.size)
     if missed:
         print(f"{len(missed)} claims do not hold at this size: {'; '.join(missed)}")

@@ -142,7 +142,12 @@ def text_of(row: LedgerRow) -> str:
     lines = [f"{row.verdict}{stale}: {row.id}", row.claim, f"published: {row.published or '-'} ({row.source})"]
     lines.append(f"ours: {row.ours}")
     if row.verdict != NOT_RUN:
-        lines += [f"asked: {row.bound}", f"null: {row.null}", f"ceiling: {row.ceiling or '-'}"]
+        lines += [
+            f"values: {_values(row.values)}",
+            f"asked: {row.bound}",
+            f"null: {row.null}",
+            f"ceiling: {row.ceiling or '-'}",
+        ]
         lines.append(f"size {row.size}{smaller}; {row.seconds:.0f} s, {row.date[:10]}, commit {row.commit or '-'}")
     return "\n    ".join(lines)
 
@@ -187,9 +192,13 @@ def code_digest(module: str) -> str:
     return sha.hexdigest()[:16]
 
 
-_QUOTED = re.compile(r'(^[ \t]*[rR]?)?"""[\s\S]*?"""', re.M)
-_COMMENT = re.compile(r"^[ \t]*(#.*)?\n", re.M)
+_QUOTES = '"' * 3
 _IMPORT = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#(]+)", re.M)
+
+
+def _values(values: Sequence[float | str], most: int = 10) -> str:
+    words = [value if isinstance(value, str) else f"{value:.4g}" for value in values]
+    return ", ".join(words) if len(words) <= most else f"{', '.join(words[:most])} and {len(words) - most} more"
 
 
 def _rank(row: LedgerRow) -> int:
@@ -207,8 +216,13 @@ def _code(module: str) -> str:
     """The source without texts that stand alone on their lines, comment lines and empty lines."""
     file = _file(module)
     text = file.read_text(encoding="utf-8") if file else ""
-    alone = _QUOTED.sub(lambda found: found[0] if found[1] is None else "", text)
-    return _COMMENT.sub("", alone)
+    first, *parts = text.split(_QUOTES)
+    kept = [first]
+    for inside, after in zip(parts[::2], parts[1::2], strict=False):
+        alone = kept[-1].rpartition("\n")[2].strip() in ("", "r")
+        kept.append(after if alone else f"{_QUOTES}{inside}{_QUOTES}{after}")
+    lines = (text if len(parts) % 2 else "".join(kept)).splitlines()  # of quotes that do not pair nothing is taken out
+    return "\n".join(line for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 @cache

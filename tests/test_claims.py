@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,8 @@ def test_the_largest_size_wins_and_the_newer_of_two():
 
 def test_a_row_says_what_was_smaller_and_that_it_is_stale():
     text = text_of(LedgerRow("a", "words", "small.ladder", "bib", verdict="against", size="tiny", smaller="two seeds"))
+    assert "values: 0.5, undefined" in text_of(replace(ROW, values=[0.5, "undefined"]))
+    assert "9 and 1 more" in text_of(replace(ROW, values=list(range(11))))
     assert text.startswith("against: a\n") and "size tiny (two seeds)" in text
     assert text_of(ROW).startswith("reproduced, stale: the code has changed since: one\n")
     assert summary_of([ROW, ROW]) == "2 claims: 2 reproduced; 2 of them stale"
@@ -80,6 +83,7 @@ def package(tmp_path, monkeypatch):
         ({"room__other": "g = 2\n"}, False),
         ({"studies__one": '"""New\ntext."""\nfrom ..room import f\nx = f()\n'}, False),
         ({"studies__one": 'from ..room import f\nx = """f()"""\n'}, True),
+        ({"studies__one": "from ..room import f\nif f:\n    x = f()\n"}, True),
         ({"room__init": "from .other import f as f\n", "room__other": "f = 1\n"}, True),
         ({"studies__one": "from ..room import (\n    f,\n    g,\n)\n\nx = f()\n"}, True),
     ],

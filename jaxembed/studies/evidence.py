@@ -259,11 +259,19 @@ def unmet(rows: tuple[Evidence, ...], size: Size) -> list[str]:
     return [f"{row.id} ({row.bound.kind}: {verdict(row, size)})" for row in others]
 
 
-def evidence_table(title: str, rows: tuple[Evidence, ...], size: Size) -> Table:
-    """Every claim with its bound, what came out, its null and ceiling, and the verdict at this size."""
-    header = ("claim", "asked", "got", "null", "ceiling", "verdict")
+def evidence_table(title: str, rows: tuple[Evidence, ...], size: Size, smaller: str = "") -> Table:
+    """Every claim with its bound, what came out of which values, its null and ceiling, and the verdict at this size.
+
+    Args:
+        title: one line.
+        rows: of a study.
+        size: at which it ran.
+        smaller: what is smaller than published at that size.
+    """
+    header = ("claim", "asked", "got", "values", "null", "ceiling", "verdict")
     told = [
-        (f"{row.id}: {row.claim}", str(row.bound), row.got(), row.null_text(), row.ceiling or "-", verdict(row, size))
+        (f"{row.id}: {row.claim}", str(row.bound), row.got(), ", ".join(map(number, row.values)), row.null_text(),
+         row.ceiling or "-", verdict(row, size))
         for row in rows
-    ]
-    return Table(title, header, told)
+    ]  # fmt: skip
+    return Table(title, header, told, f"size {size}: {smaller}" if smaller else f"size {size}")

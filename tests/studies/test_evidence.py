@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxembed.studies import Bound, Evidence, short, unmet, verdict
+from jaxembed.studies import Bound, Evidence, evidence_table, short, unmet, verdict
 
 SIZES = ("tiny", "quick", "published")
 PAPER = Bound("paper", least=0.9, source="Table 1")
@@ -101,3 +101,11 @@ def test_a_value_that_equals_its_null_is_told_apart_in_one_of_forty():
         draws, others = rng.normal(size=(2000, 5)), rng.normal(size=(2000, nulls))
         apart = [row(x, bound, null=y).apart(1) for x, y in zip(draws, others, strict=True)]
         assert np.mean(apart) == pytest.approx(0.025, abs=0.01)
+
+
+def test_the_table_says_what_each_verdict_was_made_of():
+    table = evidence_table("t", (row(HIGH, null=[0.1, 0.2, 0.3], ceiling="1"),), "quick", "three seeds")
+    (cells,) = table.rows
+    assert cells[1] == ">= 0.9 (paper: Table 1)" and cells[2].endswith("over 3 init seeds")
+    assert cells[3] == "0.95, 0.96, 0.97" and cells[4].startswith("0.2 [-0.0484, 0.448] over 3 init seeds")
+    assert cells[5:] == ("1", "in the direction of") and table.note == "size quick: three seeds"

@@ -148,16 +148,16 @@ class Evidence:
     def apart(self, side: int) -> bool:
         """Whether the value lies above its null (side 1) or below it (-1).
 
-        By the study's own interval of the difference; by every pair, where every value of a check of the machinery
-        counts; by Student's interval of the paired difference where value and null are as many; by Welch's where both
-        are several; else by intervals that do not meet, a single number being its own.
+        By the study's own interval of the difference; by every pair, in a check of the machinery, which has to fail
+        where a single seed goes wrong; by Student's interval of the paired difference where value and null are as
+        many; by Welch's where both are several; else by intervals that do not meet, a single number being its own.
         """
         null = np.ravel(np.zeros(0) if self.null is None else self.null)
         x, several = self.values, min(len(self.values), len(null)) > 1
         paired = several and len(x) == len(null)
         if self.difference is not None:
             low, high = self.difference
-        elif self.every and self.bound.kind == "machinery":
+        elif self.bound.kind == "machinery":
             gaps = x - null if paired else np.subtract.outer(x, null)
             low, high = float(np.min(gaps)), float(np.max(gaps))
         elif paired:

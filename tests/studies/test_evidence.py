@@ -61,8 +61,9 @@ def row(values, bound=PAPER, null=0.0, **more):
         (row([0.95], null=None, interval=(0.95, 0.95)), HOLDS),  # an exact number
         (row([0.01], MACHINE, null=1.0), ("holds",) * 3),
         (row([0.01], MACHINE, null=0.05), NONE),
-        # machinery whose every value counts: every pair has to lie on the right side
+        # machinery: every pair has to lie on the right side, however few there are
         (row([0.01, 0.02], MACHINE, null=[0.5, 5.0], every=True), ("holds",) * 3),
+        (row([1e-7, 2e-7], MACHINE, null=[1.4, 0.4]), ("holds",) * 3),
         (row([0.01, 0.02], MACHINE, null=[0.5, 0.01], every=True), NONE),
     ],
 )
@@ -96,7 +97,7 @@ def test_values_are_one_a_seed(values):
 @pytest.mark.float64_only("a rate of 5 % is counted")
 def test_a_value_that_equals_its_null_is_told_apart_in_one_of_forty():
     """Student's and Welch's intervals at 95 %, on the one side that counts: 2.5 % of 4,000 rows of noise."""
-    rng, bound = np.random.default_rng(0), Bound("machinery", least=-9.0)
+    rng, bound = np.random.default_rng(0), Bound("expectation", least=-9.0)
     for nulls in (5, 8):
         draws, others = rng.normal(size=(2000, 5)), rng.normal(size=(2000, nulls))
         apart = [row(x, bound, null=y).apart(1) for x, y in zip(draws, others, strict=True)]

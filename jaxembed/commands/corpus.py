@@ -2,16 +2,18 @@
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from ..base import Progress
 from ..corpus import (
     Damage,
+    Document,
     EncodedCorpus,
     Tokenizer,
     byte_bpe,
@@ -21,9 +23,10 @@ from ..corpus import (
     read_tokenizer,
     word_level,
 )
+from ..corpus.archives import EXPANSION, is_packed
 from ..corpus.documents import sources_of
 from ..corpus.encode import check_folder
-from ..corpus.formats import is_text
+from ..corpus.formats import PARQUET, is_text
 from ..corpus.hub import PREFIX
 from ..machine import GIB
 from .flags import command
@@ -43,7 +46,8 @@ class CorpusFlags:
     """Encode text as a corpus of token ids that other commands read from disk."""
 
     paths: tyro.conf.Positional[tuple[str, ...]]
-    """Files and folders (.txt, .jsonl, .json, .parquet, .gz, .zst), or hub:OWNER/NAME[/CONFIG][:SPLIT]."""
+    """Files and folders (.txt, .jsonl, .json, .csv, .tsv, .parquet; .gz, .zst, .xz, .bz2), or
+    hub:OWNER/NAME[/CONFIG][:SPLIT]."""
     tokenizer: str = "bpe"
     """bpe or word (trained on this text), a tokenizer.json, or a folder that holds one."""
     vocab_size: int | None = None
@@ -52,8 +56,10 @@ class CorpusFlags:
     """How much of the text BPE is trained on, from its start."""
     subset: str | None = None
     """Only documents whose meta.pile_set_name this is."""
-    text_field: str = "text"
+    text_field: Annotated[str, tyro.conf.arg(aliases=["--column"])] = "text"
     """Field or column that holds the text."""
+    max_expansion: float = EXPANSION
+    """How many times its size a compressed file may become; 64 MiB it always may."""
     on_error: Literal["stop", "skip"] = "stop"
     """Stop at a damaged row, or skip and count it."""
     limit_tokens: int | None = None
@@ -69,11 +75,15 @@ def run(flags: CorpusFlags, console: Any) -> None:
     _check(flags)
     damage, began = Damage(), time.perf_counter()
     say(console, _expected(flags))
-    options: dict[str, Any] = {"on_error": flags.on_error, "text_field": flags.text_field}
+    options: dict[str, Any] = {
+        "on_error": flags.on_error,
+        "text_field": flags.text_field,
+        "max_expansion": flags.max_expansion,
+    }
     read = partial(documents, flags.paths, subset=flags.subset, **options)
     with shown_progress(console) as progress:
         progress("reading the tokenizer's part of the text")
-        tokenizer = _tokenizer(flags, read)
+        tokenizer = _tokenizer(flags, read, progress)
         facts = {"paths": flags.paths, "subset": flags.subset, "tokenizer": _described(flags, tokenizer)}
         options = {"overwrite": flags.overwrite, "limit_tokens": flags.limit_tokens, "damage": damage}
         texts = read(damage=damage)
@@ -87,7 +97,7 @@ def _check(flags: CorpusFlags) -> None:
         raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
     if flags.tokenizer not in ("word", "bpe") and flags.vocab_size is not None:
         raise ValueError("--vocab-size: the tokenizer of a file has its own size; leave it out, or train word or bpe")
-    check_positive(flags, "train_megabytes")
+    check_positive(flags, "train_megabytes", "max_expansion")
     check_least(flags, limit_tokens=1)
     check_folder(flags.out.expanduser(), flags.overwrite)
 
@@ -119,17 +129,24 @@ def _expected(flags: CorpusFlags) -> str:
 
 
 def _packed(file: Path) -> bool:
-    return file.suffix.lower() in (".gz", ".zst", ".parquet", ".pq")
+    return is_packed(file) or file.suffix.lower() in PARQUET
 
 
-def _tokenizer(flags: CorpusFlags, read: Any) -> Tokenizer:
+def _tokenizer(flags: CorpusFlags, read: Any, progress: Progress) -> Tokenizer:
     if flags.tokenizer not in ("word", "bpe"):
         return read_tokenizer(flags.tokenizer)
     size = 4096 if flags.vocab_size is None else flags.vocab_size
-    texts: Iterator[str] = (document.text for document in read())
+    texts = _texts(read(), progress)
     if flags.tokenizer == "word":
         return word_level(texts, size)
     return byte_bpe(first_texts(texts, flags.train_megabytes), size)
+
+
+def _texts(read: Iterable[Document], progress: Progress) -> Iterator[str]:
+    for number, document in enumerate(read, start=1):
+        if number % 1000 == 0:
+            progress(f"reading the tokenizer's part of the text: {number:,} documents")
+        yield document.text
 
 
 def _described(flags: CorpusFlags, tokenizer: Tokenizer) -> str:

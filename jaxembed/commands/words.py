@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -30,7 +30,8 @@ class WordsFlags:
     """Word vectors of a text, from the counts of its pairs of words."""
 
     text: tyro.conf.Positional[tuple[str, ...]]
-    """Files or folders of text, jsonl or parquet (.gz, .zst), or hub:OWNER/NAME; documents stay apart."""
+    """Files or folders of text, jsonl, csv, tsv or parquet (.gz, .zst, .xz, .bz2), or hub:OWNER/NAME; documents stay
+    apart."""
     out: Path = Path("vectors.txt")
     """Word2vec file to write: .bin is binary, all else text."""
     model: Model = "mstar"
@@ -57,8 +58,10 @@ class WordsFlags:
     """Keep upper and lower case apart."""
     subset: str | None = None
     """Only documents whose meta.pile_set_name this is."""
-    text_field: str = "text"
+    text_field: Annotated[str, tyro.conf.arg(aliases=["--column"])] = "text"
     """Field or column that holds the text."""
+    max_expansion: float = 200.0
+    """How many times its size a compressed file may become; 64 MiB it always may."""
     on_error: Literal["stop", "skip"] = "stop"
     """Stop at a damaged row of text, or skip and count it. Rows of evaluation files are always skipped and counted."""
     epochs: int | None = None
@@ -99,7 +102,7 @@ def _check(flags: WordsFlags) -> None:
     if not flags.text:
         raise ValueError("text: nothing to read; name a file, a folder or hub:OWNER/NAME")
     check_least(flags, width=1, window=1, min_count=1, vocab=1, limit=1, epochs=1, top=1)
-    check_positive(flags, "subsample", "negatives", "smoothing")
+    check_positive(flags, "subsample", "negatives", "smoothing", "max_expansion")
     _check_model(flags)
     if flags.model == "skip-gram" and flags.weighting not in (None, "dynamic"):
         raise ValueError("--weighting: skip-gram draws its windows, whose weights are dynamic; leave it out")
@@ -127,6 +130,7 @@ def _text(flags: WordsFlags, console: Any, progress: "Progress") -> "WordText":
 
     damage = Damage()
     options = {"subset": flags.subset, "on_error": flags.on_error, "text_field": flags.text_field}
+    options |= {"max_expansion": flags.max_expansion}
 
     def texts() -> Iterator[str]:
         for number, document in enumerate(documents(flags.text, damage=damage, **options), start=1):

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from .archives import EXPANSION
 from .formats import TextRow, rows
 from .hub import PREFIX, hub_rows
 
@@ -82,12 +83,14 @@ def documents(
     on_error: str = "stop",
     damage: Damage | None = None,
     text_field: str = "text",
+    max_expansion: float = EXPANSION,
 ) -> Iterator[Document]:
     """The documents of files, folders and data sets, one after the other; memory holds one document at a time.
 
-    `.jsonl` and `.json` (rows with a text field, The Pile's own format), `.parquet`, and everything else as one text;
-    `.gz` and `.zst` of all but parquet. A folder means its files in sorted order, with its subfolders, less hidden ones
-    (whose names begin with a dot); linked folders are entered, and a link to nothing is a damaged row.
+    `.jsonl` and `.json` (rows with a text field, The Pile's own format), `.parquet`, `.csv` and `.tsv` (rows with a
+    text column), and everything else as one text; `.gz`, `.zst`, `.xz` and `.bz2` of all but parquet. A folder means
+    its files in sorted order, with its subfolders, less hidden ones (whose names begin with a dot); linked folders are
+    entered, and a link to nothing is a damaged row.
     `hub:OWNER/NAME[/CONFIG][:SPLIT]` streams a data set of the Hugging Face hub.
 
     Args:
@@ -96,10 +99,12 @@ def documents(
         on_error: "stop" at a damaged row, or "skip" and count it.
         damage: where skipped rows are counted.
         text_field: field or column that holds the text.
+        max_expansion: how many times its size a compressed file may become; 64 MiB it always may.
 
     Raises:
-        ValueError: at once for a path that does not exist, or holds no file or a folder that may not be read; while
-            reading for a damaged row, and at the end for a subset that did not occur, with those that did.
+        ValueError: at once for a path that does not exist, is a pipe or a device, or holds no file or a folder that may
+            not be read; while reading for a damaged row, and at the end for a subset that did not occur, with those
+            that did.
     """
     if on_error not in ("stop", "skip"):
         raise ValueError(f"on_error: '{on_error}' is not known; choose stop or skip")
@@ -107,7 +112,7 @@ def documents(
     if not given:
         raise ValueError("paths: nothing to read; name a file, a folder or hub:OWNER/NAME")
     sources = [source for path in given for source in _sources(path)]
-    return _read(sources, subset, on_error == "stop", Damage() if damage is None else damage, text_field)
+    return _read(sources, subset, on_error == "stop", Damage() if damage is None else damage, text_field, max_expansion)
 
 
 def sources_of(paths: Iterable[str | PathLike[str]]) -> list[Path]:
@@ -123,6 +128,8 @@ def _sources(path: str | PathLike[str]) -> list[Source]:
         return _files(path)
     if not path.exists():
         raise ValueError(f"paths: '{path}' does not exist; check the path")
+    if not path.is_file():
+        raise ValueError(f"paths: '{path}' is a pipe or a device; write what it gives to a file and name that")
     return [path]
 
 
@@ -153,9 +160,11 @@ def _no_file(path: Path) -> TextRow:
     return TextRow(str(path), problem="is no file (a link to nothing, a pipe or a socket); mend or remove it")
 
 
-def _read(sources: list[Source], subset: str | None, stop: bool, damage: Damage, field: str) -> Iterator[Document]:
+def _read(
+    sources: list[Source], subset: str | None, stop: bool, damage: Damage, field: str, max_expansion: float
+) -> Iterator[Document]:
     seen: Counter[str | None] = Counter()
-    for row in _rows(sources, field):
+    for row in _rows(sources, field, max_expansion):
         if row.problem is not None or row.text is None:
             _meet(row, stop, damage)
             continue
@@ -167,12 +176,14 @@ def _read(sources: list[Source], subset: str | None, stop: bool, damage: Damage,
         raise ValueError(f"subset: no document of '{subset}'; found: {named} ({seen[None]} documents name no subset)")
 
 
-def _rows(sources: list[Source], text_field: str) -> Iterator[TextRow]:
+def _rows(sources: list[Source], text_field: str, max_expansion: float) -> Iterator[TextRow]:
     for source in sources:
         if isinstance(source, TextRow):
             yield source
+        elif isinstance(source, Path):
+            yield from rows(source, text_field, max_expansion)
         else:
-            yield from rows(source, text_field) if isinstance(source, Path) else hub_rows(source, text_field)
+            yield from hub_rows(source, text_field)
 
 
 def _meet(row: TextRow, stop: bool, damage: Damage) -> None:

@@ -1,20 +1,23 @@
-"""What a file of text can look like: plain, JSON rows, parquet; each as rows that are a text or a named problem."""
+"""What a file of text can look like: plain, JSON rows, table, parquet; each as rows that are a text or a problem."""
 
+import csv
 import json
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ..machine import optional
+from .archives import EXPANSION, LOST, Broken, chunks, is_packed
 from .readers import plain_text, utf8
 
-PARQUET, JSON = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json")
-BLOCK = 2**16
-"""Bytes read at a time."""
-LOST = "the rest of the file is lost"
+PARQUET, JSON, TABLES = (".parquet", ".pq"), (".jsonl", ".ndjson", ".json"), (".csv", ".tsv", ".tab")
+LINE = 2**28
+"""Bytes that a line of rows may have, and characters a cell of a table; a text file may be longer."""
+NO_ROWS = "is empty; give a file with rows"
+MARK = b"\xef\xbb\xbf"
+"""A byte-order mark."""
 
 
 @dataclass(frozen=True)
@@ -36,36 +39,34 @@ class TextRow:
     count: int = 1
 
 
-class _Broken(Exception):
-    """A compressed file that does not go on."""
-
-
-def rows(path: Path, text_field: str) -> Iterator[TextRow]:
+def rows(path: Path, text_field: str, max_expansion: float = EXPANSION) -> Iterator[TextRow]:
     """The rows of one file in order, read in blocks; whatever cannot be read is a row with its problem."""
-    if _kind(path) in PARQUET:
+    kind = _kind(path)
+    if kind in PARQUET:
         yield from _parquet(path, text_field)
-    elif _kind(path) in JSON:
-        yield from _json(path, text_field)
+    elif kind in JSON:
+        yield from _json(path, text_field, max_expansion)
+    elif kind in TABLES:
+        yield from _table(path, text_field, max_expansion)
     else:
-        yield _whole(path)
+        yield _whole(path, max_expansion)
 
 
 def is_text(path: Path) -> bool:
     """Whether the file is read as one text."""
-    return _kind(path) not in (*PARQUET, *JSON)
+    return _kind(path) not in (*PARQUET, *JSON, *TABLES)
 
 
 def _kind(path: Path) -> str:
     """The ending of a file's name, under the one that says how it is compressed."""
-    packed = path.suffix.lower() in COMPRESSIONS
-    return (Path(path.stem) if packed else path).suffix.lower()
+    return (Path(path.stem) if is_packed(path) else path).suffix.lower()
 
 
-def _whole(path: Path) -> TextRow:
+def _whole(path: Path, max_expansion: float) -> TextRow:
     """A text file is one document."""
     try:
-        text = plain_text(b"".join(_chunks(path))).removeprefix("\ufeff")
-    except (_Broken, ValueError, OSError) as error:
+        text = plain_text(b"".join(chunks(path, max_expansion))).removeprefix("\ufeff")
+    except (Broken, ValueError, OSError) as error:
         return TextRow(str(path), problem=_reason(error))
     return checked(str(path), text)
 
@@ -97,24 +98,79 @@ def fields(place: str, row: Any, text_field: str) -> TextRow:
     return checked(place, row[text_field], subset if isinstance(subset, str) else None)
 
 
-def _json(path: Path, text_field: str) -> Iterator[TextRow]:
+def _json(path: Path, text_field: str, max_expansion: float) -> Iterator[TextRow]:
     """JSON lines; a `.json` file that is one array is its items, texts or objects."""
     number, anything = 0, False
     try:
-        for number, line in enumerate(_lines(_chunks(path)), 1):
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-                if line.lstrip()[:1] == b"[" and ".json" in path.suffixes:
-                    yield from _array(path, text_field)
-                    return
+        start = next(chunks(path, max_expansion), b"").removeprefix(MARK)
+        if start.lstrip()[:1] == b"[" and ".json" in path.suffixes:
+            yield from _array(path, text_field, max_expansion)
+            return
+        for number, line in enumerate(_lines(chunks(path, max_expansion)), 1):
             if line.strip():
                 anything = True
-                yield _line(f"{path}:{number}", line, text_field)
-    except (_Broken, OSError) as error:
+                yield _line(f"{path}:{number}", line.removeprefix(MARK) if number == 1 else line, text_field)
+    except (Broken, OSError) as error:
         yield TextRow(f"{path}:{number + 1}", problem=_reason(error))
     else:
         if not anything:
-            yield TextRow(str(path), problem="is empty; give a file with rows")
+            yield TextRow(str(path), problem=NO_ROWS)
+
+
+def _table(path: Path, text_field: str, max_expansion: float) -> Iterator[TextRow]:
+    """The rows of a csv or tsv file under its headings; a quoted cell may hold line ends."""
+    number, anything, lines = 0, False, _lines(chunks(path, max_expansion))
+    try:
+        head = plain_text(next(lines, b"")).removeprefix("\ufeff")
+        delimiters = "\t" if _kind(path) != ".csv" else ",;\t"
+        fits = (d for d in delimiters if text_field in next(csv.reader([head], delimiter=d), ()))
+        texts = (line.decode(errors="surrogateescape") + "\n" for line in chain([head.encode()], lines))
+        records = _records(csv.reader(texts, delimiter=next(fits, delimiters[0]), strict=True))
+        number, names = next(records, (1, []))
+        if not isinstance(names, list) or (problem := _unfit(names, text_field)):
+            yield TextRow(str(path), problem=names if isinstance(names, str) else problem)
+            return
+        for number, cells in records:
+            anything, place = True, f"{path}:{number}"
+            yield TextRow(place, problem=cells) if isinstance(cells, str) else _under(names, cells, place, text_field)
+    except (Broken, ValueError, OSError) as error:
+        yield TextRow(f"{path}:{number + 1}", problem=_reason(error))
+    else:
+        if not anything:
+            yield TextRow(str(path), problem=NO_ROWS)
+
+
+def _records(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
+    """The first line of every record with its cells, or with what is wrong with it."""
+    while True:
+        number, limit = reader.line_num + 1, csv.field_size_limit(LINE)
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            yield number, f"is no row of a table ({error}); mend its quotation marks or skip it"
+            continue
+        finally:
+            csv.field_size_limit(limit)  # of the whole process
+        if cells is None:
+            return
+        if cells:
+            yield number, cells
+
+
+def _under(names: list[str], cells: list[str], place: str, text_field: str) -> TextRow:
+    """The text of a row; where a comma is not quoted, its cells do not fit the headings."""
+    if len(cells) != len(names):
+        return TextRow(place, problem=f"has not one cell for each heading ({len(cells)} for {len(names)}); quote cells")
+    return _cell(place, {text_field: cells[names.index(text_field)].encode(errors="surrogateescape")}, text_field)
+
+
+def _unfit(names: list[str], text_field: str) -> str | None:
+    """Why a table has not one column of texts."""
+    if names.count(text_field) > 1:
+        return f"has {names.count(text_field)} columns '{text_field}'; rename all but one, or name another"
+    there = ", ".join(names[:8]) or "none"
+    problem = f"has no column '{text_field}' (columns: {there}); name the column that holds the text"
+    return None if names.count(text_field) else problem
 
 
 def _line(place: str, line: bytes, text_field: str) -> TextRow:
@@ -130,10 +186,10 @@ def _not_json(error: Exception) -> str:
     return str(error) if str(error).startswith("is not UTF-8") else f"is not JSON ({error}); mend the row or skip it"
 
 
-def _array(path: Path, text_field: str) -> Iterator[TextRow]:
+def _array(path: Path, text_field: str, max_expansion: float) -> Iterator[TextRow]:
     try:
-        items = json.loads(utf8(b"".join(_chunks(path)).removeprefix(b"\xef\xbb\xbf")))
-    except (_Broken, OSError) as error:
+        items = json.loads(utf8(b"".join(chunks(path, max_expansion)).removeprefix(MARK)))
+    except (Broken, OSError) as error:
         yield TextRow(str(path), problem=_reason(error))
     except (ValueError, RecursionError) as error:
         yield TextRow(str(path), problem=_not_json(error))
@@ -149,9 +205,7 @@ def _parquet(path: Path, text_field: str) -> Iterator[TextRow]:
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            if text_field not in names:
-                there = ", ".join(names[:8])
-                problem = f"has no column '{text_field}' (columns: {there}); name the column that holds the text"
+            if problem := _unfit(names, text_field):
                 yield TextRow(str(path), problem=problem)
                 return
             wanted = [name for name in (text_field, "meta") if name in names]
@@ -160,7 +214,7 @@ def _parquet(path: Path, text_field: str) -> Iterator[TextRow]:
                 yield from _row_group(path, file, group, begun, wanted, text_field)
                 begun += file.metadata.row_group(group).num_rows
             if not begun:
-                yield TextRow(str(path), problem="is empty; give a file with rows")
+                yield TextRow(str(path), problem=NO_ROWS)
     except (arrow.ArrowException, OSError) as error:
         yield TextRow(str(path), problem=f"is no readable parquet file ({_reason(error)}); write it again or skip it")
 
@@ -195,58 +249,21 @@ def _cell(place: str, row: dict[str, Any], text_field: str) -> TextRow:
     return fields(place, row, text_field)
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Lines without their end, in time linear in the length of the longest; a last one may lack its end."""
     parts: list[bytes] = []
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
+    size = 0
+    for piece in pieces:
+        first, *others = piece.split(b"\n")
         parts.append(first)
+        size += len(first)
         for other in others:
             yield b"".join(parts)
-            parts = [other]
+            parts, size = [other], len(other)
+        if size > LINE:
+            raise Broken(f"is longer than {LINE // 2**20} MiB, {LOST}; end lines with line feeds, or cut the text")
     if any(parts):
         yield b"".join(parts)
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The content of a file, decompressed where its name says so."""
-    start = COMPRESSIONS.get(path.suffix.lower())
-    with path.open("rb") as file:
-        blocks = iter(partial(file.read, BLOCK), b"")
-        yield from blocks if start is None else _decompressed(blocks, start())
-
-
-def _decompressed(blocks: Iterator[bytes], start: tuple[Callable[[], Any], type[Exception]]) -> Iterator[bytes]:
-    """Frame after frame; a reader from a library may take a missing end for the end."""
-    make, damaged = start
-    frame, begun, frames = make(), False, 0
-    for block in blocks:
-        while block:
-            if frames and not begun:
-                block = block.lstrip(b"\0")  # padding, as tapes and block devices leave it
-                if not block:
-                    break
-            try:
-                yield frame.decompress(block)
-            except damaged as error:
-                raise _Broken(f"is damaged, {LOST} ({error}); fetch or compress it again") from None
-            begun, block = True, b""
-            if frame.eof:
-                block, frame, begun, frames = frame.unused_data, make(), False, frames + 1
-    if begun:
-        raise _Broken(f"ends too early, {LOST} (truncated); fetch or compress it again")
-
-
-def _gzip() -> tuple[Callable[[], Any], type[Exception]]:
-    return partial(zlib.decompressobj, wbits=31), zlib.error
-
-
-def _zstandard() -> tuple[Callable[[], Any], type[Exception]]:
-    library = optional("zstandard", "text")
-    return library.ZstdDecompressor(max_window_size=2**31).decompressobj, library.ZstdError
-
-
-COMPRESSIONS = {".gz": _gzip, ".zst": _zstandard}
 
 
 def _reason(error: Exception) -> str:

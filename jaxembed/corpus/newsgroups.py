@@ -1,11 +1,11 @@
 """The 20 Newsgroups posts, split by date: one document a post, less what gives its group away."""
 
 import re
-import tarfile
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 
+from .archives import MEMBER, Broken, members
 from .documents import Damage, Document
 
 PARTS = {"train": ("train", "training", "20news-bydate-train"), "test": ("test", "20news-bydate-test")}
@@ -36,7 +36,8 @@ def newsgroups(
         drop: what else is taken out. "quotes": lines of other posts (that begin with ">" or "|", perhaps after
             initials) and the lines that say who wrote them. "footers": what follows the last empty or dashed line,
             where that leaves any text, which takes a signature, and the last paragraph of a post that has none.
-        damage: where posts that are left out are counted: empty ones, ones without a header block, and binary ones.
+        damage: where posts that are left out are counted: empty ones, ones without a header block, binary ones and
+            ones of more than 64 MiB.
 
     Raises:
         ValueError: for a file that is no archive or is cut short, without posts of that part, or an unknown word.
@@ -49,7 +50,7 @@ def newsgroups(
     for group, number, content in _members(Path(archive).expanduser(), part):
         files += 1
         place = f"{part}/{group}/{number}"
-        text, problem = _text(content, drop)
+        text, problem = ("", content) if isinstance(content, str) else _text(content, drop)
         if problem:
             damage.add(place, problem)
         else:
@@ -69,19 +70,18 @@ def _check(part: str, drop: Sequence[str]) -> None:
             raise ValueError(f"drop: '{word}' is not known; choose footers, quotes or both (headers always go)")
 
 
-def _members(archive: Path, part: str) -> Iterator[tuple[str, str, bytes]]:
-    """(group, number, content) of every post of a part."""
+def _members(archive: Path, part: str) -> Iterator[tuple[str, str, bytes | str]]:
+    """(group, number, content or what is wrong with it) of every post of a part."""
     if not archive.is_file():
         raise ValueError(f"archive: '{archive}' is no file; give 20news_bydate.tar.gz")
     try:
-        with tarfile.open(archive) as files:
-            for member in files:
-                *_, folder, group, number = ("", "", *member.name.split("/"))
-                if member.isfile() and folder in PARTS[part]:
-                    content = files.extractfile(member)
-                    yield group, number, b"" if content is None else content.read()
-    except (tarfile.TarError, OSError, EOFError) as error:  # gzip says EOFError where a file is cut short
-        raise ValueError(f"archive: '{archive}' cannot be read ({error}); fetch it again") from None
+        for member, content in members(archive):
+            *_, folder, group, number = ("", "", *member.name.split("/"))
+            if member.isfile() and folder in PARTS[part]:
+                large = member.size > MEMBER
+                yield group, number, f"is longer than {MEMBER // 2**20} MiB; leave it out" if large else content()
+    except Broken as error:
+        raise ValueError(f"archive: '{archive}' cannot be read ({str(error).split(';')[0]}); fetch it again") from None
 
 
 def _text(content: bytes, drop: Sequence[str]) -> tuple[str, str | None]:

@@ -24,6 +24,8 @@ def read_text(path: str | PathLike[str]) -> str:
 def _bytes_of(path: Path) -> bytes:
     if path.is_dir():
         raise ValueError(f"text: '{path}' is a folder; give one text file")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"text: '{path}' is a pipe or a device; write what it gives to a file and name that")
     try:
         return path.read_bytes()
     except FileNotFoundError:

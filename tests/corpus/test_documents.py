@@ -1,16 +1,21 @@
 """Every format gives its texts, and every damaged row is counted and named."""
 
+import bz2
+import csv
 import gzip
+import io
 import json
+import lzma
 import os
 import socket
 import sys
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from jaxembed.corpus import Damage, documents
+from jaxembed.corpus import Damage, archives, documents, formats, read_text
 
 ROWS = [
     {"text": "the cat\nsat", "meta": {"pile_set_name": "A"}},
@@ -353,3 +358,125 @@ def test_without_the_extra_the_line_says_which(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(ValueError, match=r"pip install 'jaxembed\[datasets\]'"):
         texts("hub:a/b")
+
+
+TABLE_ROWS = [("the cat\nsat, on", "good"), ('a "dog"', "bad"), ("naïve 日本", "good")]
+
+
+def table(delimiter):
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter).writerows([("review", "label"), *TABLE_ROWS])
+    return written.getvalue().encode()
+
+
+@pytest.mark.parametrize(("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t"), ("a.csv.gz", ",")])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_column_of_a_table_is_its_texts(tmp_path, name, delimiter, mark):
+    content = mark + table(delimiter)
+    path = put(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
+    found = list(documents(path, text_field="review"))
+    assert [document.text for document in found] == [text for text, _ in TABLE_ROWS]
+    assert [document.source for document in found] == [f"{path}:{n}" for n in (2, 4, 5)]
+    with pytest.raises(ValueError, match=r"has no column 'text' \(columns: review.*label\); name the column"):
+        texts(path)
+
+
+def test_a_cell_may_be_longer_than_the_csv_module_allows_and_its_limit_stays(tmp_path):
+    limit = csv.field_size_limit()
+    path = put(tmp_path / "a.csv", f"text,n\n{'word ' * 2**16},1\n")
+    assert texts(path) == ["word " * 2**16] and csv.field_size_limit() == limit
+
+
+BAD_CELLS = {
+    "comma": (b"the cat, the dog,good", r"has not one cell for each heading \(3 for 2\)"),
+    "short": (b"the cat", r"has not one cell for each heading \(1 for 2\)"),
+    "quotes": (b'"the" cat,good', "is no row of a table"),
+    "latin-1": (b"caf\xe9,good", r"is not UTF-8 \(0xe9 at byte 3\)"),
+    "empty": (b",good", "is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CELLS)
+def test_a_damaged_row_of_a_table_is_named(tmp_path, name):
+    bad, message = BAD_CELLS[name]
+    path = put(tmp_path / "a.csv", b"text,label\none,good\n" + bad + b"\nthree,bad\n")
+    with pytest.raises(ValueError, match=f"a.csv:3: {message}"):
+        texts(path)
+    left, damage = skipped(path)
+    assert left == ["one", "three"] and len(damage) == 1
+
+
+def test_tables_that_are_none(tmp_path):
+    for name, content, message in (
+        ("open.csv", b'text,n\nfine,1\n"no end,2\nx,3\n', r"open.csv:3: is no row of a table"),
+        ("twice.csv", b"text,text\na,b\n", "has 2 columns 'text'; rename all but one, or name another"),
+        ("head.csv", b"text,label\n", "is empty; give a file with rows"),
+        ("none.tsv", b"", r"has no column 'text' \(columns: none\)"),
+        ("wide.csv", "text,n\na,1\n".encode("utf-16"), "is UTF-16"),
+    ):
+        with pytest.raises(ValueError, match=message) as error:
+            texts(put(tmp_path / name, content))
+        assert "\n" not in str(error.value)
+
+
+def test_two_columns_of_one_name_in_parquet(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    both = arrow.Table.from_arrays([arrow.array(["a"]), arrow.array(["b"])], names=["text", "text"])
+    pytest.importorskip("pyarrow.parquet").write_table(both, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a.parquet: has 2 columns 'text'; rename all but one, or name another"):
+        texts(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.xz", "a.jsonl.bz2", "a.jsonl"])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_compressed_by_name_or_by_its_first_bytes(tmp_path, name, parts):
+    pack = lzma.compress if name.endswith("xz") else bz2.compress if name.endswith("bz2") else gzip.compress
+    half = len(lines(ROWS)) // 2 if parts == 2 else 0
+    whole = pack(lines(ROWS)[:half]) + pack(lines(ROWS)[half:])
+    assert texts(put(tmp_path / name, whole)) == TEXTS
+    left, damage = skipped(put(tmp_path / name, whole[:-7]))
+    assert left == TEXTS[: len(left)] and damage.table()[0][0] == "ends too early, the rest of the file is lost"
+    _, damage = skipped(put(tmp_path / name, whole[:9] + b"\xff\xff\xff" + whole[12:]))
+    assert len(damage) and all(document in TEXTS for document in _)
+
+
+BOMBS = {
+    "a.jsonl.gz": lambda text: gzip.compress(text, 9),
+    "a.jsonl.bz2": bz2.compress,
+    "a.txt.xz": lambda text: lzma.compress(text, preset=1),
+    "a.jsonl.zst": lambda text: zstd(text),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_a_file_may_become_is_bounded_and_the_user_says_by_how_much(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(archives, "ALLOWED", 2**16)
+    rows = b"".join(b'{"text": "the cat"}\n' for _ in range(2**17))
+    path = put(tmp_path / name, BOMBS[name](rows))
+    ratio = len(rows) / path.stat().st_size
+    assert ratio > 100
+    tracemalloc.start()
+    left, damage = skipped(path, max_expansion=ratio / 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(damage) == 1 and "becomes more than" in damage.table()[0][0]
+    assert len(left) < 2**16 + 2**13 and peak < 40e6
+    assert len(texts(path, max_expansion=ratio + 1)) == (1 if name == "a.txt.xz" else 2**17)
+    with pytest.raises(ValueError, match=r"times as long .*if that is right, raise --max-expansion"):
+        texts(path, max_expansion=ratio / 2)
+
+
+def test_a_line_that_does_not_end_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "LINE", 2**17)
+    path = put(tmp_path / "a.jsonl", lines(ROWS[:1]) + b'{"text": "' + b"x" * 2**19)
+    left, damage = skipped(path)
+    assert left == TEXTS[:1] and damage.places == [(f"{path}:2", f"is longer than 0 MiB, {archives.LOST}")]
+    assert texts(put(tmp_path / "b.json", json.dumps(["y" * 2**18]))) == ["y" * 2**18]  # one array on one line
+
+
+def test_pipes_and_devices_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for place in (tmp_path / "pipe", "/dev/zero"):
+        for read in (texts, read_text):
+            with pytest.raises(ValueError, match="is a pipe or a device; write what it gives to a file"):
+                read(place)

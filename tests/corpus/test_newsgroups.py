@@ -1,11 +1,13 @@
 """Posts lose what names their group, and every one that is left out is counted."""
 
+import gzip
 import io
+import lzma
 import tarfile
 
 import pytest
 
-from jaxembed.corpus import Damage
+from jaxembed.corpus import Damage, archives
 from jaxembed.corpus.newsgroups import newsgroups, without_footer, without_quotes
 
 HEAD = "From: ann@a.b (Ann)\nSubject: moon\n\n"
@@ -73,3 +75,52 @@ def test_what_is_no_archive_is_said_in_one_line(archive, tmp_path):
         files.addfile(tarfile.TarInfo("data/readme"))
     with pytest.raises(ValueError, match="holds no posts under test"):
         newsgroups(tmp_path / "other.tar", "test")
+
+
+@pytest.mark.parametrize("at", [0, 257, 512, -1])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, lzma.compress])
+def test_no_post_vanishes_where_an_archive_breaks_off(archive, tmp_path, at, pack):
+    """tarfile takes a member header that is damaged or cut for the end of the file."""
+    plain = gzip.decompress(archive.read_bytes())
+    whole = tmp_path / "whole"
+    whole.write_bytes(pack(plain))
+    assert len(newsgroups(whole, "train")) == 3
+    with tarfile.open(archive) as files:
+        header = files.getmembers()[3].offset
+    cut = plain[:header] + (b"\xff" * 512 + plain[header + 512 :] if at < 0 else plain[header : header + at])
+    whole.write_bytes(pack(cut))
+    with pytest.raises(ValueError, match=r"whole' cannot be read \(.*\); fetch it again") as error:
+        newsgroups(whole, "train")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_xz_and_a_bomb_are_one_line(archive, tmp_path, monkeypatch):
+    content = bytearray(lzma.compress(gzip.decompress(archive.read_bytes())))
+    content[40:48] = b"\xff" * 8
+    (tmp_path / "n.tar.xz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"n.tar.xz' cannot be read \(is damaged"):
+        newsgroups(tmp_path / "n.tar.xz", "train")
+    monkeypatch.setattr(archives, "ALLOWED", 2**10)
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(bytes(2**20)))
+    with pytest.raises(ValueError, match=r"bomb.tar.gz' cannot be read \((its members|becomes more than)"):
+        newsgroups(tmp_path / "bomb.tar.gz", "train")
+
+
+def test_a_sparse_member_of_any_size_is_counted_and_not_read(tmp_path):
+    """A header may say terabytes where the file holds nothing."""
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT) as files:
+        for number, text in (("1", HEAD + "moon"), ("2", ""), ("3", HEAD + "sun")):
+            member = tarfile.TarInfo(f"train/sci.space/{number}")
+            member.size = len(text)
+            if not text:
+                member.type = tarfile.GNUTYPE_SPARSE
+            files.addfile(member, io.BytesIO(text.encode()))
+    content = bytearray((tmp_path / "a.tar").read_bytes())
+    at = 1024  # the second header: its real size is 2**40
+    content[at + 483 : at + 495] = b"\x80" + (2**40).to_bytes(11, "big")
+    content[at + 148 : at + 156] = b" " * 8
+    content[at + 148 : at + 156] = b"%06o\0 " % sum(content[at : at + 512])
+    (tmp_path / "a.tar").write_bytes(content)
+    damage = Damage()
+    assert [post.text for post in newsgroups(tmp_path / "a.tar", "train", damage=damage)] == ["moon", "sun"]
+    assert dict(damage.kinds) == {"is longer than 64 MiB": 1}

@@ -1,7 +1,12 @@
 """The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
 
+import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
+from tempfile import NamedTemporaryFile
+from traceback import format_exception
+from typing import NoReturn
 
 from .commands.flags import known_word
 
@@ -26,19 +31,61 @@ ON_TEXT = {
 """Commands on corpora, word vectors and language models; every command is a file of `commands`."""
 
 
+TRACEBACK = "--traceback"
+"""Shows where an error comes from."""
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Entry point; what a user can mend ends in one line and exit code 2."""
+    """Entry point; what a user can mend ends in one line and exit code 2, what is our fault in one line and 1.
+
+    The traceback of such a fault is in a file that the line names; `--traceback` shows any instead.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what a terminal cannot show is shown by its number
+            stream.reconfigure(errors="backslashreplace")
+    if TRACEBACK in arguments:
+        _dispatch([word for word in arguments if word != TRACEBACK])
+        return
     try:
         _dispatch(arguments)
     except (ValueError, OSError, OverflowError, MemoryError) as error:
-        print(f"jaxembed: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+        _leave(2, _line(error))
     except KeyboardInterrupt:
         goes_on = arguments[:1] in (["run"], ["pretrain"])
-        hint = "the same command with --resume goes on where it was" if goes_on else "the same command starts anew"
-        print(f"jaxembed: stopped; {hint}", file=sys.stderr)
-        raise SystemExit(130) from None
+        _leave(130, f"stopped; the same command {'with --resume goes on where it was' if goes_on else 'starts anew'}")
+    except (SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a library written in Rust has a base of its own
+        _leave(*_of_library(error))
+
+
+def _leave(code: int, line: str) -> NoReturn:
+    print(f"jaxembed: {line}", file=sys.stderr)
+    raise SystemExit(code) from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _of_library(error: BaseException) -> tuple[int, str]:
+    """Exit code and line for what JAX says of the machine and of its own switches, and for what nobody foresaw."""
+    import jax
+
+    line, platforms = _line(error), os.environ.get("JAX_PLATFORMS")
+    try:
+        jax.devices()
+    except Exception as absent:  # JAX says it with errors of several kinds
+        asked = f"JAX_PLATFORMS={platforms}: " if platforms else ""
+        return 2, f"{asked}there is no such device here ({_line(absent)[:200]}); set JAX_PLATFORMS=cpu"
+    if isinstance(error, FloatingPointError):
+        return 2, f"{line.split('Because')[0]} (JAX_DEBUG_NANS or JAX_DEBUG_INFS stops here); unset it to go on"
+    if isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in line:
+        return 2, f"the memory of the device is full ({line[:200]}); take smaller sizes"
+    with NamedTemporaryFile("w", prefix="jaxembed-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.writelines(format_exception(error))
+    return 1, f"{type(error).__name__}: {line[:500]}; this is a fault of ours: please send {file.name}"
 
 
 def _dispatch(arguments: list[str]) -> None:
@@ -52,7 +99,7 @@ def _dispatch(arguments: list[str]) -> None:
         print(title)
         for name, does in described.items():
             print(f"  jaxembed {name:21} {does}")
-    print("\nEvery command takes --help.")
+    print(f"\nEvery command takes --help, and {TRACEBACK} for the traceback of an error.")
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ class Table:
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        made = RichTable(title=Text(self.title) if self.title else None, caption=self.note or None)
+        made = RichTable(title=Text(self.title) if self.title else None, caption=Text(self.note) if self.note else None)
         for column in self.header:
             made.add_column(Text(column), overflow="fold")
         for row in self.rows:

@@ -96,7 +96,7 @@ def train(
     Args:
         loss: `loss(params)` for a population, `loss(params, key)` for minibatches (then `key` is needed).
         params0: initial parameters.
-        optimizer: any optax optimiser; parameters keep their dtype.
+        optimizer: any optax optimiser, also one that needs the loss (`optax.lbfgs`); parameters keep their dtype.
         dt: flow time of one step: the learning rate, for plain gradient descent. Leave None for any other optimiser:
             the trajectory then counts steps and is not compared with gradient flow.
         steps_per_save: steps between saves, with `num_saves` saves after the start.
@@ -140,10 +140,16 @@ def _save_steps(steps_per_save: int | None, num_saves: int | None, save_steps: A
 
 def _step(loss: Loss, optimizer: optax.GradientTransformation, now: TrainingState) -> tuple[Array, TrainingState]:
     extra = () if now.key is None else (jax.random.fold_in(now.key, now.step),)
-    value, gradient = jax.value_and_grad(loss)(now.params, *extra)
+
+    def value_fn(params: State) -> Array:
+        return loss(params, *extra)
+
+    value, gradient = jax.value_and_grad(value_fn)(now.params)
+    line = {"value": value, "grad": gradient, "value_fn": value_fn}  # what those that search along a line ask for
     # Optax mixes dtypes on purpose; the parameters keep theirs.
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        updates, opt_state = optimizer.update(gradient, now.opt_state, now.params)
+        update = optax.with_extra_args_support(optimizer).update
+        updates, opt_state = update(gradient, now.opt_state, now.params, **line)
     params = jax.tree.map(lambda p, u: p + u.astype(p.dtype), now.params, updates)
     opt_state = jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), opt_state, now.opt_state)
     return value, TrainingState(params, opt_state, now.step + 1, now.key)

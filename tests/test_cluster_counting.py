@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("distributed")
 pytest.importorskip("tokenizers")
 
+import dask
+
 from jaxembed.corpus import Document, encode, open_corpus, word_level
 from jaxembed.language import counting
 from jaxembed.language.counting import cluster, count_corpus, count_on_cluster
@@ -49,6 +51,20 @@ def test_the_parts_that_workers_count_add_up_to_the_whole(folder):
     assert counting._signed(sum(parts[1:], parts[0]), corpus).equals(whole)
     with pytest.raises(ValueError, match="another corpus is there"):
         counting._count_run(str(folder), "0", (0, 5), 1, 2**20)
+
+
+def test_processes_without_the_memory_to_start_are_refused_or_given_up(monkeypatch):
+    """Dask starts a process that it ended for its memory again and again."""
+    with dask.config.set({"distributed.worker.memory.terminate": 1e-3}):
+        with (
+            pytest.raises(ValueError, match=r"workers: each of 2 would have \d+ MiB .*; ask for fewer"),
+            cluster(workers=2),
+        ):
+            pytest.fail("it started")
+        monkeypatch.setattr(counting, "WORKER", 0.0)
+        monkeypatch.setattr(counting, "START", 0.2)
+        with pytest.raises(ValueError, match=r"2 did not start within 0.2 s; ask for fewer"), cluster(workers=2):
+            pytest.fail("it started")
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://127.0.0.1:1", "http://127.0.0.1:1"])

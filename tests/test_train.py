@@ -1,5 +1,7 @@
 """Training: equal to a plain loop, pure, resumable, symmetric, and honest about what it lost."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,6 +64,31 @@ def test_training_is_the_plain_loop(loss, params0, name, hyper, tolerance):
         close(at(found, i), states[step], rtol=100 * tolerance, atol=10 * tolerance)
     np.testing.assert_allclose(found.info["mean_loss"], [np.nan, values[0], np.mean(values[1:])], rtol=tolerance)
     assert (found.clock, found.ts.tolist()) == ("step", [0.0, 1.0, 4.0])
+
+
+@pytest.mark.parametrize(("name", "sampled"), [("lbfgs", False), ("polyak_sgd", True)])
+def test_optimisers_that_need_the_loss_get_it(name, sampled, tolerance):
+    """As in a loop that passes value, gradient and the function."""
+    optimizer = {"lbfgs": optax.lbfgs(), "polyak_sgd": optax.polyak_sgd(0.5)}[name]
+    key, start_ = jax.random.key(0) if sampled else None, {"x": jnp.arange(3.0)}
+
+    def quartic(p, key=None):
+        return jnp.sum((p["x"] - 1.5) ** 4) * (1.0 if key is None else jax.random.uniform(key, minval=0.5))
+
+    @jax.jit
+    def step(params, state, i):
+        value_fn = partial(quartic, key=jax.random.fold_in(key, i) if sampled else None)
+        value, grad = jax.value_and_grad(value_fn)(params)
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+            updates, state = optimizer.update(grad, state, params, value=value, grad=grad, value_fn=value_fn)
+        return optax.apply_updates(params, updates), state
+
+    found = je.train(quartic, start_, optimizer, steps_per_save=3, num_saves=2, key=key)
+    params, state = start_, optimizer.init(start_)
+    for i in range(6):
+        params, state = step(params, state, jnp.asarray(i))
+    np.testing.assert_allclose(found.ys["x"][-1], params["x"], rtol=1e3 * tolerance)
+    assert quartic(params) < 0.2 * quartic(start_)
 
 
 def test_the_clock_of_plain_descent_is_flow_time(loss, params0):

@@ -1,5 +1,7 @@
 """`jaxembed pretrain`: train a decoder on an encoded corpus; stop it at any instant and go on with --resume."""
 
+import socket
+import time
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ..models import Decoder
 
 MODEL, CURVE = "model", "curve.npz"
+ANSWER = 40.0
+"""Seconds in which process 0 of several must answer."""
 HELD_SHARE, HELD_MOST = 0.05, 100_000
 """What is held out unless the user says: a share of the corpus, and no more tokens than this."""
 ROUND = 32
@@ -53,7 +57,8 @@ class DeviceFlags:
     shard: Literal["data", "full"] = "data"
     """data: parameters whole on every device; full: shared out too."""
     coordinator: str | None = None
-    """ADDRESS:PORT of process 0, for several hosts; --out is then a folder that all of them see."""
+    """ADDRESS:PORT of process 0, which must answer within 40 s, for several hosts; --out is then a folder that all of
+    them see."""
     processes: int = 1
     """Number of processes."""
     process: int = 0
@@ -122,8 +127,34 @@ def _mesh(devices: DeviceFlags) -> Any:
         # A processor poses as so many devices; this says nothing about cards.
         jax.config.update("jax_num_cpu_devices", devices.devices // devices.processes)
     if devices.coordinator is not None:
+        _await(devices)
         jax.distributed.initialize(devices.coordinator, devices.processes, devices.process)
     return data_mesh(devices.devices)
+
+
+def _await(devices: DeviceFlags) -> None:
+    """Wait until process 0 can be reached: JAX ends the whole process, after minutes, where nobody answers.
+
+    Raises:
+        ValueError: for no address, or where nobody answers in time.
+    """
+    host, _, port = (devices.coordinator or "").rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise ValueError(f"--coordinator: needs ADDRESS:PORT, such as 10.0.0.1:1234, got '{devices.coordinator}'")
+    if not 0 <= devices.process < devices.processes:
+        raise ValueError(f"--process: must be 0 to {devices.processes - 1}, got {devices.process}; see --processes")
+    last = time.monotonic() + ANSWER
+    while devices.process:
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
+            return
+        except OSError as error:
+            if time.monotonic() > last:
+                raise ValueError(
+                    f"--coordinator: nobody answers at {devices.coordinator} ({error.strerror or error}); "
+                    "start process 0 first, or mend the address"
+                ) from None
+            time.sleep(0.2)
 
 
 def _split(corpus: "EncodedCorpus", held_out: int | None) -> "tuple[EncodedCorpus, EncodedCorpus | None]":

@@ -15,8 +15,8 @@ EVERY = 30.0
 
 
 def say(console: Any, line: str) -> None:
-    """A plain line: names of files and tokens are no markup."""
-    console.print(line, markup=False, highlight=False)
+    """A plain line: names of files and tokens are no markup, and no names of emoji."""
+    console.print(line, markup=False, emoji=False, highlight=False)
 
 
 def show(console: Any, parts: Iterable[Table | str]) -> None:
@@ -29,7 +29,9 @@ def show(console: Any, parts: Iterable[Table | str]) -> None:
 
 
 def report(console: Any, title: str, parts: Sequence[Table | str], out: Path | None, record: Callable[[], Any]) -> None:
-    """Print tables and lines in their order, and write them where a file was asked for.
+    """Write tables and lines where a file was asked for, and print them in their order.
+
+    What the terminal cannot show never decides whether the file is written, nor the disk what is shown.
 
     Args:
         console: to print on.
@@ -38,15 +40,21 @@ def report(console: Any, title: str, parts: Sequence[Table | str], out: Path | N
         out: file for all parts (.md) or for the record (.json); None writes nothing.
         record: gives the numbers.
     """
-    show(console, parts)
-    if out is None:
-        return
+    try:
+        if out is not None:
+            _write(title, parts, out, record)
+    finally:
+        show(console, parts)
+    if out is not None:
+        say(console, f"written to {out}")
+
+
+def _write(title: str, parts: Sequence[Table | str], out: Path, record: Callable[[], Any]) -> None:
     if out.suffix == ".json":
         write_json(out.expanduser(), record())
-    else:
-        texts = [f"{part.title}\n\n{part.markdown()}" if isinstance(part, Table) else f"{part}\n" for part in parts]
-        write_text(out.expanduser(), "\n".join([f"# {title}\n", *texts]))
-    say(console, f"written to {out}")
+        return
+    texts = [f"{part.title}\n\n{part.markdown()}" if isinstance(part, Table) else f"{part}\n" for part in parts]
+    write_text(out.expanduser(), "\n".join([f"# {title}\n", *texts]))
 
 
 @contextmanager

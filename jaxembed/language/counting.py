@@ -15,7 +15,7 @@ import numpy as np
 
 from ..base import Progress, silent
 from ..corpus import EncodedCorpus, open_corpus
-from ..machine import optional, quiet
+from ..machine import GIB, cores, optional, quiet
 from ..statistics import TokenPairs, count_neighbours
 from ..statistics.token_pairs import BUDGET
 
@@ -25,6 +25,10 @@ TOKENS_PER_PART = 2**20
 """Parts are no smaller than this where there are enough for every worker: adding their counts takes time too."""
 PATIENCE = 4.0
 """Seconds in which a scheduler must answer."""
+WORKER = 0.3 * GIB
+"""Bytes that a worker takes before it counts anything, measured: the libraries."""
+START = 45.0
+"""Seconds in which new processes must be there."""
 
 
 def count_corpus(
@@ -97,20 +101,41 @@ def cluster(*, workers: int | None = None, scheduler: str | None = None) -> Iter
     """A client of a Dask cluster: of one that runs at an address, or of new processes on this machine.
 
     Raises:
-        ValueError: where Dask is missing or nobody answers at the address within seconds.
+        ValueError: where Dask is missing, nobody answers at the address within seconds, or new processes have too
+            little memory to start.
     """
     distributed = optional("distributed", "scale")
     if scheduler is not None:
         with quiet("distributed", logging.CRITICAL), _connected(distributed, scheduler) as client:
             yield client
         return
-    local = {"n_workers": workers, "threads_per_worker": 1, "processes": True, "dashboard_address": ":0"}
+    workers = workers or cores()
+    each = _memory_each(distributed, workers)
+    local = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "memory_limit": each}
     with (
         quiet("distributed", logging.CRITICAL),
-        distributed.LocalCluster(**local, silence_logs=logging.CRITICAL) as processes,
+        distributed.LocalCluster(n_workers=0, **local, silence_logs=logging.CRITICAL) as processes,
         distributed.Client(processes) as client,
     ):
+        processes.scale(workers)
+        try:
+            client.wait_for_workers(workers, timeout=START)
+        except TimeoutError:
+            raise ValueError(f"workers: {workers} did not start within {START:g} s; ask for fewer") from None
         yield client
+
+
+def _memory_each(distributed: Any, workers: int) -> int:
+    """Bytes for each of so many processes; Dask ends one that takes a share of them, and starts it again for ever."""
+    share = optional("dask", "scale").config.get("distributed.worker.memory.terminate")
+    memory = int(distributed.system.MEMORY_LIMIT / workers)
+    ends = memory * (share or 1.0)
+    if ends < WORKER:
+        raise ValueError(
+            f"workers: each of {workers} would have {ends / 2**20:.0f} MiB and takes {WORKER / 2**20:.0f} at its "
+            "start; ask for fewer workers"
+        )
+    return memory
 
 
 def _connected(distributed: Any, address: str) -> Any:

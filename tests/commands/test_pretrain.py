@@ -156,3 +156,22 @@ def test_devices_share_the_run_out(trained, corpus, tmp_path):
     subprocess.run([*command, "--devices", "4", "--shard", "full"], check=True, timeout=1200, capture_output=True)
     with np.load(out / "curve.npz") as shared, np.load(trained / "curve.npz") as alone:
         np.testing.assert_allclose(shared["losses"], alone["losses"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("coordinator", "process", "message"),
+    [
+        ("nonsense", "0", "--coordinator: needs ADDRESS:PORT"),
+        ("host:port", "1", "--coordinator: needs ADDRESS:PORT"),
+        ("127.0.0.1:99999", "1", "--coordinator: needs ADDRESS:PORT"),
+        ("127.0.0.1:9", "2", "--process: must be 0 to 1, got 2"),
+        ("127.0.0.1:9", "1", "--coordinator: nobody answers at 127.0.0.1:9 (Connection refused)"),
+    ],
+)
+def test_a_coordinator_that_is_none_or_silent_is_one_line(tmp_path, capsys, monkeypatch, coordinator, process, message):
+    monkeypatch.setattr("jaxembed.commands.pretrain.ANSWER", 0.3)
+    words = ["--coordinator", coordinator, "--processes", "2", "--process", process]
+    with pytest.raises(SystemExit) as stop:
+        main(["pretrain", str(tmp_path), *words])
+    told = capsys.readouterr().err
+    assert stop.value.code == 2 and message in told and told.count("\n") == 1

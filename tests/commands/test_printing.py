@@ -81,3 +81,27 @@ def test_flags_and_files_are_refused_by_name(tmp_path):
         printing.check_out(tmp_path / "none" / "x.json")
     with pytest.raises(ValueError, match=r"must end in \.md or \.json"):
         printing.check_out(Path("x.txt"))
+
+
+def test_square_brackets_and_colons_are_text():
+    out = console()
+    signs = "[/] [/INST] [bold] :cat: \\[x]"
+    printing.show(out, (Table(signs, (signs,), [(signs,)], note=signs), signs, f"## {signs}"))
+    assert printed(out).replace("\n", " ").count(signs) == 6
+
+
+def test_a_file_that_cannot_be_written_costs_no_result(tmp_path):
+    out = console()
+    with pytest.raises(OSError):
+        printing.report(out, "title", (TABLE,), tmp_path / "none" / "found.json", dict)
+    assert "undefined" in printed(out) and "written" not in printed(out)
+
+
+def test_a_terminal_that_is_gone_costs_no_file(tmp_path):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises((OSError, SystemExit)):
+        printing.report(Console(file=Gone()), "title", (TABLE,), tmp_path / "o.json", lambda: {"word": "found"})
+    assert json.loads((tmp_path / "o.json").read_text()) == {"word": "found"}

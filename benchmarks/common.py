@@ -49,7 +49,9 @@ def arguments(
     for name, told in own.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **told)
     jax.config.update("jax_enable_x64", True)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, which may take hours
+    return args
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,6 @@ def main(study: Study, *draws: Draw, film: Film | None = None, **own: Mapping[st
     seeds = study.seeds[args.size] if args.seeds is None else args.seeds
     stamp = f"{date.today().isoformat()}, {jax.devices()[0].device_kind}, jax {jax.__version__}, `{args.command}`"
     sizes = f"size {args.size}, {seeds} seeds"
-    args.out.mkdir(parents=True, exist_ok=True)
     for table in study.tables(result):
         console.print(table.rich())
         path = args.out / f"{study.name}{_part(table.name)}{suffix}.md"
@@ -159,6 +160,7 @@ def study_arguments(study: Study, own: Mapping[str, Mapping[str, Any]]) -> argpa
     for name, told in own.items():
         parser.add_argument(f"--{name.replace('_', '-')}", **told)
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, which may take hours
     if args.size in OLD_SIZES:
         new = study.default if OLD_SIZES[args.size] == "default" else study.largest
         print(f"size {args.size} is called {new} now", file=sys.stderr)

@@ -36,6 +36,18 @@ def number(value: Any, spec: Spec = ".3g") -> str:
     return text if text.strip("-0.%") else text.removeprefix("-")  # what reads as zero has no sign
 
 
+def drawable(text: str) -> str:
+    r"""A text as figures can show it: "?" for signs that their font lacks; a dollar begins no formula.
+
+    >>> print(drawable("a $5 café"), drawable("王后"))
+    a \$5 café ??
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    signs = get_font(findfont(FontProperties())).get_charmap()
+    return "".join(sign if ord(sign) in signs or sign == "\n" else "?" for sign in text).replace("$", r"\$")
+
+
 def span(low: Any, high: Any, spec: Spec = ".3g") -> str:
     """ "[low, high]", or nothing where there is no interval."""
     return "" if np.isnan(low) or np.isnan(high) else f"[{number(low, spec)}, {number(high, spec)}]"

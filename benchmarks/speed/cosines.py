@@ -53,7 +53,6 @@ SETTINGS = {"tiny": Setting(2000, 1, False), "normal": Setting(50_000, 3, True)}
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
     checks, rows = measure(SETTINGS[args.size])
-    args.out.mkdir(parents=True, exist_ok=True)
     title = f"R_cos, {SETTINGS[args.size].tokens:,} tokens x {WIDTH}, float32, {cores()} core(s)"
     show(title, HEADER, rows)
     write(args.out / "cosines.md", title, rows)

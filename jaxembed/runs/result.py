@@ -14,6 +14,7 @@ from .. import keep
 from ..base import State, Trajectory
 from ..compare import Comparison, above, compare, frozen
 from ..tables import Table, margin, number
+from ..text import drawable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,16 +274,17 @@ def _draw(result: ExperimentResult, moment: int | None) -> "tuple[Figure, Callab
     grid = bottom.subplots(len(rows), 1 + len(shown), squeeze=False)
     for i in range(1, len(rows)):
         grid[i, 0].axis("off")
-    image = _matrix(grid[0, 0], _cosines(result.signature[1]), result.tokens, result.signature[0])
+    names, note = _names(result.tokens)
+    image = _matrix(grid[0, 0], _cosines(result.signature[1]), names, result.signature[0])
     images = {}
     for r, name in enumerate(rows):
         matrices = _cosines(np.asarray(result.trajectories[name].ys["embed"][0]))
         for c, i in enumerate(shown, start=1):
-            image = _matrix(grid[r, c], matrices[i], result.tokens, f"{name}\n{_time(ts[i])}")
+            image = _matrix(grid[r, c], matrices[i], names, f"{name}\n{_time(ts[i])}")
             images[r, c] = (image, grid[r, c], matrices)
     bottom.colorbar(image, ax=grid, shrink=0.7, label="cosine (first seed)")
-    drawn.suptitle(f"{result.title}: what theory predicts and what training finds", fontsize=13)
-    drawn.supxlabel(result.caption, fontsize=8)
+    drawn.suptitle(f"{drawable(result.title)}: what theory predicts and what training finds", fontsize=13)
+    drawn.supxlabel(f"{drawable(result.caption)}{note}", fontsize=8)
 
     def update(i: int) -> None:
         for line in cursor:
@@ -292,6 +294,14 @@ def _draw(result: ExperimentResult, moment: int | None) -> "tuple[Figure, Callab
             axes.set_title(f"{rows[r]}\n{_time(ts[i])}", fontsize=9)
 
     return drawn, update
+
+
+def _names(tokens: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The tokens as a figure can show them, by their numbers where its font lacks a sign, and the line that says so."""
+    shown = tuple(drawable(token) for token in tokens)
+    lacking = [i for i, token in enumerate(tokens) if shown[i].count("?") > token.count("?")]
+    note = f"\n#0 .. #{len(tokens) - 1}: tokens by their place in result.json, as the font lacks their signs"
+    return tuple(f"#{i}" if i in lacking else name for i, name in enumerate(shown)), note if lacking else ""
 
 
 def _time(t: Any) -> str:
@@ -307,9 +317,10 @@ def _cosines(rows: np.ndarray) -> np.ndarray:
 
 def _curves(axes: "Axes", result: ExperimentResult, ts: np.ndarray) -> None:
     theories = [name for name in result.theories if name != "exact flow"]
+    names = _names(result.tokens)[0]
     styles = {"exact flow": "-"} | {name: DASHES[i % len(DASHES)] for i, name in enumerate(reversed(theories))}
     for colour, (i, j) in zip(COLOURS, result.pairs, strict=False):
-        label = f"cos({result.tokens[i]}, {result.tokens[j]})"
+        label = f"cos({names[i]}, {names[j]})"
         for name, line in result.trajectories.items():
             rows = np.asarray(line.ys["embed"][:, :, np.array([i, j])])
             values = _cosines(rows)[..., 0, 1]

@@ -13,7 +13,7 @@ from jaxembed.base import Trajectory
 from jaxembed.compare import Comparison, compare, frozen
 from jaxembed.observables import cosine
 from jaxembed.runs.folder import report
-from jaxembed.runs.result import Agreement, ExperimentResult, horizon_text
+from jaxembed.runs.result import Agreement, ExperimentResult, _names, horizon_text
 from jaxembed.tables import margin
 
 TS = np.linspace(0.0, 4.0, 5)
@@ -133,3 +133,12 @@ def test_what_is_written_is_read_back_to_the_same_tables_and_arrays():
     assert again.arrays().keys() == shown.arrays().keys()
     for name, array in shown.arrays().items():
         np.testing.assert_array_equal(array, again.arrays()[name], err_msg=name)
+
+
+def test_words_without_a_font_stand_by_their_numbers_and_the_figure_is_whole(tmp_path):
+    """A warning of the drawing library is an error here; a dollar in two words is no formula."""
+    names, note = _names(("王", "why?", "$x$", "नमस्ते", "naïve"))
+    assert names == ("#0", "why?", r"\$x\$", "#3", "naïve") and "tokens by their place in result.json" in note
+    assert _names(("a", "b")) == (("a", "b"), "")
+    replace(result(), tokens=("王", "$a$", "$"), caption="words of 王.txt").figure(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

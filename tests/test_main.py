@@ -1,5 +1,6 @@
 """One line for whatever goes wrong, whoever raises it; what a terminal cannot show stops nothing."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -83,3 +84,17 @@ def test_a_platform_that_is_not_there_is_one_line(tmp_path):
     done = command(tmp_path, JAX_PLATFORMS="foo")
     assert done.returncode == 2 and done.stderr.startswith(b"jaxembed: JAX_PLATFORMS=foo: there is no such device")
     assert done.stderr.count(b"\n") == 1
+
+
+def test_a_full_disk_names_the_file_and_leaves_none(tmp_path, monkeypatch, capsys):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "v.txt").write_text(VECTORS, encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", full)
+    words = ["analogy", "王", "后", "女", "--vectors", str(tmp_path / "v.txt"), "--out", str(tmp_path / "o.json")]
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(words)
+    told = capsys.readouterr()
+    assert stop.value.code == 2 and "No space" in told.err and "o.json'" in told.err and told.err.count("\n") == 1
+    assert "男" in told.out and [path.name for path in tmp_path.iterdir()] == ["v.txt"]

@@ -127,8 +127,9 @@ def _table(path: Path, text_field: str, max_expansion: float) -> Iterator[TextRo
         texts = (line.decode(errors="surrogateescape") + "\n" for line in chain([head.encode()], lines))
         records = _records(csv.reader(texts, delimiter=next(fits, delimiters[0]), strict=True))
         number, names = next(records, (1, []))
-        if not isinstance(names, list) or (problem := _unfit(names, text_field)):
-            yield TextRow(str(path), problem=names if isinstance(names, str) else problem)
+        problem = names if isinstance(names, str) else _unfit(names, text_field)
+        if isinstance(names, str) or problem:
+            yield TextRow(str(path), problem=problem)
             return
         for number, cells in records:
             anything, place = True, f"{path}:{number}"

@@ -1,5 +1,6 @@
 """A model somebody else trained: its two tables, a text in its tokens, and what the text's neighbours say of them."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, o
 from ..corpus.encoded import FACTS
 from ..corpus.tokenizers import FILE
 from ..models import read_tensors, tensor_files
+from ..models._hugging_face_config import FIELDS, tied_of
 from ..models.decoder import Decoder
 from ..models.hugging_face import model_folder, read_model
+from ..records import check_record, read_object
 from ..statistics import TokenPairs, count_neighbours, next_rows, previous_rows
 
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight")
 UNEMBEDDINGS = ("lm_head.weight", "embed_out.weight")
 """How families end the names of their tables: Llama and most others, GPT-2, GPT-NeoX, Bloom."""
+CONFIG, TABLE_FIELDS = "config.json", ("model_type", "architectures", "vocab_size", "tie_word_embeddings")
 TRAINED = "model"
 """Where a run folder of `jaxembed pretrain` keeps its model."""
 
@@ -51,19 +55,46 @@ def read_tables(place: str | Path) -> TokenTables:
         place: the folder, `hub:owner/name`, or a run folder of `jaxembed pretrain`.
 
     Raises:
-        ValueError: for a folder without safetensors, or without a table of embeddings.
+        ValueError: for a folder without safetensors or a table of embeddings, with tables that are not whole finite
+            numbers, or that are not as config.json says.
     """
     folder = _model_of(place)
-    files = tensor_files(folder)
+    config, files = _config_of(folder), tensor_files(folder)
     embeds, unembeds = (_tables_named(folder, files, endings) for endings in (EMBEDDINGS, UNEMBEDDINGS))
+    embeds = embeds or (unembeds if tied_of(config) else [])  # the one table may be stored as the head
     if not embeds or embeds[0].ndim != 2:
         raise ValueError(f"{folder}: no table named {', '.join(EMBEDDINGS)}; give the folder of a language model")
+    if not unembeds and not tied_of(config):
+        raise ValueError(
+            f"{folder}: holds no {' or '.join(UNEMBEDDINGS)}, though by config.json the head is a table of its own "
+            "(tie_word_embeddings false); give the folder of a whole model"
+        )
     embed = embeds[0].astype(np.float32)
     unembed = unembeds[0].astype(np.float32) if unembeds else embed
-    if len(unembed) != len(embed):
+    if unembed.shape != embed.shape and (unembed.ndim != 2 or len(unembed) != len(embed)):
         raise ValueError(f"{folder}: embeds {len(embed)} tokens and unembeds {len(unembed)}; not a language model")
-    unembed = embed if np.array_equal(embed, unembed) else unembed
-    return TokenTables(folder, embed, unembed, read_tokenizer(folder) if (folder / FILE).exists() else None)
+    if config.get("vocab_size", len(embed)) != len(embed):
+        raise ValueError(
+            f"{folder}: embeds {len(embed)} tokens, but config.json says vocab_size {config['vocab_size']}; it is "
+            "another model's"
+        )
+    same = np.array_equal(embed, unembed)
+    if config.get("tie_word_embeddings") and not same:
+        raise ValueError(f"{folder}: config.json says tie_word_embeddings, but the two tables differ; say false")
+    return TokenTables(folder, embed, embed if same else unembed, _tokenizer_of(folder))
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """What config.json says of the tables, checked; nothing where there is none."""
+    if not (folder / CONFIG).exists():
+        return {}
+    config = read_object(folder / CONFIG, "give the folder of a saved model")
+    check_record(config, {name: FIELDS[name] for name in TABLE_FIELDS}, str(folder / CONFIG))
+    return {name: config[name] for name in TABLE_FIELDS if name in config}
+
+
+def _tokenizer_of(folder: Path) -> Tokenizer | None:
+    return read_tokenizer(folder) if (folder / FILE).exists() else None
 
 
 def _tables_named(folder: Path, files: dict[str, list[str]], endings: tuple[str, ...]) -> list[np.ndarray]:
@@ -86,7 +117,8 @@ def read_text(
         ValueError: for a corpus in another tokenizer's tokens, or with more tokens than the model has rows; for text
             where the model's folder holds no tokenizer.
     """
-    if (Path(place) / FACTS).exists():
+    place = Path(os.path.expanduser(place))
+    if (place / FACTS).exists():
         corpus, tokenizer = open_corpus(place), open_tokenizer(place)
         corpus = corpus if subset is None else corpus.subset(subset)
         if tables.tokenizer is not None and tables.tokenizer.hash != tokenizer.hash:
@@ -99,10 +131,11 @@ def read_text(
             raise ValueError(f"{tables.folder}: holds no {FILE} to encode {place} with; put the model's own one there")
         tokenizer = tables.tokenizer
         corpus = encode(documents(place, subset=subset), tokenizer, progress=progress)
-    if corpus.vocab > len(tables.embed):
+    rows = len(tables.embed)
+    if not set(range(rows, corpus.vocab)) <= tokenizer.unseen or np.any(corpus.unigrams[rows:]):
         raise ValueError(
-            f"corpus: has {corpus.vocab} tokens and the model {len(tables.embed)} rows; encode the text with the "
-            "model's own tokenizer"
+            f"corpus: has {corpus.vocab} tokens and the model {rows} rows; encode the text with the model's own "
+            "tokenizer"
         )
     return corpus, tokenizer
 
@@ -181,11 +214,15 @@ def read_decoder(place: str | Path) -> tuple[Decoder, dict[str, Any], Tokenizer]
     """
     folder = _model_of(place)
     model, params = read_model(folder)
-    if not (folder / FILE).exists():
+    tokenizer, rows = _tokenizer_of(folder), params["embed"].shape[0]
+    if tokenizer is None:
         raise ValueError(f"{folder}: holds no {FILE} to read text with; put the model's own one there")
-    tokenizer, rows = read_tokenizer(folder), params["embed"].shape[0]
-    if tokenizer.vocab > rows:
-        raise ValueError(f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows; it is another's")
+    beyond, ends = set(range(rows, tokenizer.vocab)), {tokenizer.start_token, tokenizer.end_token}
+    if strange := sorted(beyond - tokenizer.unseen | beyond & ends):
+        raise ValueError(
+            f"{folder}: {FILE} has {tokenizer.vocab} tokens and the model {rows} rows, none for "
+            f"{tokenizer.token(strange[0])!r}; it is another's"
+        )
     return model, params, tokenizer
 
 
@@ -193,4 +230,4 @@ def _model_of(place: str | Path) -> Path:
     """The folder of a model, or that in a run folder of `jaxembed pretrain`."""
     folder = model_folder(place)
     trained = folder / TRAINED
-    return trained if not (folder / "config.json").exists() and (trained / "config.json").exists() else folder
+    return trained if not (folder / CONFIG).exists() and (trained / CONFIG).exists() else folder

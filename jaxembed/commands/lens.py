@@ -72,7 +72,7 @@ def run(flags: LensFlags, console: Any) -> None:
 
 
 def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
-    """The ids of a text that the tokenizer can say.
+    """The ids of a text that the tokenizer can say, behind the tokenizer's start token where there is one.
 
     Raises:
         ValueError: for a text without a token, or words that are not in the vocabulary, with close spellings.
@@ -84,7 +84,7 @@ def known_ids(text: str, tokenizer: "Tokenizer") -> list[int]:
         raise ValueError("text: holds no token; give at least one word")
     unknown = tokenizer.unknown_token
     if unknown is None or unknown not in ids:
-        return ids
+        return ids if tokenizer.start_token is None else [tokenizer.start_token, *ids]
     strange = [word for word in dict.fromkeys(words(text)) if unknown in tokenizer.encode([word])[0]]
     known = [tokenizer.token(id) for id in range(tokenizer.vocab)] if strange else []
     close = {word: get_close_matches(word.lower(), known, 3, 0.6) for word in strange[:3]}
@@ -140,7 +140,7 @@ def _record(
     budget = int(flags.budget * GIB)
     # What follows the last token is not known: its rank is read against a stand-in and never shown.
     readings = lens_readings(model, params, jnp.asarray([[*ids, ids[-1]]]), lens, budget=budget)
-    top = lens_top(model, params, jnp.asarray([ids]), min(flags.top, tokenizer.vocab), lens, budget=budget)
+    top = lens_top(model, params, jnp.asarray([ids]), min(flags.top, params["embed"].shape[0]), lens, budget=budget)
     names = [tokenizer.token(id) for id in ids]
     followers = [*names[1:], None]
     layers = ["embedding", *(f"block {i + 1}" for i in range(model.layers))]

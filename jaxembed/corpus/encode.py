@@ -15,7 +15,7 @@ from ..base import Progress, silent
 from ..keep import whole_folder
 from .documents import Damage, Document
 from .encoded import ENDS, FACTS, FILES, FORMAT, IDS, SUBSETS, EncodedCorpus, finished_hash, id_type, open_corpus
-from .tokenizers import FILE, Tokenizer
+from .tokenizers import FILE, Tokenizer, Unencodable
 
 BATCH = 2**20
 """Characters encoded at a time, as encoders need many times a text; a longer document is cut before a white space."""
@@ -112,7 +112,11 @@ class _Writer:
         return f"{so_far}; {', '.join(f'{size / seconds:,.0f} {name}/s' for name, size in sizes.items())}"
 
     def _add(self, batch: list[Piece], limit: int | None) -> None:
-        for (document, _, last), ids in zip(batch, self.tokenizer.encode([text for _, text, _ in batch]), strict=True):
+        try:
+            encoded = self.tokenizer.encode([text for _, text, _ in batch])
+        except Unencodable as error:
+            raise ValueError(f"{batch[error.index][0].source}: {error}") from None
+        for (document, _, last), ids in zip(batch, encoded, strict=True):
             self._put(ids)
             self.cuts += not last
             if last:

@@ -1,10 +1,15 @@
 """Text to token ids and back: any tokenizer.json, whole words, and byte-level BPE trained here."""
 
 import json
+import os
 import re
+import sys
+import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -15,11 +20,14 @@ from jaxtyping import Int, Integer
 
 from ..keep import digest
 from ..machine import optional
+from ..records import FLAG, TEXT, check_record, list_of
 from .readers import read_text
 from .words import Vocabulary, words
 
 END = "<|endoftext|>"
 UNKNOWN = "<unk>"
+STARTS = ("<s>", "<|begin_of_text|>", "<bos>", "<|bos|>")
+"""What the start of a text is called where the file adds no token before one: Llama 2, Llama 3, Gemma."""
 ENDS = (END, "<|end_of_text|>", "</s>", "<eos>", "<|eos|>")
 """What the end of a document is called: Qwen and GPT-2, Llama 3, Llama 2, Gemma."""
 
@@ -33,14 +41,19 @@ class Tokenizer(ABC):
 
     Attributes:
         vocab: number of ids; every id is below it.
+        start_token: id that stands before a text when a model reads it: what the tokenizer itself puts there, or its
+            start token by name, or else the end token, behind which documents begin in training; None without these.
         end_token: id that ends a document, or None.
         unknown_token: id of what the vocabulary cannot say, or None.
+        unseen: special tokens that were added beside the model's own; no text is encoded to them.
         hash: SHA-256 of the content, the same however the file is laid out.
     """
 
     vocab: int
+    start_token: int | None
     end_token: int | None
     unknown_token: int | None
+    unseen: frozenset[int] = frozenset()
     content: str
 
     @abstractmethod
@@ -68,23 +81,98 @@ class Tokenizer(ABC):
         Path(path).write_text(self.content, encoding="utf-8")
 
 
+class Unencodable(ValueError):
+    """A text on which the library gave up: a pattern that does not come to an end, say.
+
+    Attributes:
+        index: its place among the texts that were to be encoded.
+    """
+
+    def __init__(self, texts: list[str], index: int, reason: Exception) -> None:
+        self.index, self.start = index, texts[index][:40]
+        super().__init__(
+            f"tokenizer: its library gave up ({reason}) on the text that begins {self.start!r}; leave that text out, "
+            "or take a tokenizer with a simpler pattern"
+        )
+
+
+_STDERR = threading.Lock()
+
+
+@contextmanager
+def _panics() -> Iterator[None]:
+    """A panic of the library, which no `except Exception` catches, as a RuntimeError without the trace it prints.
+
+    The library writes that to the process's standard error before Python hears of it, so what is written there
+    meanwhile is held back; without a panic all of it comes out afterwards.
+    """
+    with _STDERR, tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        own, panic = os.dup(2), None
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":
+                raise
+            panic = RuntimeError(" ".join(str(error).split()))
+        finally:
+            os.dup2(own, 2)
+            os.close(own)
+            held.seek(0)
+            if panic is None and (written := held.read()):
+                os.write(2, written)
+    if panic is not None:
+        raise panic
+
+
 class JsonTokenizer(Tokenizer):
     """What a tokenizer.json of the `tokenizers` library says."""
 
     def __init__(self, content: str) -> None:
         self.content = content
-        self._tokenizer = optional("tokenizers", "text").Tokenizer.from_str(content)
+        library = optional("tokenizers", "text")
+        with _panics():
+            self._tokenizer = library.Tokenizer.from_str(content)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # "<|endoftext|>" written in a text must not end a document
         self._ids: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
         self.vocab = max(self._ids.values(), default=-1) + 1
         self.end_token = next((self._ids[name] for name in ENDS if name in self._ids), None)
-        self.unknown_token = self._ids.get(getattr(self._tokenizer.model, "unk_token", None) or "")
+        with _panics():
+            self.start_token = self._start()
+        self.unknown_token = self._unknown()
+        own = set(self._tokenizer.get_vocab(with_added_tokens=False).values())
+        added = self._tokenizer.get_added_tokens_decoder()
+        self.unseen = frozenset(id for id, token in added.items() if token.special and id not in own)
+
+    def _start(self) -> int | None:
+        encoding = self._tokenizer.encode("a", add_special_tokens=True)
+        if encoding.ids and encoding.special_tokens_mask[0]:
+            return encoding.ids[0]
+        return next((self._ids[name] for name in STARTS if name in self._ids), self.end_token)
+
+    def _unknown(self) -> int | None:
+        """By name, or by number in a unigram model."""
+        model = self._parts["model"]
+        return model["unk_id"] if "unk_id" in model else self._ids.get(model.get("unk_token") or "")
 
     def encode(self, texts: list[str]) -> list[Int[np.ndarray, " position"]]:
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        try:
+            with _panics():
+                encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        except RuntimeError as error:
+            raise Unencodable(texts, next(k for k in range(len(texts)) if self._fails(texts[k])), error) from None
         return [np.array(encoding.ids, np.int32) for encoding in encoded]
+
+    def _fails(self, text: str) -> bool:
+        try:
+            with _panics():
+                self._tokenizer.encode(text, add_special_tokens=False)
+        except RuntimeError:
+            return True
+        return False
 
     def decode(self, ids: Sequence[int] | Integer[np.ndarray, " position"]) -> str:
         return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=False)
@@ -100,9 +188,12 @@ class JsonTokenizer(Tokenizer):
         return self._readable.get(token) if exact is None else exact
 
     @cached_property
+    def _parts(self) -> dict[str, Any]:
+        return json.loads(self.content)
+
+    @cached_property
     def _byte_level(self) -> bool:
-        parts = json.loads(self.content)
-        return any('"ByteLevel"' in json.dumps(parts.get(part)) for part in ("pre_tokenizer", "decoder"))
+        return any('"ByteLevel"' in json.dumps(self._parts.get(part)) for part in ("pre_tokenizer", "decoder"))
 
     @cached_property
     def _readable(self) -> dict[str, int]:
@@ -118,7 +209,7 @@ class WordTokenizer(Tokenizer):
     def __init__(self, known: Sequence[str], lowercase: bool = True) -> None:
         self._words = Vocabulary((END, UNKNOWN, *known))
         self._lowercase = lowercase
-        self.vocab, self.end_token, self.unknown_token = len(self._words), 0, 1
+        self.vocab, self.start_token, self.end_token, self.unknown_token = len(self._words), 0, 0, 1
         self.content = json.dumps(
             {"type": WORD_LEVEL, "lowercase": lowercase, "words": list(known)}, ensure_ascii=False
         )
@@ -163,14 +254,10 @@ def read_tokenizer(path: str | PathLike[str]) -> Tokenizer:
 
 
 def _word_tokenizer(parts: dict[str, Any], path: Path) -> WordTokenizer:
-    known, lowercase = parts.get("words"), parts.get("lowercase")
-    if (
-        not isinstance(known, list)
-        or not all(isinstance(word, str) for word in known)
-        or lowercase not in (True, False)
-    ):
-        raise ValueError(f"tokenizer: '{path}' lacks its words; make it again with --tokenizer word")
-    return WordTokenizer(known, lowercase)
+    kinds = {"words": list_of(TEXT), "lowercase": FLAG}
+    advice = "make it again with --tokenizer word"
+    check_record(parts, kinds, f"tokenizer: '{path}'", needed=("words", "lowercase"), advice=advice)
+    return WordTokenizer(parts["words"], parts["lowercase"])
 
 
 def _json_tokenizer(content: str, path: Path) -> JsonTokenizer:

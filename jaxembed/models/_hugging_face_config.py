@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from ..records import FLAG, OBJECT, TEXT, Kind, check_record, integer, list_of, optional_of, real
 from .decoder import Decoder
 from .rotary import RotaryScaling
 
@@ -12,6 +13,64 @@ ARCHITECTURES: dict[str, Family] = {
     "GPT2LMHeadModel": "gpt2",
 }
 TANH_GELU = ("gelu_new", "gelu_pytorch_tanh")
+WIDTH, COUNT, LENGTH, LAYERS = integer(1, 2**20), integer(1, 2**16), integer(1, 2**31 - 1), integer(1, 10_000)
+POSITIVE = real(1e-30, 1e30)
+FIELDS: dict[str, Kind] = {
+    "model_type": optional_of(TEXT),
+    "architectures": optional_of(list_of(TEXT)),
+    "vocab_size": integer(1, 2**24),
+    "tie_word_embeddings": FLAG,
+    "is_causal": FLAG,
+    "initializer_range": POSITIVE,
+    "quantization_config": optional_of(OBJECT),
+    "quantization": optional_of(OBJECT),
+    **dict.fromkeys(("hidden_size", "n_embd"), WIDTH),
+    **dict.fromkeys(("num_hidden_layers", "n_layer"), LAYERS),
+    **dict.fromkeys(("num_attention_heads", "n_head"), COUNT),
+    **dict.fromkeys(("max_position_embeddings", "n_positions"), LENGTH),
+    **dict.fromkeys(("num_key_value_heads", "head_dim"), optional_of(COUNT)),
+    "intermediate_size": integer(1, 2**24),
+    "n_inner": optional_of(integer(1, 2**24)),
+    **dict.fromkeys(("rms_norm_eps", "layer_norm_epsilon"), real(1e-30, 1)),
+    **dict.fromkeys(("hidden_act", "activation_function"), TEXT),
+    **dict.fromkeys(("attention_bias", "mlp_bias", "use_sliding_window"), FLAG),
+    **dict.fromkeys(("scale_attn_weights", "scale_attn_by_inverse_layer_idx"), FLAG),
+    "layer_types": optional_of(list_of(TEXT)),
+    **dict.fromkeys(("rope_parameters", "rope_scaling"), optional_of(OBJECT)),
+    "rope_theta": POSITIVE,
+    "partial_rotary_factor": optional_of(POSITIVE),
+}
+"""What config.json may hold, for all three families; what it holds besides is not read."""
+ROPE: dict[str, Kind] = {
+    **dict.fromkeys(("rope_type", "type"), TEXT),
+    **dict.fromkeys(("rope_theta", "factor", "low_freq_factor", "high_freq_factor"), POSITIVE),
+    "partial_rotary_factor": optional_of(POSITIVE),
+    "original_max_position_embeddings": LENGTH,
+}
+UNTIED = ("llama", "qwen2")
+"""Families whose embedding and head are two tables where config.json does not say; all others tie them."""
+WHOLE = "give the config.json of a whole model"
+
+
+def check_config(config: dict[str, Any], place: str) -> None:
+    """Refuse a config.json with a value of another type or range than it must have.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    check_record(config, FIELDS, place)
+    for name in ("rope_parameters", "rope_scaling"):
+        check_record(config.get(name) or {}, ROPE, f"{place}: {name}")
+
+
+def tied_of(config: dict[str, Any]) -> bool:
+    """Whether a checked config.json says that one table is both embedding and head."""
+    named = _named(config)
+    return config.get("tie_word_embeddings", ARCHITECTURES.get(named, named) not in UNTIED)
+
+
+def _named(config: dict[str, Any]) -> str:
+    return config.get("model_type") or next(iter(config.get("architectures") or ["nothing"]))
 
 
 def family_of_config(config: dict[str, Any], place: str) -> Family:
@@ -20,7 +79,7 @@ def family_of_config(config: dict[str, Any], place: str) -> Family:
     Raises:
         ValueError: for any other, listing what can be read.
     """
-    named = config.get("model_type") or next(iter(config.get("architectures") or ["nothing"]))
+    named = _named(config)
     for architecture, family in ARCHITECTURES.items():
         if named in (architecture, family):
             return family
@@ -40,10 +99,17 @@ def decoder_of(config: dict[str, Any], place: str = "config.json") -> Decoder:
     >>> decoder_of({"model_type": "gpt2", "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 5}).mlp_width
     32
     """
+    check_config(config, place)
     family = family_of_config(config, place)
-    if config.get("quantization_config"):
-        raise ValueError(f"{place}: quantization_config: quantised weights are not supported; take the whole ones")
-    return _gpt2(config, place) if family == "gpt2" else _llama(config, family, place)
+    for name in ("quantization_config", "quantization"):
+        if config.get(name):
+            raise ValueError(f"{place}: {name}: quantised weights are not supported; take the whole ones")
+    _only(config, "is_causal", (True,), place)
+    try:
+        return _gpt2(config, place) if family == "gpt2" else _llama(config, family, place)
+    except ValueError as error:  # sizes that do not go together are found by the decoder, which knows no file
+        told = str(error)
+        raise ValueError(told if told.startswith(place) else f"{place}: {told}; {WHOLE}") from None
 
 
 def config_of(decoder: Decoder, vocab: int, dtype: str) -> dict[str, Any]:
@@ -208,7 +274,7 @@ def _gpt2_config(decoder: Decoder) -> dict[str, Any]:
 def _required(config: dict[str, Any], name: str, place: str, other: str | None = None) -> Any:
     value = config.get(name, config.get(other) if other else None)
     if value is None:
-        raise ValueError(f"{place}: has no {name}; give the config.json of a whole model")
+        raise ValueError(f"{place}: has no {name}; {WHOLE}")
     return value
 
 

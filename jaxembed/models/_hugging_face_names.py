@@ -48,6 +48,11 @@ GPT2_ENDS = {
     "lm_head.weight": "unembed",
 }
 PREFIX: dict[Family, str] = {"qwen2": "model.", "llama": "model.", "gpt2": "transformer."}
+HEAD = "lm_head.weight"
+WRAPPERS = ("module.", "model.", "transformer.")
+"""What training loops put before the names of a whole model, once or more."""
+COMPILED = "_orig_mod."
+"""What torch.compile puts before the names of what it compiled, a whole model or parts."""
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """Constants that older versions saved beside the parameters."""
 
@@ -84,6 +89,25 @@ def shapes_of(decoder: Decoder, vocab: int) -> dict[str, tuple[int, ...]]:
     """Every parameter's path and shape."""
     tree = jax.eval_shape(lambda: decoder.init(jax.random.key(0), vocab, 1))
     return {path: leaf.shape for path, leaf in flat(tree).items()}
+
+
+def full_names(files: dict[str, list[str]], family: Family, tied: bool) -> dict[str, str]:
+    """The name in a whole model of every stored tensor, without buffers.
+
+    >>> full_names({"a": ["module.model.norm.weight", "module.lm_head.weight"]}, "llama", False)
+    {'module.model.norm.weight': 'model.norm.weight', 'module.lm_head.weight': 'lm_head.weight'}
+    """
+    stored = [name for names in files.values() for name in names if not name.endswith(BUFFERS)]
+    bare = {name: name.replace(COMPILED, "") for name in stored}
+    while wrapper := next((w for w in WRAPPERS if all(name.startswith(w) for name in bare.values()) and bare), None):
+        bare = {name: short.removeprefix(wrapper) for name, short in bare.items()}
+    # A trunk that was saved alone, without its head, or tied, has no prefix left.
+    prefix = "" if any(short.startswith(PREFIX[family]) for short in bare.values()) else PREFIX[family]
+    full = {name: short if short == HEAD else prefix + short for name, short in bare.items()}
+    table = next(iter(GPT2_ENDS if family == "gpt2" else LLAMA_ENDS))
+    if tied and table not in full.values():  # the one table may be stored as the head
+        return {name: table if whole == HEAD else whole for name, whole in full.items()}
+    return full
 
 
 def entries(decoder: Decoder, family: Family, paths: Any) -> list[Entry]:

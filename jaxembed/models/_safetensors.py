@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..machine import optional
+from ..records import TEXT, check_record, object_of, read_object
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""Types of whole weights, as safetensors calls them."""
+AGAIN = "save or download it again"
 
 
 def tensor_files(folder: Path) -> dict[str, list[str]]:
@@ -31,12 +35,40 @@ def tensor_files(folder: Path) -> dict[str, list[str]]:
     raise ValueError(f"{folder}: neither {SINGLE} nor {INDEX} here; give the folder of a saved model")
 
 
-def read_tensors(folder: Path, files: dict[str, list[str]]) -> Iterator[tuple[str, np.ndarray]]:
-    """(name, array in the stored dtype), one at a time."""
+def tensor_shapes(folder: Path, files: dict[str, list[str]]) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor, without reading the numbers.
+
+    Raises:
+        ValueError: naming a tensor that holds anything but whole floating point numbers.
+    """
+    shapes = {}
     for name, tensors in files.items():
         with _opened(folder / name) as file:
             for tensor in tensors:
-                yield tensor, file.get_tensor(tensor)
+                part = file.get_slice(tensor)
+                kind, shapes[tensor] = part.get_dtype(), tuple(part.get_shape())
+                if kind not in FLOATS:
+                    raise ValueError(
+                        f"{folder}: tensor {tensor} holds {kind}; quantised or packed weights are not supported, give "
+                        f"a model saved in {', '.join(FLOATS)}"
+                    )
+    return shapes
+
+
+def read_tensors(folder: Path, files: dict[str, list[str]]) -> Iterator[tuple[str, np.ndarray]]:
+    """(name, array in the stored dtype), one at a time.
+
+    Raises:
+        ValueError: naming a tensor that holds anything but whole floating point numbers, or a number not finite.
+    """
+    tensor_shapes(folder, files)
+    for name, tensors in files.items():
+        with _opened(folder / name) as file:
+            for tensor in tensors:
+                array = file.get_tensor(tensor)
+                if bad := int(array.size - np.count_nonzero(np.isfinite(array))):
+                    raise ValueError(f"{folder}: tensor {tensor} holds {bad:,} number(s) that are not finite; {AGAIN}")
+                yield tensor, array
 
 
 def write_tensors(folder: Path, tensors: dict[str, np.ndarray], shard_bytes: int) -> None:
@@ -45,8 +77,12 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], shard_bytes: int
     shards = _shards(tensors, shard_bytes)
     files = [SINGLE] if len(shards) == 1 else [_shard_name(i, len(shards)) for i in range(len(shards))]
     for file, names in zip(files, shards, strict=True):
+        path = folder / file
+        path.touch()
+        mode = path.stat().st_mode  # that of every new file; safetensors writes for the owner alone
         # Transposed views would be written in the order of their memory.
-        save({name: np.ascontiguousarray(tensors[name]) for name in names}, folder / file, metadata={"format": "pt"})
+        save({name: np.ascontiguousarray(tensors[name]) for name in names}, path, metadata={"format": "pt"})
+        path.chmod(mode)
     if len(shards) > 1:
         places = {name: file for file, names in zip(files, shards, strict=True) for name in names}
         total = sum(tensor.nbytes for tensor in tensors.values())
@@ -54,31 +90,16 @@ def write_tensors(folder: Path, tensors: dict[str, np.ndarray], shard_bytes: int
         (folder / INDEX).write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """An object from a JSON file.
-
-    Raises:
-        ValueError: naming the file where it is missing or broken.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; give the folder of a saved model") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path}: not valid JSON ({error}); save or download it again") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: must hold a JSON object, got {type(content).__name__}; save or download it again")
-    return content
-
-
 def _indexed(folder: Path) -> dict[str, list[str]]:
-    places = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(places, dict) or not places:
-        raise ValueError(f"{folder / INDEX}: has no weight_map; save or download it again")
+    record, place = read_object(folder / INDEX, AGAIN), str(folder / INDEX)
+    check_record(record, {"weight_map": object_of(TEXT)}, place, needed=("weight_map",), advice=AGAIN)
     files: dict[str, list[str]] = {}
-    for tensor, file in places.items():
+    for tensor, file in record["weight_map"].items():
         files.setdefault(file, []).append(tensor)
+    if not files:
+        raise ValueError(f"{place}: weight_map is empty; {AGAIN}")
     for file, tensors in files.items():
+        _check_inside(folder, file)
         if not (folder / file).is_file():
             raise ValueError(f"{folder / file}: shard is missing, though {INDEX} names it; download it again")
         with _opened(folder / file) as opened:
@@ -86,6 +107,19 @@ def _indexed(folder: Path) -> dict[str, list[str]]:
         if absent:
             raise ValueError(f"{folder / file}: has no {absent[0]}, though {INDEX} says so; download it again")
     return files
+
+
+def _check_inside(folder: Path, file: str) -> None:
+    """Refuse a shard that lies elsewhere, before it is opened: an index comes with the model and is not trusted."""
+    place = Path(file)
+    home = folder.resolve()
+    # In the cache of the Hugging Face Hub the files of a snapshot are links into one folder beside all snapshots.
+    rooms = [home, home.parent.parent / "blobs"] if home.parent.name == "snapshots" else [home]
+    inside = not place.is_absolute() and ".." not in place.parts and "\0" not in file
+    if not inside or not any((folder / place).resolve().is_relative_to(room) for room in rooms):
+        raise ValueError(
+            f"{folder / INDEX}: names a file outside the folder ({file!r}), which is not opened; put every shard there"
+        )
 
 
 def _opened(path: Path) -> Any:

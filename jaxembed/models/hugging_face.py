@@ -1,25 +1,25 @@
 """Models as Hugging Face folders: `config.json` and `*.safetensors`, of Qwen2, Llama and GPT-2, read and written."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from ..machine import optional
-from ._hugging_face_config import Family, config_of, family_of, family_of_config
+from ..records import read_object
+from ._hugging_face_config import WHOLE, config_of, family_of, family_of_config
 from ._hugging_face_config import decoder_of as decoder_of
-from ._hugging_face_names import BUFFERS, PREFIX, Entry, entries, flat, nested, shapes_of
-from ._safetensors import read_json, write_tensors
+from ._hugging_face_names import HEAD, entries, flat, full_names, nested, shapes_of
 from ._safetensors import read_tensors as read_tensors
 from ._safetensors import tensor_files as tensor_files
+from ._safetensors import tensor_shapes, write_tensors
 from .decoder import Decoder
 
 HUB = "hub:"
-HEAD = "lm_head.weight"
 NO_TOKENS = {"bos_token_id": None, "eos_token_id": None}
 """Where nothing else is said: transformers would fill in those of other tokenizers."""
 WANTED = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json"]
@@ -41,21 +41,30 @@ def read_model(folder: str | Path, *, dtype: str | None = "float32") -> tuple[De
             that are not whole.
     """
     folder = model_folder(folder)
-    config, place = read_json(folder / "config.json"), str(folder / "config.json")
+    place = str(folder / "config.json")
+    config = read_object(folder / "config.json", "give the folder of a saved model")
     decoder, family = decoder_of(config, place), family_of_config(config, place)
-    if not config.get("vocab_size"):
-        raise ValueError(f"{place}: has no vocab_size; give the config.json of a whole model")
-    shapes, files = shapes_of(decoder, config["vocab_size"]), tensor_files(folder)
-    full = _full_names(files, family)
+    if "vocab_size" not in config:
+        raise ValueError(f"{place}: has no vocab_size; {WHOLE}")
+    files = tensor_files(folder)
+    if decoder.layers > sum(map(len, files.values())):  # before a table of so many layers is made
+        raise ValueError(f"{place}: num_hidden_layers is {decoder.layers}, more than there are tensors; {WHOLE}")
+    shapes, full = shapes_of(decoder, config["vocab_size"]), full_names(files, family, decoder.tied)
     copied = decoder.tied and HEAD in full.values()
     if copied:
         shapes["unembed"] = shapes["embed"]
     expected = {entry.name: entry for entry in entries(decoder, family, shapes)}
-    _check_names(folder, set(full.values()), expected)
+    _check_names(folder, list(full.values()), expected)
+    files = {file: [name for name in names if name in full] for file, names in files.items()}
+    for name, shape in tensor_shapes(folder, files).items():
+        if shape != (wanted := expected[full[name]].shape(shapes)):
+            raise ValueError(
+                f"{folder}: tensor {name} has shape {shape}, but config.json asks for {wanted}; it is another model's"
+            )
     leaves: dict[str, Any] = {}
+    kept = None if dtype is None else jnp.dtype(dtype)
     for name, tensor in read_tensors(folder, files):
-        if name in full:
-            leaves |= _leaves(folder, expected[full[name]], tensor, shapes, dtype)
+        leaves |= {path: jnp.asarray(leaf, kept) for path, leaf in expected[full[name]].unpack(tensor, shapes).items()}
     if copied and not jnp.array_equal(leaves["embed"], leaves.pop("unembed")):
         raise ValueError(f"{place}: says tie_word_embeddings, but {HEAD} differs from the embedding; say false")
     return decoder, nested(leaves)
@@ -113,7 +122,7 @@ def model_folder(place: str | Path) -> Path:
         ValueError: where there is no such folder, or the download fails.
     """
     if not str(place).startswith(HUB):
-        folder = Path(place)
+        folder = Path(os.path.expanduser(place))
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; for a model of the Hugging Face Hub write {HUB}owner/name")
         return folder
@@ -129,30 +138,10 @@ def model_folder(place: str | Path) -> Path:
         ) from None
 
 
-def _full_names(files: dict[str, list[str]], family: Family) -> dict[str, str]:
-    """The name in a whole model of every stored tensor, without buffers."""
-    stored = [name for names in files.values() for name in names if not name.endswith(BUFFERS)]
-    # A trunk that was saved alone, without its head, has no prefix.
-    prefix = "" if any(name.startswith(PREFIX[family]) for name in stored) else PREFIX[family]
-    return {name: name if name == HEAD else prefix + name for name in stored}
-
-
-def _leaves(
-    folder: Path, entry: Entry, tensor: np.ndarray, shapes: dict[str, Any], dtype: str | None
-) -> dict[str, Any]:
-    if tensor.shape != entry.shape(shapes):
-        raise ValueError(
-            f"{folder}: tensor {entry.name} has shape {tensor.shape}, but config.json asks for {entry.shape(shapes)}; "
-            "it is another model's"
-        )
-    if not jnp.issubdtype(tensor.dtype, jnp.floating):
-        raise ValueError(f"{folder}: tensor {entry.name} holds {tensor.dtype}; quantised weights are not supported")
-    kept = None if dtype is None else jnp.dtype(dtype)
-    return {path: jnp.asarray(leaf, kept) for path, leaf in entry.unpack(tensor, shapes).items()}
-
-
-def _check_names(folder: Path, stored: set[str], expected: Iterable[str]) -> None:
-    for what, names in (("missing", set(expected) - stored), ("unexpected", stored - set(expected))):
+def _check_names(folder: Path, stored: list[str], expected: Iterable[str]) -> None:
+    if repeated := {name for name in stored if stored.count(name) > 1}:
+        raise ValueError(f"{folder}: {_some(repeated)} is stored twice, under two prefixes; save the model again")
+    for what, names in (("missing", set(expected) - set(stored)), ("unexpected", set(stored) - set(expected))):
         if names:
             raise ValueError(f"{folder}: {len(names)} tensor(s) {what}: {_some(names)}; config.json is another model's")
 

@@ -65,12 +65,14 @@ def divergence(final: Logits, logits: Logits) -> Float[Array, "..."]:
 def rank(logits: Logits, targets: Int[Array, "..."]) -> Float[Array, "..."]:
     """Place of a token among all by probability: 1 + how many are more probable + half of the others that tie.
 
+    NaN where a logit is NaN.
+
     >>> print(float(rank(jnp.array([3.0, 1.0, 2.0]), jnp.array(2))), float(rank(jnp.zeros(5), jnp.array(0))))
     2.0 3.0
     """
     own = jnp.take_along_axis(logits, targets[..., None], axis=-1)
     above, same = (jnp.sum(which, axis=-1).astype(logits.dtype) for which in (logits > own, logits == own))
-    return 1 + above + (same - 1) / 2
+    return jnp.where(jnp.any(jnp.isnan(logits), axis=-1), jnp.nan, 1 + above + (same - 1) / 2)
 
 
 def surprisal(logits: Logits, targets: Int[Array, "..."]) -> Float[Array, "..."]:
@@ -146,5 +148,5 @@ def _cut(array: Array, rows: int, blocks: int) -> Array:
 
 
 def _times(p: Array, x: Array) -> Array:
-    """p x, and nothing where p is zero, whatever x is there."""
-    return jnp.where(p > 0, p * jnp.where(p > 0, x, 0), 0)
+    """p x, and nothing where p is zero, whatever x is there; undefined p stays undefined."""
+    return jnp.where(p == 0, 0, p * jnp.where(p == 0, 0, x))

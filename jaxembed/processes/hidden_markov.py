@@ -117,7 +117,8 @@ class HiddenMarkov:
             key: unused, for nothing here is sampled.
 
         Returns:
-            By name, `[sequence, position, state]`; "belief" is of the next position, "viterbi" holds ones and zeros.
+            By name, `[sequence, position, state]`; "belief" is of the next position, "viterbi" holds ones and zeros;
+            NaN from a token on that no state can have emitted.
 
         Raises:
             ValueError: for an unknown name, or a world whose rows are no probabilities.
@@ -148,7 +149,7 @@ class HiddenMarkov:
         return filter_states(start, chain, emission.T[items])[1][:, 1:]
 
     def viterbi_path(self, world: World, items: Int[Array, "sequence position"]) -> Int[Array, "sequence position"]:
-        """The most probable states of whole sequences."""
+        """The most probable states of whole sequences; -1 throughout a sequence of probability zero."""
         start, chain, emission = self.parts(world)
         return best_path(jnp.log(start), jnp.log(chain), jnp.log(emission.T[items]))
 
@@ -183,7 +184,8 @@ class HiddenMarkov:
 
     def _last_states(self, start: Array, chain: Array, likelihood: Array) -> Array:
         scores, _ = path_scores(jnp.log(start), jnp.log(chain), jnp.log(likelihood))
-        return jax.nn.one_hot(jnp.argmax(scores, axis=-1), self.states, dtype=likelihood.dtype)
+        last = jax.nn.one_hot(jnp.argmax(scores, axis=-1), self.states, dtype=likelihood.dtype)
+        return jnp.where(jnp.isnan(scores), jnp.nan, last)
 
 
 def hidden_markov_world(transition: Any, emission: Any) -> World:
@@ -254,7 +256,10 @@ def path_scores(
     log_chain: Float[Array, "state state"],
     log_likelihood: Float[Array, "sequence position state"],
 ) -> tuple[Float[Array, "sequence position state"], Int[Array, "sequence position-1 state"]]:
-    """Log probability of the best path into every state, less that of the best one, and where it came from."""
+    """Log probability of the best path into every state, less that of the best one, and where it came from.
+
+    NaN from a token on that no path can have emitted.
+    """
 
     def step(scores: Array, seen: Array) -> tuple[Array, tuple[Array, Array]]:
         ways = scores[:, :, None] + log_chain[None, :, :]
@@ -275,7 +280,7 @@ def best_path(
     log_chain: Float[Array, "state state"],
     log_likelihood: Float[Array, "sequence position state"],
 ) -> Int[Array, "sequence position"]:
-    """The most probable states (Viterbi), traced back from the best last one."""
+    """The most probable states (Viterbi), traced back from the best last one; -1 where no path is possible."""
     scores, came_from = path_scores(log_start, log_chain, log_likelihood)
     last = jnp.argmax(scores[:, -1], axis=1)
 
@@ -284,7 +289,8 @@ def best_path(
         return before, before
 
     earlier = jax.lax.scan(back, last, jnp.swapaxes(came_from, 0, 1), reverse=True)[1]
-    return jnp.concatenate([earlier.T, last[:, None]], axis=1)
+    path = jnp.concatenate([earlier.T, last[:, None]], axis=1)
+    return jnp.where(jnp.isnan(scores[:, -1, :1]), -1, path)
 
 
 def _invert(cumulative: Float[Array, "sequence target"], uniform: Float[Array, " sequence"]) -> Int[Array, " sequence"]:

@@ -34,6 +34,15 @@ def test_the_left_context_is_kept_before_all_else():
     assert TOKENIZER.decode(cut.ids[1, 1:]) == "is by a bank"
 
 
+def test_a_sentence_stands_behind_the_tokenizers_own_start_token():
+    tokenizer = word_level(["the bank of the river"], 6)
+    tokenizer.start_token = tokenizer.id("river")  # not the end token, and not the first id
+    found = sense_tokens(sentences("bank of the river"), tokenizer, 9)
+    assert found.start == 1 and found.ids[0, 0] == tokenizer.start_token != tokenizer.end_token
+    tokenizer.start_token = None
+    assert sense_tokens(sentences("bank of the river"), tokenizer, 9).start == 0
+
+
 def test_only_what_is_read_before_can_help():
     model = qwen2(8, 2, 2, 2, 12, init_scale=0.5)
     params = model.init(jax.random.key(0), TOKENIZER.vocab, 8)

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
 pytest.importorskip("tokenizers")
 save_file = pytest.importorskip("safetensors.numpy").save_file
+load_file = pytest.importorskip("safetensors.numpy").load_file
 
 from jaxembed.__main__ import main  # noqa: E402
 from jaxembed.analysis.alignment import align_model  # noqa: E402
@@ -170,6 +172,58 @@ def test_another_tokenizer_is_one_line(folders, tmp_path, capsys):
     assert "holds no tokenizer.json" in failed(["align", bare, text], capsys)
     assert f"has {other.vocab} tokens and the model 10 rows" in failed(["align", bare, tmp_path / "other"], capsys)
     assert "no table named" in failed(["align", _without_tables(tmp_path), text], capsys)
+
+
+EMBED, HEAD = "model.embed_tokens.weight", "lm_head.weight"
+ROWS = np.arange(24.0, dtype=np.float32).reshape(8, 3)
+UNTIED, TIED = ({"model_type": "llama", "tie_word_embeddings": tied} for tied in (False, True))
+TABLES = {
+    "packed": ({EMBED: ROWS.astype(np.uint32), HEAD: ROWS}, {}, f"tensor {EMBED} holds U32; quantised or packed"),
+    "not finite": ({EMBED: ROWS, HEAD: ROWS * np.nan}, {}, f"tensor {HEAD} holds 24 number"),
+    "without its head": ({EMBED: ROWS}, UNTIED, "no lm_head.weight or embed_out.weight, though by config.json"),
+    "without its head by family": ({EMBED: ROWS}, {"architectures": ["LlamaForCausalLM"]}, "no lm_head.weight"),
+    "a head only": ({HEAD: ROWS}, UNTIED, "no table named"),
+    "two for one": ({EMBED: ROWS, HEAD: -ROWS}, TIED, "the two tables differ; say false"),
+    "of other rows": ({EMBED: ROWS}, TIED | {"vocab_size": 9}, "embeds 8 tokens, but config.json says vocab_size 9"),
+    "a size as text": ({EMBED: ROWS}, TIED | {"vocab_size": "8"}, "vocab_size must be an integer from 1"),
+    "a flat head": ({EMBED: ROWS, HEAD: ROWS[:, 0]}, UNTIED, "not a language model"),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_are_not_believed_without_their_config(kind, tmp_path):
+    tensors, config, said = TABLES[kind]
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=said) as error:
+        read_tables(tmp_path)
+    assert "\n" not in str(error.value) and str(tmp_path) in str(error.value)
+
+
+def test_one_table_under_either_name_is_both(tmp_path):
+    for name in (EMBED, HEAD, f"_orig_mod.{EMBED}"):
+        save_file({name: ROWS}, tmp_path / "model.safetensors")
+        (tmp_path / "config.json").write_text(json.dumps(TIED | {"vocab_size": 8}))
+        found = read_tables(tmp_path)
+        assert found.tied and np.array_equal(found.embed, ROWS)
+
+
+def test_a_pad_beyond_the_rows_occurs_in_no_text(folders, tmp_path):
+    model, _, text = folders
+    shutil.copytree(model, tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    save_file({name: table[:VOCAB] for name, table in load_file(weights).items()}, weights)
+    path = tmp_path / "model" / "tokenizer.json"
+    parts, flags = json.loads(path.read_text()), dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    pad = {"id": VOCAB, "content": "[PAD]", **flags}
+    path.write_text(json.dumps(parts | {"added_tokens": [*parts["added_tokens"], pad | {"special": True}]}))
+    tables = read_tables(tmp_path / "model")
+    corpus, tokenizer = read_text(tables, text)
+    assert corpus.vocab == tokenizer.vocab == VOCAB + 1 > len(tables.embed)
+    assert align_model(tables, count_signatures(corpus, 60), permutations=9).tokens == 60
+    path.write_text(json.dumps(parts | {"added_tokens": [*parts["added_tokens"], pad | {"special": False}]}))
+    with pytest.raises(ValueError, match=f"has {VOCAB + 1} tokens and the model {VOCAB} rows"):
+        read_text(read_tables(tmp_path / "model"), text)
 
 
 def _without_tables(tmp_path):

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from jaxembed.corpus import byte_bpe, first_texts, read_tokenizer, word_level
+from jaxembed.corpus import Document, byte_bpe, encode, first_texts, read_tokenizer, word_level
+from jaxembed.corpus.tokenizers import _panics
 from jaxembed.corpus.words import words
 
 TEXTS = [
@@ -145,6 +146,84 @@ def test_an_end_token_written_in_a_text_ends_nothing(qwen, llama):
         assert tokenizer.end_token not in ids and tokenizer.decode(ids) == text
 
 
+def test_what_stands_before_a_text_is_what_the_tokenizer_puts_there(qwen, llama, tmp_path):
+    assert llama.start_token == 1  # its own template adds it
+    parts = byte_fallback()
+    parts["post_processor"] = None
+    assert read_tokenizer(written(tmp_path, parts)).start_token == 1  # by name
+    assert qwen.start_token == qwen.end_token == 264  # it knows no start, and documents begin behind an end
+    assert word_level(TEXTS, 6).start_token == 0
+
+
+def unigram(unknown=0):
+    """A file as T5 has it: pieces with their scores, and the unknown one by its number."""
+    pieces = ["<unk>", "</s>", "\u2581", "\u2581the", *"abc"]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+        "post_processor": None,
+        "decoder": None,
+        "model": {"type": "Unigram", "unk_id": unknown, "vocab": [[p, -1.0] for p in pieces], "byte_fallback": False},
+    }
+
+
+def test_the_unknown_token_of_a_unigram_model_is_counted(tmp_path):
+    pytest.importorskip("tokenizers")
+    tokenizer = read_tokenizer(written(tmp_path, unigram()))
+    assert tokenizer.unknown_token == 0 and tokenizer.encode(["the x"])[0].tolist() == [3, 2, 0]
+    corpus = encode([Document("the x the z", "t", None)], tokenizer)
+    assert corpus.facts["unknown_tokens"] == 2 == corpus.unigrams[0]
+    assert read_tokenizer(written(tmp_path, unigram(None))).unknown_token is None
+
+
+def test_special_tokens_added_beside_the_model_are_unseen(tmp_path):
+    pytest.importorskip("tokenizers")
+    parts = byte_fallback()
+    plain = special(273, "<tool>") | {"special": False}
+    parts["added_tokens"] += [special(272, "[PAD]"), plain]
+    tokenizer = read_tokenizer(written(tmp_path, parts))
+    assert tokenizer.unseen == {272} and tokenizer.vocab == 274
+    ids = tokenizer.encode(["[PAD] <tool>"])[0].tolist()
+    assert 272 not in ids and 273 in ids
+
+
+def slow_pattern():
+    parts = byte_level()
+    parts["normalizer"] = None
+    pattern = {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}, "behavior": "Isolated", "invert": False}
+    return parts | {"pre_tokenizer": pattern}
+
+
+def test_a_pattern_that_comes_to_no_end_is_one_line_with_its_document(tmp_path, capfd):
+    tokenizer = read_tokenizer(written(tmp_path, slow_pattern()))
+    documents = [Document("the cat", "a.txt:1"), Document("x" * 40 + " the", "a.txt:2"), Document("the", "a.txt:3")]
+    with pytest.raises(ValueError, match=r"^a\.txt:2: tokenizer: its library gave up .*begins 'xxx.*'; leave") as error:
+        encode(documents, tokenizer)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr().err == ""
+    assert len(encode(documents[::2], tokenizer)) == 2
+
+
+def test_a_file_at_which_the_library_panics_is_one_line(tmp_path, capfd):
+    parts = byte_level()
+    parts["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "////fw" + "A" * 53 + "="}
+    with pytest.raises(ValueError, match=r"is not one that tokenizers .* reads .*precompiled_charsmap") as error:
+        read_tokenizer(written(tmp_path, parts))
+    assert "\n" not in str(error.value) and capfd.readouterr().err == ""
+
+
+def test_what_others_write_to_standard_error_meanwhile_is_not_lost(capfd):
+    with _panics():
+        os.write(2, b"still here")
+    assert capfd.readouterr().err == "still here"
+    with pytest.raises(KeyError), _panics():
+        raise KeyError("of ours")
+
+
 def test_batches_equal_single_texts(qwen, llama):
     for tokenizer in (qwen, llama, word_level(TEXTS, 6)):
         together = tokenizer.encode(TEXTS * 3)
@@ -187,7 +266,9 @@ def test_the_hash_survives_a_library_that_writes_the_file_anew(tmp_path, kind, s
         (b'{"word_counts": 3}', "describes no tokenizer model"),
         (b'{"version": "9.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}', "is not one that tokenizers"),
         (b'{"version": "1.0", "model": {"type": "Later", "vocab": {}}}', "use the version that wrote it"),
-        (b'{"type": "jaxembed words", "lowercase": true}', "lacks its words"),
+        (b'{"type": "jaxembed words", "lowercase": true}', "has no words; make it again"),
+        (b'{"type": "jaxembed words", "lowercase": 1, "words": []}', "lowercase must be true or false, got 1"),
+        (b'{"type": "jaxembed words", "lowercase": true, "words": ["a", 2]}', "words must be a list, each a text"),
         (b"\x08\x00sentencepiece", "binary file"),
     ],
 )

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxembed.models import Decoder, RotaryScaling, gpt2, llama, qwen2
+from jaxembed.models import Decoder, RotaryScaling, _safetensors, gpt2, llama, qwen2
+from jaxembed.models._hugging_face_config import FIELDS, ROPE
 from jaxembed.models.hugging_face import decoder_of, read_model, write_model
 
 pytest.importorskip("safetensors")
@@ -294,11 +295,17 @@ def reconfigure(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def unset(folder, name):
+    path = folder / "config.json"
+    path.write_text(json.dumps({key: x for key, x in json.loads(path.read_text()).items() if key != name}))
+
+
 def drop(name):
     return lambda tensors: {key: value for key, value in tensors.items() if key != name}
 
 
 NORM = "model.norm.weight"
+SIZES = ("hidden_size", "num_hidden_layers", "n_embd", "n_layer", "vocab_size", "num_attention_heads", "n_head")
 DAMAGE = {
     "no config": (lambda f: (f / "config.json").unlink(), r"config\.json: no such file"),
     "broken config": (lambda f: (f / "config.json").write_text("{"), r"config\.json: not valid JSON"),
@@ -309,8 +316,34 @@ DAMAGE = {
         lambda f: reconfigure(f, model_type="mamba"),
         "'mamba' cannot be read; supported: Qwen2ForCausalLM, LlamaForCausalLM, GPT2LMHeadModel",
     ),
-    "no width": (lambda f: reconfigure(f, hidden_size=None), "has no hidden_size"),
-    "no vocabulary": (lambda f: reconfigure(f, vocab_size=None), "has no vocab_size"),
+    "no width": (lambda f: unset(f, "hidden_size"), "has no hidden_size"),
+    "no vocabulary": (lambda f: unset(f, "vocab_size"), "has no vocab_size"),
+    "null": (lambda f: reconfigure(f, hidden_size=None), "hidden_size must be an integer from 1 to .*, got null"),
+    "as text": (lambda f: reconfigure(f, num_attention_heads="4"), "num_attention_heads must be .*, got '4'"),
+    "not finite": (lambda f: reconfigure(f, rms_norm_eps=float("nan")), "rms_norm_eps must be a number .*, got NaN"),
+    "in a rope": (
+        lambda f: reconfigure(f, rope_parameters={"rope_theta": [1]}),
+        "rope_parameters: rope_theta must be a number from .*, got a list",
+    ),
+    "of no heads": (
+        lambda f: reconfigure(f, head_dim=None, hidden_size=18),
+        r"config\.json: heads: 4 heads cannot share",
+    ),
+    "not causal": (lambda f: reconfigure(f, is_causal=False), "is_causal False is not supported"),
+    "many layers": (
+        lambda f: reconfigure(f, num_hidden_layers=9_999),
+        "num_hidden_layers is 9999, more than there are",
+    ),
+    "deep": (
+        lambda f: (f / "model.safetensors.index.json").write_text("[" * 50_000 + "]" * 50_000),
+        r"index\.json: not valid JSON .nested too deeply",
+    ),
+    "packed": (lambda f: reconfigure(f, quantization={"bits": 8}), "quantization: quantised weights"),
+    "not a number": (
+        lambda f: rewrite(f, lambda t: t | {NORM: np.where(np.arange(16) == 3, np.nan, t[NORM])}),
+        f"{NORM} holds 1 number.s. that are not finite",
+    ),
+    "twice": (lambda f: rewrite(f, lambda t: t | {f"_orig_mod.{NORM}": t[NORM]}), f"{NORM} is stored twice"),
     "rope type": (lambda f: reconfigure(f, rope_parameters={"rope_type": "yarn"}), "rope type 'yarn'"),
     "partial rope": (
         lambda f: reconfigure(f, rope_parameters={"rope_type": "default", "partial_rotary_factor": 0.5}),
@@ -319,7 +352,7 @@ DAMAGE = {
     "window": (lambda f: reconfigure(f, use_sliding_window=True), "sliding-window"),
     "activation": (lambda f: reconfigure(f, hidden_act="relu"), "hidden_act 'relu'"),
     "quantised": (lambda f: reconfigure(f, quantization_config={"bits": 4}), "quantization_config"),
-    "integers": (lambda f: rewrite(f, lambda t: t | {NORM: t[NORM].astype(np.int8)}), f"{NORM} holds int8"),
+    "integers": (lambda f: rewrite(f, lambda t: t | {NORM: t[NORM].astype(np.int8)}), f"{NORM} holds I8"),
     "missing": (lambda f: rewrite(f, drop(NORM)), f"1 tensor.s. missing: {NORM}"),
     "untied": (lambda f: reconfigure(f, tie_word_embeddings=False), "missing: lm_head.weight"),
     "unexpected": (lambda f: rewrite(f, lambda t: t | {"score.weight": t[NORM]}), "unexpected: .*score.weight"),
@@ -335,6 +368,11 @@ DAMAGE = {
     ),
     "empty": (lambda f: (f / "model.safetensors").write_bytes(b""), "not a whole safetensors file"),
     "no map": (lambda f: (f / "model.safetensors.index.json").write_text("{}"), "no weight_map"),
+    "an empty map": (lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {}}'), "map is empty"),
+    "a map of numbers": (
+        lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": 3}}'),
+        "weight_map must be an object, each value a text, got an object",
+    ),
     "no shard": (
         lambda f: (f / "model.safetensors.index.json").write_text('{"weight_map": {"a": "b.safetensors"}}'),
         "b.safetensors: shard is missing",
@@ -354,6 +392,141 @@ def test_a_folder_that_cannot_be_read_is_named_in_one_line(what, saved):
     with pytest.raises(ValueError, match=message) as error:
         read_model(folder)
     assert "\n" not in str(error.value) and str(folder) in str(error.value)
+
+
+WRONG = [
+    None,
+    "12",
+    "x" * 99,
+    [],
+    [[1]],
+    {},
+    {"a": None},
+    True,
+    float("nan"),
+    float("inf"),
+    1e30,
+    -1,
+    0,
+    0.5,
+    10**400,
+    1e9,
+]
+NESTED = {"rope_parameters": LLAMA3_ROPE, "rope_scaling": LLAMA3_ROPE}
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama 3", "gpt2"])
+def test_every_field_of_a_config_with_every_wrong_value_is_read_or_one_line(name, tmp_path):
+    """Every key that is read, also those that the folder leaves out, and those inside the rope."""
+    model = MODELS[name]
+    write_model(tmp_path, model, jax.tree.map(lambda leaf: leaf.astype(np.float32), filled(model)))
+    config, refused, tried = json.loads((tmp_path / "config.json").read_text()), 0, 0
+    changes = [{field: value} for field in {**FIELDS, **config} for value in WRONG]
+    changes += [{outer: rope | {field: x}} for outer, rope in NESTED.items() for field in ROPE for x in WRONG]
+    for change in changes:
+        changed = {**config, **change}
+        (field,) = change
+        try:
+            decoder_of(changed, "config.json")
+        except ValueError as error:
+            assert str(error).startswith("config.json: ") and "\n" not in str(error), change
+            refused += 1
+        if field in FIELDS and field in SIZES and change[field] in (10**9, -1, 0.5):
+            (tmp_path / "config.json").write_text(json.dumps(changed))
+            with pytest.raises(ValueError, match=r"config\.json"):
+                read_model(tmp_path)
+        tried += 1
+    assert tried > 700 and refused > 300
+
+
+def test_a_number_far_too_large_for_a_config_is_one_line(saved):
+    """It is read by no JSON reader of Python either: thousands of digits."""
+    folder, _, _ = saved
+    (folder / "config.json").write_text('{"model_type": "llama", "hidden_size": ' + "9" * 5000 + "}")
+    with pytest.raises(ValueError, match=r"config\.json: not valid JSON"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "model.", "module._orig_mod.", "model.model."])
+@pytest.mark.parametrize("name", ["llama 2, tied", "llama 2", "gpt2"])
+def test_what_a_training_loop_puts_before_names_is_taken_off(name, prefix, tmp_path):
+    params = jax.tree.map(lambda leaf: leaf.astype(np.float32), filled(MODELS[name]))
+    write_model(tmp_path, MODELS[name], params)
+    rewrite(tmp_path, lambda t: {prefix + key: x for key, x in t.items()})
+    same(read_model(tmp_path)[1], params)
+    rewrite(tmp_path, lambda t: {key.replace(".0.", ".0._orig_mod."): x for key, x in t.items()})
+    same(read_model(tmp_path)[1], params)
+
+
+def test_the_one_table_may_be_stored_as_the_head(saved):
+    folder, _, params = saved
+    rewrite(folder, lambda t: {"lm_head.weight" if "embed_tokens" in key else key: x for key, x in t.items()})
+    same(read_model(folder)[1], params)
+
+
+def test_a_byte_order_mark_and_a_tilde_are_understood(saved, monkeypatch):
+    folder, _, params = saved
+    path = folder / "config.json"
+    path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+    monkeypatch.setenv("HOME", str(folder.parent))
+    same(read_model("~/model")[1], params)
+    with pytest.raises(ValueError, match="no such folder"):
+        read_model("~nobody-of-that-name/model")
+
+
+def test_written_weights_have_the_mode_of_every_new_file(saved):
+    folder, _, _ = saved
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"]
+
+
+def test_float8_is_named(saved):
+    import ml_dtypes
+
+    folder, _, _ = saved
+    rewrite(folder, lambda t: t | {NORM: t[NORM].astype(ml_dtypes.float8_e4m3fn)})
+    with pytest.raises(ValueError, match=f"tensor {NORM} holds F8_E4M3; quantised or packed"):
+        read_model(folder)
+
+
+def sharded(saved, folder):
+    """The model in shards, and their names."""
+    _, model, params = saved
+    write_model(folder, model, params, shard_bytes=4000)
+    return params, sorted(path.name for path in folder.glob("model-*.safetensors"))
+
+
+def rename_shard(folder, old, new):
+    index = folder / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("kind", ["above", "absolute", "through a folder", "link"])
+def test_a_shard_outside_the_folder_is_never_opened(kind, saved, tmp_path, monkeypatch):
+    folder = tmp_path / "shards"
+    _, (first, *_) = sharded(saved, folder)
+    outside = tmp_path / "outside.safetensors"
+    (folder / first).rename(outside)
+    if kind == "link":
+        (folder / first).symlink_to(outside)
+    else:
+        new = {"above": "../outside.safetensors", "absolute": str(outside)}
+        rename_shard(folder, first, new.get(kind, "./../shards/../outside.safetensors"))
+    opened = []
+    monkeypatch.setattr(_safetensors, "_opened", opened.append)
+    with pytest.raises(ValueError, match="names a file outside the folder"):
+        _safetensors.tensor_files(folder)
+    assert outside not in opened
+
+
+def test_the_cache_of_the_hub_is_read_through_its_links(saved, tmp_path):
+    snapshot, blobs = tmp_path / "models--a--b" / "snapshots" / "1", tmp_path / "models--a--b" / "blobs"
+    params, shards = sharded(saved, snapshot)
+    blobs.mkdir()
+    for k, shard in enumerate(shards):
+        (snapshot / shard).rename(blobs / str(k))
+        (snapshot / shard).symlink_to(f"../../blobs/{k}")
+    same(read_model(snapshot)[1], params)
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ def test_limits(tolerance):
     assert float(entropy(shifted)) == pytest.approx(float(entropy(jax.nn.log_softmax(shifted))), rel=10 * tolerance)
 
 
+def test_undefined_logits_give_undefined_numbers():
+    states, head = jnp.eye(3), jnp.eye(3).at[1, 0].set(jnp.nan)
+    targets = jnp.array([0, 1, 2])
+    found = read_out(states, head, targets)
+    for name in ("entropy", "divergence", "rank", "surprisal"):
+        assert np.isnan(getattr(found, name)).all(), name  # 0 x NaN: the head's fault is in every row
+    logits = jnp.array([[0.0, jnp.nan, 1.0], [0.0, -jnp.inf, 1.0]])
+    for numbers in (entropy(logits), divergence(logits, logits), rank(logits, jnp.array([0, 0]))):
+        assert np.isnan(numbers).tolist() == [True, False]
+    assert np.isnan(divergence(jnp.zeros(3), logits[0])) and np.isnan(divergence(logits[0], jnp.zeros(3)))
+
+
 def test_far_logits_stay_finite():
     logits = jnp.array([0.0, -2000.0, 1500.0])
     assert float(entropy(logits)) == 0.0 and float(surprisal(logits, jnp.array(1))) == 3500.0

@@ -122,6 +122,19 @@ def test_the_filter_is_calibrated_and_beats_the_shifted_prior_on_own_data(sample
     np.testing.assert_allclose(believed.mean(axis=0), draw.latents["state"].mean(axis=0), atol=0.03)
 
 
+def test_the_best_path_of_an_impossible_sequence_is_undefined_and_no_state():
+    """Token 2 is emitted by no state; token 0 behind 1 is emitted by a state that cannot be reached."""
+    process = HiddenMarkov(states=2, vocab=3)
+    world = hidden_markov_world([[0.5, 0.5], [0.0, 1.0]], [[1.0, 0, 0], [0, 1.0, 0]])
+    items = jnp.array([[1, 1, 2, 1], [1, 0, 1, 1], [0, 1, 1, 1]])
+    found = process.exact(world, items, ["viterbi", "filter"])
+    last = np.asarray(found["viterbi"])
+    np.testing.assert_array_equal(np.isnan(last), np.isnan(found["filter"]))
+    assert np.isnan(last[0, 2:]).all() and np.isnan(last[1, 1:]).all() and not np.isnan(last[2]).any()
+    path = np.asarray(process.viterbi_path(world, items))
+    assert path.tolist() == [[-1] * 4, [-1] * 4, [0, 1, 1, 1]] and path.dtype.kind == "i"
+
+
 def test_a_token_that_no_state_emits_is_undefined_and_not_zero():
     world = hidden_markov_world([[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]])
     found = HiddenMarkov(states=2, vocab=2).exact(world, jnp.array([[0, 1]]), ["filter"])["filter"]

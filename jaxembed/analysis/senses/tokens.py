@@ -33,7 +33,7 @@ class SenseTokens:
         at: `[example]`, position of the marked word's last token.
         pieces: `[example]`, tokens of the marked word.
         ends: `[example]`, tokens of the sentence, the start token included.
-        start: tokens that stand before the sentence: 1 where documents begin after an end token, else 0.
+        start: tokens that stand before the sentence: 1 where the tokenizer has a start token, else 0.
     """
 
     ids: Int[np.ndarray, "example position"]
@@ -66,7 +66,7 @@ def sense_tokens(sentences: SenseSentences, tokenizer: Tokenizer, length: int = 
     """Encode sentences around the marked word, cut so that as much as can be of its left context stays.
 
     A sentence that fits stays whole. Of a longer one the end is cut, and then, where the word would be cut with it, the
-    beginning. Each begins with the tokenizer's end token where there is one, as documents do in training.
+    beginning. Each begins with the tokenizer's start token where there is one.
 
     Args:
         sentences: with their marked words.
@@ -81,7 +81,7 @@ def sense_tokens(sentences: SenseSentences, tokenizer: Tokenizer, length: int = 
     # Pieces are encoded one by one, so that it is known which tokens are the word's; spaces go with what follows.
     marked = [f" {word}" if left else word for word, left in zip(sentences.marked, lefts, strict=True)]
     encoded = [tokenizer.encode(part) for part in (lefts, marked, [f" {right}" if right else "" for right in rights])]
-    start = [] if tokenizer.end_token is None else [tokenizer.end_token]
+    start = [] if tokenizer.start_token is None else [tokenizer.start_token]
     rows = []
     for k, (left, word, right) in enumerate(zip(*encoded, strict=True)):
         _check_known(sentences.marked[k], word, tokenizer)

@@ -44,7 +44,7 @@ def score_network(
         of the main K and the first fit; "right" and "losses": `[position, document]`, of the test documents; "loss":
         nats per token of them.
     """
-    start, shares = task.tokenizer.end_token, task.sizes.positions
+    start, shares = task.tokenizer.start_token, task.sizes.positions
     train, test = (read_states(model, params, part, start, shares, budget) for part in (task.train, task.test))
     progress(f"states: done, {test.loss:.3f} nats per token of the test documents")
     arrays: Arrays = {"loss": np.array(test.loss), "losses": test.losses}

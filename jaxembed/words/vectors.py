@@ -1,22 +1,19 @@
 """Word vectors, and the word2vec format they travel in: text or binary."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ..keep import whole
+from ._vector_rows import Numbers, VectorRows, vector_rows
 
-LOOKED_AT = 4096
-"""Bytes after the header by which text is told from binary."""
-
-Row = tuple[str, str, Any]
-"""Where it stands in its file, the word, and its numbers as text or as an array."""
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +65,26 @@ class WordVectors:
         offered = f"close spellings: {', '.join(close)}" if close else "none is spelt alike; choose another"
         raise ValueError(f"{word!r}: not among the {len(self):,} words; {offered}")
 
+    def note(self) -> str:
+        """How many there are, and what was met while they were read."""
+        return "; ".join([f"{len(self):,} words x {self.width}", *self.facts.get("notes", ())])
+
     def top(self, count: int) -> "WordVectors":
         """The first `count` words."""
         return WordVectors(self.words[:count], self.matrix[:count], self.facts)
 
 
-def read_vectors(path: str | Path, limit: int | None = None) -> WordVectors:
+def read_vectors(path: str | Path, limit: int | None = None, keep: Callable[[str], bool] | None = None) -> WordVectors:
     """Read word vectors in word2vec's text or binary format, or as text without its header; which is detected.
+
+    The last fields of a row of text are its numbers, so that words may hold spaces. Of a word that stands there twice
+    the first row counts, as in gensim, and bytes that are no UTF-8 are escaped; `note()` counts both.
+    Tables with commas are read too, and what gzip, bzip2 or xz packed.
 
     Args:
         path: the file.
-        limit: read the first so many words only; files usually hold the most frequent first.
+        limit: keep the first so many words only; files usually hold the most frequent first. No more is read.
+        keep: tells of a word whether it is kept beyond the limit too; all of the file is then read, and not held.
 
     Raises:
         ValueError: naming file and line (binary: the word's number) where something is wrong.
@@ -86,130 +92,59 @@ def read_vectors(path: str | Path, limit: int | None = None) -> WordVectors:
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"vectors: '{path}' is no file; check the path")
-    with path.open("rb") as file:
-        first = file.readline(1 << 20)
-        header = _header(first)
-        after = file.read(LOOKED_AT)
-        file.seek(len(first) if header else 0)
-        if header is None and not _is_text(first + after):
-            raise ValueError(f"{path}:1: begins with no count and width; give word vectors in word2vec's format")
-        count, width = header or (None, None)
-        _check_width(path, width, len(first))
-        text = header is None or _is_text(after)
-        rows = _text_rows(file, path, 2 if header else 1) if text else _binary_rows(file, path, *header or (0, 0))
-        return _collected(rows, path, count, width, limit)
+    with vector_rows(path) as source:
+        return _collected(path, source, limit, keep)
 
 
-def _collected(
-    rows: Iterator[Row], path: Path, announced: int | None, width: int | None, limit: int | None
-) -> WordVectors:
-    """The rows as one matrix; every one must be as wide as the header says, or else as the first."""
-    width_from = "the header says" if width is not None else "the first row has"
-    seen: dict[str, None] = {}
-    kept: list[np.ndarray] = []
-    for place, word, numbers in rows:
-        width = len(numbers) if width is None else width
-        if len(numbers) != width:
-            raise ValueError(f"{place}: '{word}' has {len(numbers)} numbers, {width_from} {width}; mend the row")
-        if word in seen:
-            raise ValueError(f"{place}: '{word}' occurs a second time; keep one row of every word")
-        seen[word] = None
-        if len(kept) == announced:
-            raise ValueError(f"{place}: a row more than the {announced} that the header says; mend the header")
-        kept.append(_finite(numbers, place, word))
-        if len(kept) == limit:
+def _collected(path: Path, source: VectorRows, limit: int | None, keep: Callable[[str], bool] | None) -> WordVectors:
+    """The rows that are kept, as one matrix."""
+    words: dict[str, None] = {}
+    matrix = bytearray()
+    repeated, escaped = [], []
+    number, rows, whole_file = 0, 0, True
+    for rows, (number, letters, numbers) in enumerate(source.rows, start=1):
+        if rows - 1 == source.announced:
+            raise ValueError(
+                f"{source.place(number)}: a row more than the {rows - 1} that the header says; mend the header"
+            )
+        word = letters.decode("utf-8", errors="backslashreplace")
+        beyond = limit is not None and len(words) >= limit
+        if beyond and not (keep and keep(word)):
+            continue
+        if word in words:
+            repeated.append((number, word))
+            continue
+        if word.encode() != letters:
+            escaped.append((number, word))
+        words[word] = None
+        matrix += _finite(numbers, source.place(number), word).tobytes()
+        if len(words) == limit and keep is None:
+            whole_file = False
             break
-    if not kept:
+    if not words:
         raise ValueError(f"{path}: holds no row; give a word and its numbers on each line, or word2vec's binary format")
-    if announced is not None and len(kept) < min(announced, limit or announced):
-        raise ValueError(f"{path}: ends after {len(kept):,} words, more are announced; the file is cut short")
-    return WordVectors(tuple(seen), np.stack(kept), {"file": str(path)})
+    if whole_file and rows < (source.announced or 0):
+        raise ValueError(f"{path}: ends after {rows:,} words, more are announced; the file is cut short")
+    notes = [
+        f"{len(places):,} {what} (the first: {source.place(places[0][0])}, {places[0][1]!r})"
+        for what, places in (("rows left out that repeat a word", repeated), ("words escaped: no UTF-8", escaped))
+        if places
+    ]
+    facts = {"file": str(path), **({"notes": notes} if notes else {})}
+    return WordVectors(tuple(words), np.frombuffer(matrix, np.float32).reshape(len(words), source.width), facts)
 
 
-def _finite(numbers: Any, place: str, word: str) -> np.ndarray:
+def _finite(numbers: Numbers, place: str, word: str) -> Float[np.ndarray, " width"]:
     try:
-        row = np.array(numbers, np.float32)
+        row = np.array(numbers, np.float64)
     except ValueError:
         raise ValueError(f"{place}: the row of '{word}' holds what is no number; mend the row") from None
     if not np.isfinite(row).all():
         raise ValueError(f"{place}: the row of '{word}' is not finite; mend or drop the row")
-    return row
-
-
-def _header(line: bytes) -> tuple[int, int] | None:
-    parts = line.split()
-    if len(parts) != 2 or not all(part.isdigit() for part in parts):
-        return None
-    return int(parts[0]), int(parts[1])
-
-
-def _check_width(path: Path, width: int | None, begun: int) -> None:
-    """Refuse a width of which the file holds no single row: a letter, and two bytes or more for every number."""
-    left = path.stat().st_size - begun
-    if width is not None and (width < 1 or 0 < left < 2 * width):
-        raise ValueError(f"{path}:1: the header says width {width}, {left:,} bytes follow; mend the header or the file")
-
-
-def _is_text(sample: bytes) -> bool:
-    """Whether bytes are text: floats hold zeros and control characters.
-
-    Few floats may hold none. Where the sample is no UTF-8, numbers after the first word then tell that it is text in
-    another encoding.
-    """
-    if any(sign < 32 and sign not in b"\t\n\r" for sign in sample):
-        return False
-    try:
-        sample.decode("utf-8")
-    except UnicodeDecodeError as error:
-        cut = error.start >= len(sample) - 3  # a letter that the sample cuts
-        return cut or _is_number(sample.split()[1:2])
-    return True
-
-
-def _is_number(parts: list[bytes]) -> bool:
-    try:
-        return bool([float(part) for part in parts])
-    except ValueError:
-        return False
-
-
-def _text_rows(file: BinaryIO, path: Path, first: int) -> Iterator[Row]:
-    for number, line in enumerate(file, start=first):
-        place = f"{path}:{number}"
-        try:
-            word, *numbers = line.decode("utf-8").strip(" \r\n").replace("\t", " ").split(" ")
-        except UnicodeDecodeError:
-            raise ValueError(f"{place}: is not UTF-8; write the vectors as UTF-8") from None
-        if word or numbers:
-            yield place, word, numbers
-
-
-def _binary_rows(file: BinaryIO, path: Path, count: int, width: int) -> Iterator[Row]:
-    for number in range(1, count + 1):
-        place = f"{path}, word {number}"
-        word = _until_space(file)
-        data = file.read(4 * width)
-        if word is None or len(data) < 4 * width:
-            raise ValueError(
-                f"{place}: the file ends here, {count:,} words are announced; it is cut short or no vectors"
-            )
-        yield place, word, np.frombuffer(data, "<f4")
-    while more := file.read(1 << 16):
-        if more.strip(b"\r\n"):
-            raise ValueError(
-                f"{path}: goes on after the {count:,} words of width {width} that the header says; mend the header"
-            )
-
-
-def _until_space(file: BinaryIO) -> str | None:
-    """A word; the line break that some writers put after each row is no part of it."""
-    letters = bytearray()
-    while (sign := file.read(1)) != b" ":
-        if not sign:
-            return None
-        if sign != b"\n" or letters:
-            letters += sign
-    return letters.decode("utf-8", errors="backslashreplace")
+    largest = float(np.abs(row).max())
+    if largest > FLOAT32_MAX:
+        raise ValueError(f"{place}: the row of '{word}' holds {largest:g}, beyond float32; mend or drop the row")
+    return row.astype(np.float32)
 
 
 def write_vectors(path: str | Path, vectors: WordVectors, binary: bool = False) -> None:

@@ -17,13 +17,17 @@ BAR = r"\|"
 """A bar that ends no cell."""
 
 
-def interval(values: Float[np.ndarray, "..."] | Summary, spec: str = ".3g") -> str:
-    """ "mean [low, high]" with the 95 % Student interval over the leading axis; one value has none.
+def interval(
+    values: Float[np.ndarray, "..."] | Summary, spec: str = ".3g", within: tuple[float, float] | None = None
+) -> str:
+    """ "mean [low, high]" with the 95 % interval over the leading axis (see `summary`); one value has none.
 
     >>> interval(np.array([1.0, 1.2]), ".2f"), interval(np.array([1.0])), interval(np.array([np.nan, 1.0]))
     ('1.10 [-0.17, 2.37]', '1', 'undefined')
+    >>> interval(np.array([0.97, 0.99, 1.0]), ".3f"), interval(np.array([0.97, 0.99, 1.0]), ".3f", within=(0, 1))
+    ('0.987 [0.949, 1.025]', '0.987 [0.805, 0.999]')
     """
-    summed = values if isinstance(values, Summary) else summary(np.asarray(values, np.float64))
+    summed = values if isinstance(values, Summary) else summary(np.asarray(values, np.float64), within=within)
     return with_span(float(summed.mean), float(summed.low), float(summed.high), spec)
 
 

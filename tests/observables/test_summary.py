@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from jaxembed.observables import summary
+from jaxembed.observables.summary import ends_within
 
 
 def test_summary_equals_scipy(tolerance):
@@ -20,6 +21,36 @@ def test_the_interval_covers_as_often_as_it_says():
     values = jnp.asarray(np.random.default_rng(0).normal(loc=2, size=(5, 4000)))
     got = summary(values)
     assert np.mean((got.low < 2) & (got.high > 2)) == pytest.approx(0.95, abs=0.012)
+
+
+@pytest.mark.parametrize(("mean", "size"), [(0.5, 20), (0.9, 20), (0.98, 50)])
+@pytest.mark.parametrize("count", [3, 5, 20])
+def test_an_interval_of_shares_covers_and_stays_in_its_range(mean, size, count):
+    values = np.random.default_rng(0).beta(mean * size, (1 - mean) * size, (count, 4000))
+    got, plain = summary(jnp.asarray(values), within=(0, 1)), summary(jnp.asarray(values))
+    covered = [float(np.mean((x.low <= mean) & (x.high >= mean))) for x in (got, plain)]
+    assert got.low.min() > 0 and got.high.max() < 1 and 0.93 < covered[0] < 0.97
+    if mean > 0.9 and count <= 5:  # where the plain one is too narrow, and leaves the range
+        assert covered[1] < 0.9 and plain.high.max() > 1
+
+
+def test_an_interval_of_distances_covers_and_stays_above_nothing():
+    values = np.random.default_rng(0).gamma(2.0, 0.5, (5, 4000))
+    got, mirrored = (summary(jnp.asarray(x), within=r) for x, r in ((values, (0, np.inf)), (-values, (-np.inf, 0))))
+    assert got.low.min() > 0 and 0.92 < np.mean((got.low <= 1) & (got.high >= 1)) < 0.97
+    np.testing.assert_allclose(mirrored.high, -got.low, rtol=1e-5)
+
+
+def test_the_interval_of_a_correlation_is_fishers(tolerance):
+    low, high = ends_within(0.8, 0.1, (-1, 1))
+    reach = 0.1 / (1 - 0.8**2)
+    np.testing.assert_allclose((low, high), np.tanh(np.arctanh(0.8) + np.array([-reach, reach])), rtol=10 * tolerance)
+
+
+def test_values_that_all_lie_at_the_end_of_the_range_have_no_spread():
+    got = summary(jnp.ones(3), within=(0, 1))
+    assert got.low == got.high == 1
+    assert np.isnan(summary(jnp.array([1.0, jnp.nan]), within=(0, 1)).low)
 
 
 def test_text_says_what_varied():

@@ -28,10 +28,10 @@ from .recipe import GLOVE as GLOVE
 from .recipe import QUADRATIC as QUADRATIC
 from .recipe import SKIP_GRAM as SKIP_GRAM
 from .recipe import Recipe as Recipe
-from .similarity import SimilarityPairs as SimilarityPairs
 from .similarity import SimilarityScore as SimilarityScore
-from .similarity import read_similarity as read_similarity
 from .similarity import score_similarity as score_similarity
+from .similarity_files import SimilarityPairs as SimilarityPairs
+from .similarity_files import read_similarity as read_similarity
 from .skip_gram import SkipGram as SkipGram
 from .targets import SparsePlusConstant as SparsePlusConstant
 from .targets import pmi as pmi

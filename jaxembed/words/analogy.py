@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Bool, Int, PRNGKeyArray
 
 from ..base import generator
 from ..observables.analogies import Method, analogy_scores, answer_analogies, known_method
@@ -16,6 +16,8 @@ from .vectors import WordVectors
 HEADER = ("section", "asked", "covered", "correct", "accuracy", "95 % interval")
 TIE = 2e-6
 """Scores of float32 unit vectors that differ by less may be equal."""
+AT_ONCE = 1 << 20
+"""Resampled questions and pairs that are held together."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,29 @@ class AnalogyReport:
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """Covered questions of a section as a table over their word pairs."""
+    """Covered questions of a section, each by the numbers of its two word pairs."""
 
     name: str
     questions: int
-    covered: Float[np.ndarray, "example example"]
-    won: Float[np.ndarray, "example example"]
+    ends: Int[np.ndarray, "example 2"]
+    won: Bool[np.ndarray, " example"]
     tied: int
 
     @property
     def pairs(self) -> int:
         """Word pairs that stand in a covered question."""
-        return int(np.sum(self.covered.any(axis=0) | self.covered.any(axis=1)))
+        return int(self.ends.max()) + 1 if len(self.ends) else 0
 
-    def resampled(self, drawn: Float[np.ndarray, "draw example"]) -> tuple[np.ndarray, np.ndarray]:
-        """Covered and won questions when pair k is there drawn[:, k] times, for every resample."""
-        covered, won = (np.sum((drawn @ table) * drawn, axis=1) for table in (self.covered, self.won))
-        return covered, won
+    def resampled(self, resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Covered and won questions in every resample of the pairs: a question stands there as often as both pairs."""
+        counts = np.zeros((2, resamples))
+        at_once = max(1, AT_ONCE // (self.pairs + len(self.ends) + 1))
+        for begin in range(0, resamples if self.pairs else 0, at_once):
+            drawn = min(at_once, resamples - begin)
+            times = rng.multinomial(self.pairs, np.full(self.pairs, 1 / self.pairs), size=drawn).astype(np.float64)
+            there = times[:, self.ends[:, 0]] * times[:, self.ends[:, 1]]
+            counts[:, begin : begin + drawn] = np.sum(there, axis=1), there @ self.won.astype(np.float64)
+        return counts[0], counts[1]
 
 
 def score_analogies(
@@ -258,15 +266,12 @@ def _outcome(
     won: Bool[np.ndarray, " example"],
     tied: Bool[np.ndarray, " example"],
 ) -> _Outcome:
-    """Questions as a table of (pair a b) by (pair c d): what resampling word pairs needs."""
+    """Questions as (pair a b) and (pair c d): what resampling word pairs needs."""
     ends = [((a, b), (c, d)) for a, b, c, d in (section[place] for place in places)]
     # Pairs that share the first word are one pair, so that several right answers do not split it.
     number = {pair: k for k, pair in enumerate(dict.fromkeys(_key(pair) for end in ends for pair in end))}
-    tables = np.zeros((2, len(number), len(number)))
     at = np.array([[number[_key(pair)] for pair in end] for end in ends], np.int64).reshape(-1, 2)
-    np.add.at(tables[0], (at[:, 0], at[:, 1]), 1)
-    np.add.at(tables[1], (at[:, 0], at[:, 1]), won)
-    return _Outcome(name, len(section), tables[0], tables[1], int(np.sum(tied)))
+    return _Outcome(name, len(section), at, won, int(np.sum(tied)))
 
 
 def _key(pair: tuple[str, str]) -> tuple[str, str]:
@@ -275,7 +280,7 @@ def _key(pair: tuple[str, str]) -> tuple[str, str]:
 
 def _report(outcomes: list[_Outcome], convention: str, resamples: int, key: PRNGKeyArray | int) -> AnalogyReport:
     rng = generator(key)
-    drawn = [_draw(outcome, resamples, rng) for outcome in outcomes]
+    drawn = [outcome.resampled(resamples, rng) for outcome in outcomes]
     sections = tuple(_scored(o.name, [o], [d]) for o, d in zip(outcomes, drawn, strict=True))
     kinds = [group_of(outcome.name) for outcome in outcomes]
     groups = tuple(
@@ -293,16 +298,9 @@ def group_of(section: str) -> str:
     return "syntactic" if name != section or bats else "semantic"
 
 
-def _draw(outcome: _Outcome, resamples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    pairs = len(outcome.covered)
-    if not pairs:
-        return np.zeros(resamples), np.zeros(resamples)
-    return outcome.resampled(rng.multinomial(pairs, np.full(pairs, 1 / pairs), size=resamples).astype(np.float64))
-
-
 def _scored(name: str, outcomes: Iterable[_Outcome], drawn: Iterable[tuple[np.ndarray, np.ndarray]]) -> SectionScore:
     outcomes = list(outcomes)
-    covered, correct = (int(sum(np.sum(getattr(o, table)) for o in outcomes)) for table in ("covered", "won"))
+    covered, correct = sum(len(o.ends) for o in outcomes), int(sum(np.sum(o.won) for o in outcomes))
     low, high = _interval(correct, covered, sum(o.pairs for o in outcomes), list(drawn))
     return SectionScore(
         name, sum(o.questions for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high

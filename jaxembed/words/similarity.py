@@ -1,50 +1,24 @@
 """Word similarity: rank correlation of cosines with human scores, over the pairs that are there."""
 
+import re
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int, PRNGKeyArray
+from jaxtyping import Float, Int
+from scipy.stats import rankdata
+from scipy.stats import t as student
 
-from ..base import generator
+from ..observables.summary import ends_within
 from ..text import number, span
-from ._spelling import OnError, folded, numbered_lines, spelt
+from ._spelling import folded
+from .similarity_files import SimilarityPairs as SimilarityPairs
+from .similarity_files import read_similarity as read_similarity
 from .vectors import WordVectors
 
 LEAST = 4
-"""Pairs below which resampling tells nothing: two of them always agree perfectly or not at all."""
-CELLS = 1 << 20
-"""Resampled pairs that are held at once."""
-
-
-@dataclass(frozen=True, eq=False)
-class SimilarityPairs:
-    """Word pairs with human scores, in the file's order; a pair that stands there twice counts twice.
-
-    Attributes:
-        name: of the file.
-        pairs: of words.
-        scores: `[example]`, the human score of each pair.
-        damaged: rows that were left out: line number and what is wrong.
-        cased: whether words are as in the file; else they are in lower case.
-    """
-
-    name: str
-    pairs: tuple[tuple[str, str], ...]
-    scores: Float[np.ndarray, " example"]
-    damaged: tuple[tuple[int, str], ...] = ()
-    cased: bool = False
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def note(self) -> str:
-        """What was read and what was left out, in a sentence."""
-        read = f"{self.name}: {len(self):,} pairs"
-        if not self.damaged:
-            return read
-        line, why = self.damaged[0]
-        return f"{read}; left out: {len(self.damaged)} malformed rows (the first: line {line}, {why})"
+"""Different pairs below which their spread tells nothing: two of them always agree perfectly or not at all."""
+LEMMA = re.compile(r"(.+)[-_][nvjar]")
+"""A lemma with its part of speech, as in MEN's second form."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +27,7 @@ class SimilarityScore:
 
     Attributes:
         rho: over the covered pairs; NaN where one side does not vary.
-        low: lower end of the 95 % interval over resampled pairs; NaN below 4 pairs, whose resamples mostly repeat.
+        low: lower end of the 95 % interval over words; NaN below 4 different pairs, and where all pairs agree.
         high: upper end.
         covered: pairs whose words both have a vector with a direction.
         pairs: in the file.
@@ -74,101 +48,71 @@ class SimilarityScore:
         return f"{self.name}: {number(self.rho, '.3f')}{ends}, {self.covered:,} of {self.pairs:,} pairs"
 
 
-def read_similarity(path: str | Path, on_error: OnError = "skip", *, cased: bool = False) -> SimilarityPairs:
-    """Read rows of two words and a number, separated by tabs, commas, semicolons or blanks.
-
-    Args:
-        path: the file; further columns are left alone.
-        on_error: "skip" malformed rows and list them, or "stop" at the first. A heading is such a row.
-        cased: keep upper and lower case apart; otherwise all is put in lower case.
-
-    Raises:
-        ValueError: where the path is no file, no row is a pair, or at a malformed row if asked to stop.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise ValueError(f"{path}: does not exist; name a file of word pairs with scores")
-    pairs, scores, damaged = [], [], []
-    for line, text in numbered_lines(path):
-        if text is not None and not text.strip():
-            continue
-        row, why = _row(text, cased)
-        if row is not None:
-            pairs.append(row[0])
-            scores.append(row[1])
-        elif on_error == "stop":
-            raise ValueError(f"{path}:{line}: {why}; mend the row, or skip malformed rows")
-        else:
-            damaged.append((line, why))
-    if not pairs:
-        bad = f"; {len(damaged)} malformed rows, the first: line {damaged[0][0]}, {damaged[0][1]}" if damaged else ""
-        raise ValueError(f"{path}: holds no row of two words and a score{bad}")
-    return SimilarityPairs(path.stem, tuple(pairs), np.array(scores, np.float64), tuple(damaged), cased)
+def looked_up(pairs: SimilarityPairs) -> set[str]:
+    """All words by which the pairs may be looked up: as they are, and without the parts of speech of lemmas."""
+    return {word for found in (pairs.pairs, _without_suffix(pairs.pairs)) for pair in found for word in pair}
 
 
-def _row(text: str | None, cased: bool) -> tuple[tuple[tuple[str, str], float] | None, str]:
-    if text is None:
-        return None, "is not UTF-8"
-    separator = next((sign for sign in "\t;," if sign in text), None)
-    cells = [cell.strip() for cell in text.split(separator)]
-    if len(cells) < 3 or not (cells[0] and cells[1]):
-        return None, f"has {len(cells)} columns, needs two words and a score"
-    try:
-        score = float(cells[2])
-    except ValueError:
-        return None, f"score {cells[2]!r} is no number"
-    if not np.isfinite(score):
-        return None, f"score {cells[2]!r} is not finite"
-    return ((spelt(cells[0], cased), spelt(cells[1], cased)), score), ""
+def _without_suffix(pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The pairs without the suffixes -n, -v, -j of lemmas, if all words have one; else none."""
+    bare = [[LEMMA.fullmatch(word) for word in pair] for pair in pairs]
+    if not all(one and other for one, other in bare):
+        return ()
+    return tuple((one[1], other[1]) for one, other in bare if one and other)
 
 
-def score_similarity(
-    vectors: WordVectors, pairs: SimilarityPairs, *, resamples: int = 1000, key: PRNGKeyArray | int = 0
-) -> SimilarityScore:
+def score_similarity(vectors: WordVectors, pairs: SimilarityPairs) -> SimilarityScore:
     """Spearman's correlation of cosines with human scores over the covered pairs; ties share their mean rank.
+
+    Pairs that share a word are no independent draws, so that the interval is over words: the variance is that of a sum
+    over pairs in which all pairs of a word go together, V = (sum over words of u_w^2 - sum over pairs of psi_p^2) / n^2
+    with psi the influence of a pair on the correlation and u_w the sum over the pairs of a word; it is at least that of
+    independent pairs. Fisher's transformation keeps the interval in -1..1. It takes words and pairs as draws from many.
+    (A bootstrap that redraws words counts the noise of single pairs two or three times: its intervals are too wide.)
 
     Args:
         vectors: a vector for every word; where the pairs are uncased, words that differ in case only are one, the
             first of them.
-        pairs: with their human scores.
-        resamples: of the pairs, for the interval; 0 leaves it undefined, and so do fewer than 4 covered pairs.
-        key: of the resampling.
+        pairs: with their human scores. Where none is there as it is and all words end like lemmas (dog-n), they are
+            looked up without that ending.
 
     Raises:
         ValueError: where no pair is covered.
 
     >>> rows = np.array([[1, 0], [1, 0.1], [0, 1]], np.float32)
     >>> human = SimilarityPairs("three", (("sun", "moon"), ("sun", "tax"), ("moon", "tax")), np.array([9.0, 1.0, 2.0]))
-    >>> score_similarity(WordVectors(("sun", "moon", "tax"), rows), human, resamples=0).rho
+    >>> score_similarity(WordVectors(("sun", "moon", "tax"), rows), human).rho
     1.0
-    """
-    from scipy.stats import spearmanr
 
+    Source: aronow2015cluster, cameron2011robust, fisher1921probable.
+    """
     vectors = vectors if pairs.cased else folded(vectors)
-    ids, kept = _covered(vectors, pairs)
+    ids, kept = _covered(vectors, pairs.pairs)
+    taken_off = ""
+    if not len(ids) and (bare := _without_suffix(pairs.pairs)):
+        ids, kept = _covered(vectors, bare)
+        taken_off = ", suffixes of lemmas (such as -n) taken off"
     if not len(ids):
         raise ValueError(
             f"{pairs.name}: none of its {len(pairs):,} pairs has both words among the {len(vectors.words):,}; a score "
             "needs at least one, check language and case"
         )
-    cosines, human = _cosines(vectors, ids), pairs.scores[kept]
-    varied = len(ids) > 1 and np.ptp(cosines) > 0 and np.ptp(human) > 0
-    rho = float(np.asarray(spearmanr(cosines, human))[0]) if varied else float("nan")
-    low, high = _interval(cosines, human, resamples if varied and len(ids) >= LEAST else 0, key)
+    rho, influence = _spearman(_cosines(vectors, ids), pairs.scores[kept])
+    low, high = _interval(rho, influence, ids)
     case = "cased" if pairs.cased else "lower-cased"
     convention = (
-        f"Spearman over the pairs whose words both have vectors, ties at their mean rank, {case}, "
-        f"{len(vectors.words):,} words; 95 % interval over {resamples:,} resamples of the pairs, which share words"
+        f"Spearman over the pairs whose words both have vectors, ties at their mean rank, {case}{taken_off}; 95 % "
+        "interval over words, since pairs share them"
     )
     return SimilarityScore(rho, low, high, len(ids), len(pairs), pairs.name, convention)
 
 
 def _covered(
-    vectors: WordVectors, pairs: SimilarityPairs
+    vectors: WordVectors, pairs: tuple[tuple[str, str], ...]
 ) -> tuple[Int[np.ndarray, "example 2"], Int[np.ndarray, " example"]]:
     """Ids of the pairs that have two directions to compare, and where they stand."""
     known = vectors.ids
-    rows = [(known[a], known[b], place) for place, (a, b) in enumerate(pairs.pairs) if a in known and b in known]
+    rows = [(known[a], known[b], place) for place, (a, b) in enumerate(pairs) if a in known and b in known]
     table = np.array(rows, np.int64).reshape(-1, 3)
     table = table[np.all(np.any(vectors.matrix[table[:, :2]] != 0, axis=2), axis=1)]
     return table[:, :2], table[:, 2]
@@ -180,26 +124,48 @@ def _cosines(vectors: WordVectors, ids: Int[np.ndarray, "example 2"]) -> Float[n
     return np.sum(one * other, axis=1) / lengths
 
 
+def _spearman(
+    one: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"]
+) -> tuple[float, Float[np.ndarray, " example"]]:
+    """The correlation of ranks, and the influence of each pair on it; NaN where a side does not vary.
+
+    A pair acts on the products of ranks by its own, and by moving the ranks of those that lie above it.
+    """
+    count = len(one)
+    x, y = (rankdata(side) / count - (count + 1) / (2 * count) for side in (one, other))
+    xy, xx, yy = x @ y / count, x @ x / count, y @ y / count
+    if xx == 0 or yy == 0:
+        return float("nan"), np.full(count, np.nan)
+    rho = xy / np.sqrt(xx * yy)
+    moved = {"xy": _moved(x, y) + _moved(y, x), "xx": 2 * _moved(x, x), "yy": 2 * _moved(y, y)}
+    influence = (x * y + moved["xy"]) / np.sqrt(xx * yy)
+    influence -= rho / 2 * ((x**2 + moved["xx"]) / xx + (y**2 + moved["yy"]) / yy)
+    return float(rho), influence - influence.mean()
+
+
+def _moved(ranks: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"]) -> Float[np.ndarray, " example"]:
+    """For every pair the mean of `other` over those above it, and half of it over those that tie."""
+    _, place = np.unique(ranks, return_inverse=True)
+    sums = np.bincount(place, other)
+    return (sums.sum() - np.cumsum(sums) + sums / 2)[place] / len(other)
+
+
 def _interval(
-    one: Float[np.ndarray, " example"], other: Float[np.ndarray, " example"], resamples: int, key: PRNGKeyArray | int
+    rho: float, influence: Float[np.ndarray, " example"], ids: Int[np.ndarray, "example 2"]
 ) -> tuple[float, float]:
-    """Quantiles of the correlation of ranks over resamples; those in which a side does not vary are left out."""
-    rng, rho = generator(key), []
-    at_once = max(1, CELLS // len(one))
-    for begin in range(0, resamples, at_once):
-        drawn = rng.integers(len(one), size=(min(at_once, resamples - begin), len(one)))
-        rho += _rank_correlations(one[drawn], other[drawn])
-    if not rho:
+    """Fisher's interval with the variance of pairs that share words."""
+    words, place = np.unique(ids, return_inverse=True)
+    place = place.reshape(-1, 2)
+    _, same = np.unique(np.sort(place, axis=1), axis=0, return_inverse=True)
+    alone = np.bincount(same.ravel(), influence)
+    if not abs(rho) < 1 - 1e-12 or len(alone) < LEAST:
         return float("nan"), float("nan")
-    low, high = np.quantile(rho, (0.025, 0.975))
+    apart = place[:, 0] != place[:, 1]
+    of_words = np.bincount(place[:, 0], influence, len(words)) + np.bincount(
+        place[apart, 1], influence[apart], len(words)
+    )
+    twice = np.bincount(same.ravel()[apart], influence[apart], len(alone))
+    together = (of_words @ of_words - twice @ twice) * len(words) / (len(words) - 1)
+    error = np.sqrt(max(together, alone @ alone)) / len(ids)
+    low, high = ends_within(rho, float(student.ppf(0.975, len(words) - 1)) * error, (-1, 1))
     return float(low), float(high)
-
-
-def _rank_correlations(one: Float[np.ndarray, "draw example"], other: Float[np.ndarray, "draw example"]) -> list[float]:
-    """Spearman's correlation row by row, where both sides vary."""
-    from scipy.stats import rankdata
-
-    one, other = (rankdata(rows, axis=1) for rows in (one, other))
-    one, other = (ranks - ranks.mean(axis=1, keepdims=True) for ranks in (one, other))
-    size = np.sqrt(np.sum(one**2, axis=1) * np.sum(other**2, axis=1))
-    return (np.sum(one * other, axis=1)[size > 0] / size[size > 0]).tolist()

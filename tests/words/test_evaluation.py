@@ -1,6 +1,7 @@
 """Scores of word vectors against slow loops: coverage, case, several answers, intervals, and scores over nothing."""
 
-from itertools import permutations
+import tracemalloc
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from jaxembed.words import (
     Questions,
     SimilarityPairs,
     WordVectors,
+    analogy,
     nearest,
     offset_consistency,
     pairs_of,
@@ -129,6 +131,25 @@ def test_intervals_redraw_word_pairs():
     assert perfect.high == 1 and perfect.low == pytest.approx(0.025 ** (1 / PAIRS))
 
 
+def test_resamples_in_pieces_are_those_of_one_draw(monkeypatch):
+    vectors, questions = family(0.9)
+    whole = score_analogies(vectors, questions, resamples=50)
+    monkeypatch.setattr(analogy, "AT_ONCE", 500)
+    assert score_analogies(vectors, questions, resamples=50) == whole
+
+
+def test_questions_of_which_no_two_share_a_pair_need_no_table_of_all_pairs():
+    """One of 4,032 pairs by 4,032 would take 260 MB."""
+    vectors, _ = family(0.0)
+    pairs = list(permutations(vectors.words, 2))
+    asked = tuple((*one, *other) for one, other in zip(pairs[::2], pairs[1::2], strict=True))
+    tracemalloc.start()
+    report = score_analogies(vectors, Questions("many", {"x": asked}), resamples=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.total.covered == 64 * 63 / 2 and peak < 2**26
+
+
 def test_nearest_words_and_unknown_ones():
     vectors, _ = family(0.0)
     found = nearest(vectors, "a0", "b0", "a1", count=3)
@@ -150,10 +171,10 @@ def test_similarity_is_spearman_with_ties_over_covered_pairs():
     cosines = [unit[vectors.ids[a]] @ unit[vectors.ids[b]] for a, b in pairs]
     asked = SimilarityPairs("made", (*pairs, ("a0", "nowhere"), ("zero", "a0")), scores)
     there = WordVectors((*vectors.words, "zero"), np.concatenate([vectors.matrix, np.zeros((1, 30), np.float32)]))
-    found = score_similarity(there, asked, resamples=300)
+    found = score_similarity(there, asked)
     assert found.rho == pytest.approx(stats.spearmanr(cosines, scores[:50])[0])
     assert (found.covered, found.pairs) == (50, 52) and found.low < found.rho < found.high
-    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(50), rel=0.3) and "resamples" in found.convention
+    assert found.high - found.low == pytest.approx(2 * 1.96 / np.sqrt(50), rel=0.3) and "over words" in found.convention
     flat = score_similarity(vectors, SimilarityPairs("flat", pairs, np.ones(50)))
     assert np.isnan(flat.rho) and "undefined" in str(flat)
     with pytest.raises(ValueError, match="none of its 1 pairs"):
@@ -201,18 +222,85 @@ def test_few_pairs_have_no_interval():
     vectors = WordVectors(tuple("abcde"), rows)
     pairs = (("a", "b"), ("c", "d"), ("a", "e"), ("b", "c"))
     for count in (2, 3, 4):
-        found = score_similarity(vectors, SimilarityPairs("few", pairs[:count], np.arange(1.0, count + 1)))
+        found = score_similarity(vectors, SimilarityPairs("few", pairs[:count], np.arange(1.0, count + 1) % 3))
         assert np.isfinite(found.rho) and np.isnan(found.low) == np.isnan(found.high) == (count < 4)
     assert "nan" not in str(score_similarity(vectors, SimilarityPairs("few", pairs[:2], np.arange(2.0))))
 
 
-def test_resamples_in_pieces_are_those_of_one_draw(monkeypatch):
-    vectors = WordVectors(tuple("abcdef"), np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32))
-    pairs = tuple((a, b) for a, b in permutations("abcdef", 2) if a < b)
-    asked = SimilarityPairs("some", pairs, np.random.default_rng(1).normal(size=len(pairs)))
-    whole = score_similarity(vectors, asked, resamples=50)
-    monkeypatch.setattr(similarity, "CELLS", 100)
-    assert score_similarity(vectors, asked, resamples=50) == whole
+def test_pairs_that_agree_perfectly_have_no_interval():
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    vectors, pairs = WordVectors(tuple("abcdef"), rows), tuple(combinations("abcdef", 2))
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    cosines = np.array([unit["abcdef".index(a)] @ unit["abcdef".index(b)] for a, b in pairs])
+    found = score_similarity(vectors, SimilarityPairs("own", pairs, cosines))
+    assert found.rho == 1 and np.isnan(found.low) and "interval undefined" in str(found)
+
+
+@pytest.mark.parametrize("levels", [4, 1000])
+def test_the_influence_of_a_pair_is_what_leaving_it_out_changes(levels):
+    rng = np.random.default_rng(0)
+    one = rng.normal(size=400)
+    other = np.round((one + rng.normal(size=400)) * levels)
+    rho, influence = similarity._spearman(np.round(one * levels), other)
+    left = [similarity._spearman(*(np.delete(x, i) for x in (np.round(one * levels), other)))[0] for i in range(400)]
+    assert rho == pytest.approx(stats.spearmanr(np.round(one * levels), other)[0])
+    np.testing.assert_allclose(399 * (rho - np.array(left)), influence, atol=0.02)
+
+
+@pytest.mark.parametrize(("seed", "together"), [(0, True), (1, False)])
+def test_the_variance_is_the_sum_over_all_pairs_of_pairs_that_share_a_word(seed, together):
+    rng = np.random.default_rng(seed)
+    words = [f"w{k}" for k in range(9)]
+    vectors = WordVectors(tuple(words), rng.normal(size=(9, 5)).astype(np.float32))
+    pairs = (*tuple(combinations(words, 2))[::2], ("w1", "w0"), ("w0", "w1"), ("w4", "w4"))
+    found = score_similarity(vectors, SimilarityPairs("x", pairs, scores := rng.normal(size=len(pairs))))
+    unit = vectors.matrix / np.linalg.norm(vectors.matrix, axis=1, keepdims=True)
+    cosines = [unit[vectors.ids[a]] @ unit[vectors.ids[b]] for a, b in pairs]
+    rho, influence = similarity._spearman(np.array(cosines, np.float64), scores)
+    sets = [set(pair) for pair in pairs]
+    shared, equal = (
+        sum(influence[i] * influence[j] for i, x in enumerate(sets) for j, y in enumerate(sets) if related(x, y))
+        for related in (set.intersection, set.__eq__)
+    )
+    assert bool(shared * 9 / 8 > equal) is together  # where it is not, pairs count as independent
+    reach = stats.t.ppf(0.975, 8) * np.sqrt(max(shared * 9 / 8, equal)) / len(pairs) / (1 - rho**2)
+    assert (found.low, found.high) == pytest.approx(np.tanh(np.arctanh(rho) + np.array([-reach, reach])), rel=1e-4)
+
+
+SIMILARITY_WIDTH = 8
+
+
+def judged(rng, words, pairs, hubs):
+    """Vectors and human scores that share half of what they are made of, some words being near to all others."""
+    common = rng.normal(size=(words, SIMILARITY_WIDTH))
+    common[:, 0] += hubs
+    made = common + rng.normal(size=common.shape)
+    seen = common + rng.normal(size=common.shape)
+    one, other = np.triu_indices(words, 1) if words < 1e4 else np.arange(words).reshape(2, -1)
+    chosen = rng.permutation(len(one))[:pairs]
+    unit = seen / np.linalg.norm(seen, axis=1, keepdims=True)
+    one, other = one[chosen], other[chosen]
+    return made, one, other, np.sum(unit[one] * unit[other], axis=1) + 0.2 * rng.normal(size=len(one))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hubs", [0.0, 1.5])
+@pytest.mark.parametrize(("words", "pairs"), [(60, 1770), (60, 200), (600, 2400), (600, 150)])
+def test_similarity_intervals_cover_the_correlation_over_all_words(words, pairs, hubs):
+    rng = np.random.default_rng(0)
+    made, one, other, scores = judged(rng, 800_000, 400_000, hubs)
+    unit = made / np.linalg.norm(made, axis=1, keepdims=True)
+    truth = stats.spearmanr(np.sum(unit[one] * unit[other], axis=1), scores)[0]
+    names, covered, of_pairs = tuple(f"w{k}" for k in range(words)), [], []
+    for _ in range(200):
+        made, one, other, scores = judged(rng, words, pairs, hubs)
+        asked = SimilarityPairs("drawn", tuple((names[a], names[b]) for a, b in zip(one, other, strict=True)), scores)
+        found = score_similarity(WordVectors(names, made.astype(np.float32)), asked)
+        covered.append(found.low <= truth <= found.high)
+        of_pairs.append(abs(np.arctanh(found.rho) - np.arctanh(truth)) < 1.96 * np.sqrt(1.06 / (len(one) - 3)))
+    print(f"{words} words, {len(one)} pairs: over words {np.mean(covered):.3f}, over pairs {np.mean(of_pairs):.3f}")
+    assert 0.90 <= np.mean(covered) <= 0.98
+    assert np.mean(of_pairs) < 0.88 or pairs < 10 * words  # where words stand in many pairs
 
 
 def test_a_direction_from_a_word_to_itself_has_no_answer():

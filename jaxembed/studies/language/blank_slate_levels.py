@@ -162,7 +162,7 @@ def word_scores(vectors: WordVectors, yardsticks: Yardsticks, resamples: int = 0
     """Similarity, offsets and analogies of word vectors; nulls and margins only where resamples are asked for."""
     scores: Scores = {}
     if yardsticks.similarity is not None:
-        score = score_similarity(vectors, yardsticks.similarity, resamples=resamples)
+        score = score_similarity(vectors, yardsticks.similarity)
         scores["similarity"] = {"score": score.rho}
         if resamples:
             null = _shuffled_similarity(vectors, yardsticks.similarity)
@@ -237,7 +237,7 @@ def _shuffled_similarity(vectors: WordVectors, pairs: SimilarityPairs, shuffles:
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(vectors)) for _ in range(shuffles)]
     dealt = (WordVectors(vectors.words, vectors.matrix[order]) for order in orders)
-    return float(np.mean([score_similarity(each, pairs, resamples=0).rho for each in dealt]))
+    return float(np.mean([score_similarity(each, pairs).rho for each in dealt]))
 
 
 def _offsets(vectors: WordVectors, questions: Questions, shuffles: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """`jaxembed analogy`: king - queen + woman in a file of word vectors, and the published tests of such vectors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,10 +10,10 @@ import tyro
 from ..tables import Table
 from ..text import UNDEFINED, number
 from .flags import command
-from .printing import check_least, check_out, report, say
+from .printing import check_least, check_out, report
 
 if TYPE_CHECKING:
-    from ..words import AnalogyReport, SimilarityScore, WordVectors
+    from ..words import AnalogyReport, SimilarityPairs, SimilarityScore, WordVectors
 
 NEAREST = ("word", "score")
 SIMILARITY = ("file", "asked", "covered", "Spearman", "95 % interval")
@@ -26,9 +26,9 @@ class AnalogyFlags:
     words: tyro.conf.Positional[tuple[str, ...]] = ()
     """A B C, three words; none where only files are scored."""
     vectors: Path | None = None
-    """Word vectors in word2vec's format, text or binary."""
+    """Word vectors in word2vec's format, text or binary, or as text without its header; packed (.gz) or not."""
     questions: Path | None = None
-    """Score analogy questions: a file of Google's or MSR's form, or the folder of a BATS set."""
+    """Score analogy questions: a file of Google's or MSR's form (or NAME.questions), or the folder of a BATS set."""
     similarity: tuple[Path, ...] = ()
     """Score files of word pairs with human scores."""
     method: Literal["3CosAdd", "3CosMul", "PairDirection"] = "3CosAdd"
@@ -38,7 +38,7 @@ class AnalogyFlags:
     cased: bool = False
     """Keep upper and lower case apart; otherwise all is put in lower case."""
     top: int | None = 30_000
-    """Look among the first so many words of the vectors; None for all."""
+    """Read and search the first so many words of the vectors (and those of the pairs); None for all."""
     count: int = 10
     """Nearest words listed."""
     stop: bool = False
@@ -54,14 +54,15 @@ class AnalogyFlags:
 @command(AnalogyFlags)
 def run(flags: AnalogyFlags, console: Any) -> None:
     _check(flags)
-    from ..words import read_vectors
+    from ..words import read_similarity, read_vectors
 
     assert flags.vectors is not None
-    vectors = read_vectors(flags.vectors)
-    say(console, f"{flags.vectors}: {len(vectors.words):,} words x {vectors.width}")
-    parts: list[Table | str] = []
+    pairs = [read_similarity(path, "stop" if flags.stop else "skip", cased=flags.cased) for path in flags.similarity]
+    vectors = read_vectors(flags.vectors, flags.top, _kept(flags, pairs))
+    first = "" if flags.top is None or len(vectors) < flags.top else f", of which the first {flags.top:,} are searched"
+    parts: list[Table | str] = [f"{flags.vectors}: {vectors.note()}{first}"]
     record: dict[str, Any] = {"vectors": flags.vectors, "words": flags.words}
-    for table, notes, numbers in _scores(flags, vectors):
+    for table, notes, numbers in _scores(flags, vectors, pairs):
         parts += [table, *notes]
         record |= numbers
     report(console, str(flags.vectors), parts, flags.out, lambda: record)
@@ -82,23 +83,29 @@ Scored = tuple[Table, list[str], dict[str, Any]]
 """A table, the notes under it, and its numbers."""
 
 
-def _scores(flags: AnalogyFlags, vectors: "WordVectors") -> Iterator[Scored]:
-    """The nearest words, the questions and the pairs, as far as the flags name them."""
-    from ..words import read_questions, read_similarity, score_analogies, score_similarity
+def _kept(flags: AnalogyFlags, pairs: "list[SimilarityPairs]") -> "Callable[[str], bool] | None":
+    """Words of the pairs are read beyond the first: their scores do not depend on what is searched for analogies."""
+    from ..words import spelt
+    from ..words.similarity import looked_up
 
-    on_error = "stop" if flags.stop else "skip"
-    draws: dict[str, int] = {"resamples": flags.resamples, "key": flags.seed}
+    words: set[str] = set().union(*map(looked_up, pairs))
+    return (lambda word: spelt(word, flags.cased) in words) if words else None
+
+
+def _scores(flags: AnalogyFlags, vectors: "WordVectors", pairs: "list[SimilarityPairs]") -> Iterator[Scored]:
+    """The nearest words, the questions and the pairs, as far as the flags name them."""
+    from ..words import read_questions, score_analogies, score_similarity
+
     if flags.words:
         yield _nearest(flags, vectors)
     if flags.questions is not None:
-        questions = read_questions(flags.questions, cased=flags.cased, on_error=on_error)
+        questions = read_questions(flags.questions, cased=flags.cased, on_error="stop" if flags.stop else "skip")
+        draws: dict[str, int] = {"resamples": flags.resamples, "key": flags.seed}
         options = {"exclude": not flags.include, "top": flags.top, "method": flags.method}
         yield _analogies(score_analogies(vectors, questions, **draws, **options), questions.note())
-    if flags.similarity:
-        pairs = [read_similarity(path, on_error, cased=flags.cased) for path in flags.similarity]
-        yield _similarity(
-            [score_similarity(vectors, p, **draws) for p in pairs], [p.note() for p in pairs if p.damaged]
-        )
+    if pairs:
+        notes = [p.note() for p in pairs if p.damaged or p.column]
+        yield _similarity([score_similarity(vectors, p) for p in pairs], notes)
 
 
 def _nearest(flags: AnalogyFlags, vectors: "WordVectors") -> Scored:
@@ -132,10 +139,10 @@ def _analogies(result: "AnalogyReport", note: str) -> Scored:
     return Table("analogies", HEADER, result.rows()), [note, result.convention], record
 
 
-def _similarity(scores: "list[SimilarityScore]", damaged: list[str]) -> Scored:
+def _similarity(scores: "list[SimilarityScore]", notes: list[str]) -> Scored:
     rows = [(s.name, f"{s.pairs:,}", f"{s.covered:,}", number(s.rho, ".3f"), _ends(s)) for s in scores]
     record = {"similarity": {score.name: asdict(score) for score in scores}}
-    return Table("similarity", SIMILARITY, rows), [*damaged, scores[0].convention], record
+    return Table("similarity", SIMILARITY, rows), [*notes, *dict.fromkeys(s.convention for s in scores)], record
 
 
 def _ends(score: "SimilarityScore") -> str:

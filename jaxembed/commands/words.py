@@ -244,7 +244,7 @@ def _scores(vectors: "WordVectors", questions: list[Any], pairs: list[Any], top:
         yield Table(f"analogies: {asked.name}", HEADER, result.rows())
         yield result.convention
     for judged in pairs:
-        if judged.damaged:
+        if judged.damaged or judged.column:
             yield judged.note()
         score = score_similarity(vectors, judged)
         yield f"{score}; {score.convention}"

@@ -126,7 +126,7 @@ def _collected(path: Path, source: VectorRows, limit: int | None, keep: Callable
     if whole_file and rows < (source.announced or 0):
         raise ValueError(f"{path}: ends after {rows:,} words, more are announced; the file is cut short")
     notes = [
-        f"{len(places):,} {what} (the first: {source.place(places[0][0])}, {places[0][1]!r})"
+        f"{len(places):,} {what} (the first: {source.place(places[0][0])}, '{places[0][1]}')"
         for what, places in (("rows left out that repeat a word", repeated), ("words escaped: no UTF-8", escaped))
         if places
     ]

@@ -81,3 +81,41 @@ def test_a_word_is_spelt_as_the_vectors_are(capsys, tmp_path):
     write_vectors(tmp_path / "v.txt", WordVectors(words, np.array(CORNERS, np.float32)))
     printed = said(["analogy", "CAFE\u0301", "queen", "woman", "--vectors", tmp_path / "v.txt"], capsys)
     assert "man" in printed and "is to queen" in printed
+
+
+def test_what_cannot_be_printed_is_written(files, tmp_path, monkeypatch):
+    def broken(*_):
+        raise UnicodeEncodeError("ascii", "\u2501", 0, 1, "no such sign")
+
+    monkeypatch.setattr("jaxembed.commands.printing.show", broken)
+    flags = ["--vectors", str(files / "vectors.txt"), "--out", str(tmp_path / "found.json")]
+    with pytest.raises(SystemExit):
+        main(["analogy", "king", "queen", "woman", *flags])
+    assert "man" in json.loads((tmp_path / "found.json").read_text())["nearest"]
+
+
+def test_the_words_of_pairs_are_read_beyond_the_top(files, capsys, tmp_path):
+    flags = ["--vectors", files / "vectors.txt", "--similarity", files / "pairs.txt", "--out", tmp_path / "x.json"]
+    scores = []
+    for top in (4, 8):
+        printed = said(["analogy", *flags, "--top", top], capsys)
+        scores.append(json.loads((tmp_path / "x.json").read_text())["similarity"])
+    assert "6 words" not in printed and scores[0] == scores[1] and scores[0]["pairs"]["covered"] == 3
+    printed = said(["analogy", "king", "queen", "woman", *flags, "--top", 4], capsys)
+    assert "6 words x 3, of which the first 4 are searched" in printed and "boy" not in printed
+
+
+def test_lemmas_with_a_suffix_and_a_column_of_scores_are_said(files, capsys, tmp_path):
+    pairs = tmp_path / "lemmas.txt"
+    pairs.write_text("king-n queen-n N 8\nstone-n bread-n N 9\nking-n stone-n N 1\n", encoding="utf-8")
+    printed = said(["analogy", "--vectors", files / "vectors.txt", "--similarity", pairs, "--top", 1], capsys)
+    assert "suffixes of lemmas (such as -n) taken off" in printed and "scores in column 4" in printed
+    row = next(line for line in printed.splitlines() if "lemmas" in line and "│" in line)
+    assert [cell.strip() for cell in row.split("│")][2:4] == ["3", "3"]
+
+
+def test_a_file_of_too_many_pairs_is_sampled_and_said(files, capsys, tmp_path):
+    rows = [f"{a}\t{b}/{b}{k}\n" for k in range(40) for a in WORDS for b in WORDS if a != b]
+    (tmp_path / "large.txt").write_text("".join(rows), encoding="utf-8")
+    printed = said(["analogy", "--vectors", files / "vectors.txt", "--questions", tmp_path / "large.txt"], capsys)
+    assert "large: the questions of 200 of its 2,240 pairs, drawn" in printed

@@ -52,7 +52,7 @@ def eigenpairs(
         target: the symmetric matrix.
         width: how many.
         method: "lanczos" (ARPACK by scipy), "lobpcg" (scipy), or "randomised" (block Krylov space of a random start,
-            in JAX, on its device).
+            in JAX, on its device; for a vocabulary that its basis would fill, all eigenpairs by LAPACK).
         by: what leads.
         key: of the random start; None is `jax.random.key(0)`.
         workers: threads of the sparse products (Lanczos and LOBPCG).
@@ -77,7 +77,11 @@ def eigenpairs(
     if method == "lobpcg" and by == "magnitude":
         raise ValueError("method: lobpcg finds the largest eigenvalues only; choose lanczos or randomised")
     with ThreadPoolExecutor(workers) as pool:
-        if method == "randomised":
+        if method == "randomised" and vocab < BASIS * _blocks_kept(width, vocab) * _block_size(width, vocab):
+            values, vectors = np.linalg.eigh(target.dense())  # the basis would not fit: no gain over all pairs
+            leading = np.argsort(-(values if by == "value" else np.abs(values)), kind="stable")[:width]
+            values, vectors = values[leading], vectors[:, leading]
+        elif method == "randomised":
             values, vectors = _randomised(target, width, by, key, tolerance, _block_product(target, pool, workers))
         elif method == "lobpcg":
             start = np.asarray(jax.random.normal(key, (vocab, width), jnp.float32))
@@ -177,10 +181,8 @@ def _randomised(
     A full basis is replaced by its leading vectors (thick restart) until all that are wanted have a small residual.
     """
     vocab = target.shape[0]
-    size = min(max(width // 4, 8), vocab)
-    kept = -(-width // size) + 1
-    blocks = max(min(BASIS * kept, vocab // size), 1)
-    kept = min(kept, blocks - 1)
+    size, kept = _block_size(width, vocab), _blocks_kept(width, vocab)
+    blocks = BASIS * kept
     empty = jnp.zeros((vocab, blocks * size), jnp.float32)
     space, grown = Krylov(empty, empty), 0
     values, vectors = empty[0], empty
@@ -195,6 +197,14 @@ def _randomised(
         if float(jnp.max(residual[:width])) <= tolerance**0.5 * float(jnp.min(jnp.abs(values[:width]))):
             break
     return np.asarray(values[:width]), np.asarray(vectors[:, :width])
+
+
+def _block_size(width: int, vocab: int) -> int:
+    return min(max(width // 4, 8), vocab)
+
+
+def _blocks_kept(width: int, vocab: int) -> int:
+    return -(-width // _block_size(width, vocab)) + 1
 
 
 @jax.jit

@@ -100,6 +100,17 @@ def test_eigenpairs_equal_dense_ones(method, by):
     assert np.allclose(np.abs(np.sum(found * vectors[:, order], axis=0)), 1, atol=1e-2)
 
 
+@pytest.mark.parametrize(("vocab", "width"), [(9, 3), (10, 1), (12, 3), (15, 14), (29, 28), (47, 4), (48, 4), (90, 3)])
+def test_the_randomised_method_is_right_for_every_size(vocab, width):
+    dense = np.random.default_rng(vocab).normal(size=(vocab, vocab))
+    target = SparsePlusConstant(csr_array(dense + dense.T), 0.3)
+    values = np.linalg.eigvalsh(target.dense())
+    for by, order in (("value", -values), ("magnitude", -np.abs(values))):
+        vectors, found = eigenpairs(target, width, method="randomised", by=by, tolerance=1e-6)
+        assert np.allclose(found, values[np.argsort(order)[:width]], rtol=1e-3)
+        assert np.allclose(target.dense() @ vectors, vectors * found, atol=0.3)
+
+
 def test_a_huge_constant_leaves_digits_to_the_others():
     target = pmi(HOLES, smoothing=1e-25)
     values = np.linalg.eigvalsh(target.dense())[::-1]

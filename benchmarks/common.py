@@ -56,12 +56,21 @@ def arguments(
 
 @dataclass(frozen=True)
 class Check:
-    """One figure of a speed script: what was asked, what came out with what varied, whether that is enough."""
+    """One figure of a speed script: what was asked, what came out with what varied, whether that is enough.
+
+    Where `unenforced` says why, a figure that falls short is shown and does not decide the exit code.
+    """
 
     name: str
     asked: str
     got: str
     passed: bool
+    unenforced: str = ""
+
+    @property
+    def verdict(self) -> str:
+        word = "ok" if self.passed else "SHORT"
+        return f"{word}, not enforced: {self.unenforced}" if self.unenforced else word
 
 
 def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width: int = 160) -> None:
@@ -71,15 +80,15 @@ def show(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], width
 
 def checks_table(title: str, checks: Sequence[Check]) -> Table:
     """Every figure with what was asked."""
-    rows = [(check.name, check.asked, check.got, "ok" if check.passed else "SHORT") for check in checks]
+    rows = [(check.name, check.asked, check.got, check.verdict) for check in checks]
     return Table(title, ("figure", "asked", "got", ""), rows)
 
 
 def finish(title: str, checks: Sequence[Check]) -> None:
-    """Print every figure with what was asked and leave with 1 where one falls short."""
+    """Print every figure with what was asked and leave with 1 where one that is enforced falls short."""
     device = f"jax {jax.__version__}, {jax.devices()[0].device_kind}"
     Console(width=160).print(checks_table(f"{title} ({device})", checks).rich())
-    short_of = [check.name for check in checks if not check.passed]
+    short_of = [check.name for check in checks if not (check.passed or check.unenforced)]
     if short_of:
         print(f"{len(short_of)} of {len(checks)} figures fall short: {'; '.join(short_of)}", file=sys.stderr)
     raise SystemExit(1 if short_of else 0)

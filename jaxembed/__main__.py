@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 from traceback import format_exception
 from typing import NoReturn
 
-from .commands.flags import known_word
+from .commands.printing import known_word
 
 ON_RUNS = {
     "list": "the named experiments",

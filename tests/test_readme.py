@@ -65,11 +65,20 @@ def test_its_run_commands_are_understood(command, tmp_path, monkeypatch):
         assert experiment.task.text == "book.txt"
 
 
-def test_links_lead_to_files():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+def lost(pattern: str, text: str, least: int) -> list[str]:
+    """Paths that a text names by this pattern and that are not there; the pattern must find some to be any proof."""
+    paths = [path for path in re.findall(pattern, text) if "NAME" not in path]
+    assert len(paths) >= least, f"{pattern} finds only {paths}"
+    return [path for path in paths if not (ROOT / path).exists()]
 
 
-def test_named_files_exist():
-    for path in re.findall(r"`(?:python )?((?:jaxembed|notebooks|benchmarks|theory|tests)/[\w./]+)`", README):
-        assert "NAME" in path or (ROOT / path).exists(), path
+LINK = r"\]\((?!https?:)([^)#]+)"
+FILE = r"`(?:python )?((?:jaxembed|notebooks|benchmarks|theory|tests)/[\w./]+)`"
+
+
+@pytest.mark.parametrize(("pattern", "least", "wrong"), [(LINK, 5, "[a](no.md)"), (FILE, 5, "`theory/no.md`")])
+def test_links_and_named_files_are_there(pattern, least, wrong):
+    assert not lost(pattern, README, least)
+    assert len(lost(pattern, f"{README} {wrong}", least)) == 1
+    with pytest.raises(AssertionError, match="finds only"):
+        lost(pattern, "", least)

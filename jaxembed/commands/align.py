@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from ..machine import GIB, cores
-from .flags import command
-from .printing import check_least, check_out, check_positive, report, say, shown_progress
+from .printing import check_least, check_out, check_positive, command, report, say, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.foreign import TokenTables

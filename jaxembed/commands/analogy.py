@@ -9,8 +9,7 @@ import tyro
 
 from ..tables import Table
 from ..text import UNDEFINED, number
-from .flags import command
-from .printing import check_least, check_out, report
+from .printing import check_least, check_out, command, report
 
 if TYPE_CHECKING:
     from ..words import AnalogyReport, SimilarityPairs, SimilarityScore, WordVectors

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..claims import CHECKOUT, LedgerRow, committed, read_ledger, summary_of, text_of
-from .flags import command
+from .printing import command
 
 
 @dataclass(frozen=True)

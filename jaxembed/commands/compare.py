@@ -6,7 +6,7 @@ from typing import Any
 
 import tyro
 
-from .flags import command
+from .printing import command, say
 
 
 @dataclass(frozen=True)
@@ -38,5 +38,5 @@ def run(flags: CompareFlags, console: Any) -> None:
     seeds = min(reference.ts.shape[0], prediction.ts.shape[0])
     for seed in range(seeds):
         first, second = (jax.tree.map(lambda leaf, seed=seed: leaf[seed], line) for line in (reference, prediction))
-        print(f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {flags.trajectory}")
-        print(compare(first, second, lambda state: cosine(state["embed"])).table())
+        say(console, f"seed {seed} of {seeds}: cosines of {len(names)} tokens, {flags.trajectory}")
+        say(console, compare(first, second, lambda state: cosine(state["embed"])).table())

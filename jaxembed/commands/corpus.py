@@ -29,8 +29,7 @@ from ..corpus.encode import check_folder
 from ..corpus.formats import PARQUET, is_text
 from ..corpus.hub import PREFIX
 from ..machine import GIB
-from .flags import command
-from .printing import check_least, check_positive, say, show, shown_progress
+from .printing import check_least, check_positive, command, say, show, shown_progress
 
 PACKED = 3.0
 """Bytes of text in a byte of a compressed file, as a rule."""

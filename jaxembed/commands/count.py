@@ -12,8 +12,7 @@ from ..language.counting import cluster, count_corpus, count_on_cluster
 from ..machine import GIB, cores
 from ..statistics import TokenPairs, counting_memory
 from ..statistics.token_pairs import BUDGET
-from .flags import command
-from .printing import check_file, check_least, check_positive, say, shown_progress
+from .printing import check_file, check_least, check_positive, command, say, shown_progress
 
 if TYPE_CHECKING:
     from ..base import Progress

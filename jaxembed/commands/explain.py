@@ -11,8 +11,7 @@ from ..machine import GIB, cores
 from ..tables import Table
 from ..text import cosine_spec, number
 from .align import open_both
-from .flags import command
-from .printing import check_least, check_out, check_positive, report, shown_progress
+from .printing import check_least, check_out, check_positive, command, report, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.explain import Explanation, Neighbour

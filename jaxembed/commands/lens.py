@@ -10,8 +10,7 @@ import tyro
 from ..machine import GIB
 from ..tables import Table
 from ..text import number
-from .flags import command
-from .printing import check_file, check_least, check_out, check_positive, report, say, shown_progress
+from .printing import check_file, check_least, check_out, check_positive, command, report, say, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.lens import Lens

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .flags import command
+from .printing import command, show
 
 
 @dataclass(frozen=True)
@@ -17,5 +17,5 @@ def run(flags: ListFlags, console: Any) -> None:
     from ..runs.presets.named import PRESETS
     from ..tables import Table
 
-    rows = [(name, *preset.experiment.subject, preset.expect) for name, preset in PRESETS.items()]
-    console.print(Table("", ("name", "task", "model", "what to expect"), rows).rich())
+    rows = [(name, f"{', '.join(preset.experiment.subject)}: {preset.expect}") for name, preset in PRESETS.items()]
+    show(console, [Table("", ("name", "task, model: what to expect"), rows)])

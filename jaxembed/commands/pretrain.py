@@ -11,8 +11,7 @@ import tyro
 from ..language.settings import Pretraining
 from ..machine import GIB
 from ..tables import Table
-from .flags import command
-from .printing import say, show, shown_progress
+from .printing import command, say, show, shown_progress
 
 if TYPE_CHECKING:
     from ..corpus import EncodedCorpus

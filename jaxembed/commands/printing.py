@@ -1,10 +1,15 @@
-"""What commands print and write: lines, tables, progress, the file that was asked for; and what they refuse first."""
+"""What all commands share: flags from frozen dataclasses, what is refused first, and what is printed and written."""
 
+import io
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import tyro
 
 from ..base import Progress
 from ..keep import write_json, write_text
@@ -12,6 +17,110 @@ from ..tables import Table
 
 EVERY = 30.0
 """Seconds between two lines of progress where nobody watches a terminal."""
+F = TypeVar("F")
+
+
+# --- flags -----------------------------------------------------------------------------------------------------------
+
+
+def command(kind: type[F]) -> Callable[[Callable[[F, Any], None]], Callable[[list[str]], None]]:
+    """Make a function of flags and console one of words, as `jaxembed NAME` calls it; NAME is the module's."""
+
+    def of_words(do: Callable[[F, Any], None]) -> Callable[[list[str]], None]:
+        def run(arguments: list[str]) -> None:
+            from rich.console import Console
+
+            do(parse(kind, arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
+
+        return run
+
+    return of_words
+
+
+def known_word(word: str, known: list[str], kind: str) -> str:
+    """The word, if it is known; else a suggestion.
+
+    Raises:
+        ValueError: naming the known ones.
+    """
+    if word in known:
+        return word
+    close = get_close_matches(word, known, 1, 0.4)
+    meant = f"did you mean {close[0]}? " if close else ""
+    raise ValueError(f"{kind}: unknown {word!r}; {meant}known: {', '.join(known)}")
+
+
+def parse(settings: Any, arguments: list[str], **options: Any) -> Any:
+    """What tyro parses; its boxed message about a flag that does not fit becomes one line."""
+    box = io.StringIO()
+    try:
+        with redirect_stderr(box):
+            return tyro.cli(settings, args=arguments, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+    raise ValueError(f"{_one_line(box.getvalue())}; `{options['prog']} --help` lists the flags")
+
+
+def _one_line(box: str) -> str:
+    parts = [""]
+    for line in (line.strip("│ ").strip() for line in box.splitlines()):
+        if line.startswith("─"):
+            parts.append("")
+        elif line and line[0] not in "╭╰":
+            parts[-1] += f" {line}"
+    kept = (part.strip() for part in parts if part and not part.strip().startswith("For full helptext"))
+    return re.sub(r"Error parsing (?:(--\S+: )|\S+: )", r"\1", "; ".join(kept)).replace("; Perhaps", "; perhaps")
+
+
+def check_least(command: Any, **least: int) -> None:
+    """Refuse flags below their least value; None is never refused.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    for name, bound in least.items():
+        value = getattr(command, name)
+        if value is not None and value < bound:
+            raise ValueError(f"--{name.replace('_', '-')}: need at least {bound}, got {value}")
+
+
+def check_positive(command: Any, *names: str) -> None:
+    """Refuse flags that are not above 0; None is never refused.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    for name in names:
+        value = getattr(command, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"--{name.replace('_', '-')}: need more than 0, got {value:g}")
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file of tables that `report` could not write."""
+    if out is not None:
+        if out.suffix not in (".md", ".json"):
+            raise ValueError(f"--out: '{out}' must end in .md or .json")
+        check_file("out", out)
+
+
+def check_file(flag: str, path: Path, *, overwrite: bool = True) -> None:
+    """Refuse a file that could not be written, before any work.
+
+    Raises:
+        ValueError: naming the flag.
+    """
+    path = path.expanduser().absolute()
+    if path.is_dir():
+        raise ValueError(f"--{flag}: '{path}' is a folder; name a file")
+    if path.exists() and not overwrite:
+        raise ValueError(f"--{flag}: '{path}' exists; choose another name or --overwrite")
+    if not path.parent.is_dir():
+        raise ValueError(f"--{flag}: there is no folder '{path.parent}'; make it first")
+
+
+# --- lines, tables, progress -----------------------------------------------------------------------------------------
 
 
 def say(console: Any, line: str) -> None:
@@ -90,50 +199,3 @@ def _log(console: Any) -> Progress:
             say(console, text if share is None else f"{text}: {share:.0%}")
 
     return progress
-
-
-def check_least(command: Any, **least: int) -> None:
-    """Refuse flags below their least value; None is never refused.
-
-    Raises:
-        ValueError: naming the flag.
-    """
-    for name, bound in least.items():
-        value = getattr(command, name)
-        if value is not None and value < bound:
-            raise ValueError(f"--{name.replace('_', '-')}: need at least {bound}, got {value}")
-
-
-def check_positive(command: Any, *names: str) -> None:
-    """Refuse flags that are not above 0; None is never refused.
-
-    Raises:
-        ValueError: naming the flag.
-    """
-    for name in names:
-        value = getattr(command, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise ValueError(f"--{name.replace('_', '-')}: need more than 0, got {value:g}")
-
-
-def check_out(out: Path | None) -> None:
-    """Refuse a file of tables that `report` could not write."""
-    if out is not None:
-        if out.suffix not in (".md", ".json"):
-            raise ValueError(f"--out: '{out}' must end in .md or .json")
-        check_file("out", out)
-
-
-def check_file(flag: str, path: Path, *, overwrite: bool = True) -> None:
-    """Refuse a file that could not be written, before any work.
-
-    Raises:
-        ValueError: naming the flag.
-    """
-    path = path.expanduser().absolute()
-    if path.is_dir():
-        raise ValueError(f"--{flag}: '{path}' is a folder; name a file")
-    if path.exists() and not overwrite:
-        raise ValueError(f"--{flag}: '{path}' exists; choose another name or --overwrite")
-    if not path.parent.is_dir():
-        raise ValueError(f"--{flag}: there is no folder '{path.parent}'; make it first")

@@ -1,11 +1,12 @@
 """`jaxembed run`: a preset, or an experiment of your own from a file, with all its settings as flags.
 
-The way from the words to the picture, measured by `tests/runs/test_way.py`:
+The way from the words to the picture, measured by `benchmarks/house.py`:
 
 | file | what it does | the value is then |
 | --- | --- | --- |
 | `__main__` | finds the command | words |
-| `commands/run`, `commands/flags` | look the experiment up and set its flags | `Experiment` |
+| `commands/run` | looks the experiment up and sets its flags | `Experiment` |
+| `commands/printing` | parses the flags; shows progress, tables and where everything is | |
 | `runs/folder` | refuses or begins the folder, keeps the stages, writes everything | |
 | `runs/experiment` | data, signatures, start and clock | `Dataset` |
 | `runs/lines` | training, exact flow, theories | `Trajectory` |
@@ -23,15 +24,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from .flags import known_word, parse
+from .printing import known_word, parse, say, show, shown_progress
 
 if TYPE_CHECKING:
     from ..runs.presets.named import Preset
 
 SHORT = {"--text": "text"}
 """Flags that have a shorter name: of the task, or of the setting that is solved."""
-OLD_SIZES = {"full": "published"}
-"""Sizes as they were called before; still taken, with a line that says so."""
 
 
 def run(arguments: list[str]) -> None:
@@ -138,6 +137,8 @@ def _module(where: str) -> Any:
 
 def _sized(name: str, sizes: Any, arguments: list[str]) -> tuple[Any, list[str]]:
     """The experiment of the size that is asked for, and the other arguments."""
+    from ..runs.presets.catalogue import of_size
+
     words = [
         word
         for argument in arguments
@@ -145,12 +146,7 @@ def _sized(name: str, sizes: Any, arguments: list[str]) -> tuple[Any, list[str]]
     ]
     places = [i for i, (flag, _) in enumerate(pairwise(words)) if flag == "--size"]
     size = words[places[-1] + 1] if places else "quick" if "quick" in sizes else next(iter(sizes))
-    if size in OLD_SIZES and OLD_SIZES[size] in sizes:
-        print(f"size {size} is called {OLD_SIZES[size]} now", file=sys.stderr)
-        size = OLD_SIZES[size]
-    if size not in sizes:
-        raise ValueError(f"size: {name} has no size {size!r}; choose {' or '.join(sizes)}")
-    return sizes[size], [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
+    return of_size(name, sizes, size), [word for i, word in enumerate(words) if i not in places and i - 1 not in places]
 
 
 def _swept(settings: Any, words: tuple[str, ...]) -> Any:
@@ -188,25 +184,18 @@ def _run(name: str, experiment: Any, out: Path, options: dict[str, bool]) -> Non
     from time import perf_counter
 
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     from ..runs import run as carry
 
-    console, began, first = Console(), perf_counter(), True
-    columns = (SpinnerColumn(), TaskProgressColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        shown = bar.add_task("data", total=1.0)
+    console, began, heading = Console(soft_wrap=True), perf_counter(), [name]
+    with shown_progress(console) as shown:
 
         def progress(text: str, share: float | None = None, /) -> None:
-            nonlocal first
-            if first:
-                console.print(f"[bold]{name}[/]: {text}")
-            first = False
-            bar.update(shown, description=text, completed=share)
+            if heading:
+                say(console, f"{heading.pop()}: {text}")
+            shown(text, share)
 
         result = carry(experiment, out, **options, progress=progress)
-    for table in result.tables():
-        if not table.name:
-            console.print(table.rich())
-    console.print(result.caption)
-    console.print(f"{perf_counter() - began:.0f} s; figure, tables and arrays are in {out}")
+    show(console, (table for table in result.tables() if not table.name))
+    say(console, result.caption)
+    say(console, f"{perf_counter() - began:.0f} s; figure, tables and arrays are in {out}")

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from ..tables import Table
-from .flags import command
-from .printing import check_least, check_out, report, shown_progress
+from .printing import check_least, check_out, command, report, shown_progress
 
 if TYPE_CHECKING:
     from ..analysis.senses.result import WordResult

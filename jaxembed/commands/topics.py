@@ -8,8 +8,7 @@ import tyro
 
 from ..machine import GIB
 from ..tables import Table
-from .flags import command
-from .printing import check_least, check_out, check_positive, report, say, shown_progress
+from .printing import check_least, check_out, check_positive, command, report, say, shown_progress
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ import tyro
 
 from ..machine import GIB, cores, device_memory
 from ..tables import Table
-from .flags import command
-from .printing import check_file, check_least, check_positive, say, show, shown_progress
+from .printing import check_file, check_least, check_positive, command, say, show, shown_progress
 
 if TYPE_CHECKING:
     from ..base import Progress

@@ -79,7 +79,7 @@ class WordResult:
         """Balanced accuracy (or gain) with its interval over test sentences, and the spread over seeds."""
         low, high = bootstrap_interval(hits, self.senses)
         by_seed = balanced_mean(hits, self.senses)
-        spread = f" sd {by_seed.std(ddof=1):.2f}" if len(by_seed) > 1 else ""
+        spread = f" sd {number(by_seed.std(ddof=1), '.2f')}" if len(by_seed) > 1 else ""
         return f"{with_span(by_seed.mean(), low, high, '.2f')}{spread}"
 
     def gain(self, over: str = "static") -> Float[np.ndarray, "seed example"]:

@@ -22,6 +22,7 @@ from ...language import Pretraining, pretrain
 from ...models import Decoder
 from ...statistics import count_neighbours
 from ...tables import Table, interval
+from ...text import UNDEFINED, number
 from ...theory import next_token
 from ...theory.next_token import NextToken
 from ...train import single_precision
@@ -305,10 +306,10 @@ def tables(result: EarlyFlow) -> tuple[Table, ...]:
 def _times(values: Float[np.ndarray, " seed"], saves: Float[np.ndarray, " time"]) -> str:
     """Smallest and largest horizon; one at the first save may lie anywhere before it."""
     if np.isnan(values).any():
-        return "undefined"
-    first, end = saves[0], saves[-1]
-    ends = (f"beyond {end:.2g}" if np.isinf(x) else f"{'by ' if x <= first else ''}{x:.2g}" for x in np.sort(values))
-    return " .. ".join(dict.fromkeys(list(ends)[:: max(len(values) - 1, 1)]))
+        return UNDEFINED
+    first, end = saves[0], f"beyond {number(saves[-1], '.2g')}"
+    ends = [end if np.isinf(x) else f"{'by ' if x <= first else ''}{number(x, '.2g')}" for x in np.sort(values)]
+    return " .. ".join(dict.fromkeys(ends[:: max(len(values) - 1, 1)]))
 
 
 VARIED = "init and data seeds"

@@ -23,7 +23,6 @@ from .scores import Decoded as Decoded
 from .scores import DecodingScore as DecodingScore
 from .scores import joined as joined
 from .setting import DecodingSetting as DecodingSetting
-from .setting import run as run
 from .training import Trained as Trained
 from .training import TrainingRecipe as TrainingRecipe
 from .training import memory_estimate as memory_estimate

@@ -9,7 +9,6 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ..keep import from_json, read_json, write_json
 from ..observables import Summary
 from ..tables import Table, interval, number
 from .scores import CEILING, MODEL, NULLS, SOURCES, Decoded
@@ -128,15 +127,6 @@ class DecodingResult:
     def of_record(cls, data: Mapping[str, Any]) -> "DecodingResult":
         """Back from `record`, read from JSON; without networks."""
         return cls(**dict(data) | {"main": tuple(data["main"]), "decoded": Decoded.of_record(data["decoded"])})
-
-    def save(self, path: Path) -> None:
-        """Write all numbers as JSON, undefined ones as the word."""
-        write_json(path, self.record())
-
-    @classmethod
-    def load(cls, path: Path) -> "DecodingResult":
-        """Read what `save` wrote."""
-        return cls.of_record(from_json(read_json(path)))
 
     def figure(self, path: Path) -> None:
         """Losses along training over their floor, and every score by what it is read from, as a PNG."""

@@ -1,7 +1,7 @@
 """A process, how networks are trained on it, and what is read from them: trained, probed and scored in one call."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from inspect import cleandoc
 from pathlib import Path
@@ -153,38 +153,6 @@ class DecodingSetting:
             f"{recipe.steps} steps of {recipe.batch} fresh sequences of {recipe.length}; probes: {probing.train} "
             f"train, {probing.validation} validation, {probing.test} test sequences"
         )
-
-
-def run(
-    process: Any,
-    recipe: TrainingRecipe,
-    probing: Probing,
-    main: tuple[str, str],
-    *,
-    judged: int | None = None,
-    seeds: int | Sequence[int] = 3,
-    keep: Path | None = None,
-    progress: Progress = silent,
-) -> DecodingResult:
-    """Train networks on a process of one's own, and read from them what its exact posterior says.
-
-    Args:
-        process: draws sequences and knows the exact posterior (see `processes.Process`).
-        recipe: of the training.
-        probing: what is read.
-        main: target and metric that the result is judged by.
-        judged: position after which it is judged; None is the last one.
-        seeds: how many networks, or which.
-        keep: a folder for training and scores, so that a killed run goes on where it was.
-        progress: takes lines on how far it is.
-
-    Raises:
-        ValueError: for what cannot be probed, a folder of another run, or training that diverges.
-    """
-    members = seeds if isinstance(seeds, int) else tuple(seeds)
-    return DecodingSetting(process, recipe, probing, main, judged=judged, seeds=members).result(
-        keep=keep, progress=progress
-    )
 
 
 def _name_of(head: Any) -> str:

@@ -9,7 +9,7 @@ import pytest
 from jaxembed.__main__ import main
 from jaxembed.decoding import DecodingResult
 from jaxembed.runs import folder as record
-from jaxembed.runs.presets.catalogue import SETTINGS
+from jaxembed.runs.presets.catalogue import SETTINGS, find_setting
 from jaxembed.runs.presets.named import PRESETS
 
 NETWORK = ["--model.layers", "1", "--model.width", "8", "--model.heads", "2", "--length", "8", "--batch", "4"]
@@ -92,11 +92,19 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
 
 
 def test_every_setting_of_the_catalogue_is_listed_with_what_to_expect(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("COLUMNS", "80")  # names stay whole where the terminal is narrow
     assert run("list") == 0
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().out.split()
     for name, sizes in SETTINGS.items():
         assert name in shown and PRESETS[name].expect and {"tiny", "quick"} <= set(sizes)
+    assert set(PRESETS) <= set(shown)
+
+
+def test_the_old_name_of_the_published_size_is_taken_and_said(capsys):
+    assert find_setting("hmm", "full") == SETTINGS["hmm"]["published"]
+    assert capsys.readouterr().err == "size full is called published now\n"
+    with pytest.raises(ValueError, match="size: hmm has no size 'big'; choose tiny or quick or published"):
+        find_setting("hmm", "big")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from jaxembed.decoding import (
     Trained,
     TrainingRecipe,
     decode,
-    run,
 )
 from jaxembed.decoding.probing import last_item
 from jaxembed.decoding.reading import losses
@@ -131,8 +130,7 @@ def test_decoding_is_kept_and_words_stand_for_what_is_undefined(found, tmp_path,
     assert once.varied == "seeds (network, draws)"
     named = replace(once, varied="years")
     result = DecodingResult("x", "", ("statistics", "R2"), named, {"steps": [5]}, {"training": 0.0}, 10)
-    result.save(tmp_path / "result.json")
-    loaded = DecodingResult.load(tmp_path / "result.json")
+    loaded = DecodingResult.of_record(from_json(json.loads(json.dumps(to_json(result.record())))))
     assert loaded.rows() == result.rows() and loaded.judged == 10 and loaded.decoded.varied == "years"
     assert result.rows()[0][:6] == ("statistics", "R2", "10", "1", "5", "1")
     brief = result.tables()[0]
@@ -143,7 +141,7 @@ def test_decoding_is_kept_and_words_stand_for_what_is_undefined(found, tmp_path,
 
 def test_a_process_of_ones_own_has_the_tables_figure_and_files_of_a_preset(tmp_path):
     short = replace(PROBING, positions=(-2,))
-    result = run(PROCESS, RECIPE, short, ("statistics", "R2"), seeds=(0, 7), keep=tmp_path)
+    result = DecodingSetting(PROCESS, RECIPE, short, ("statistics", "R2"), seeds=(0, 7)).result(keep=tmp_path)
     assert result.title == "Coins" and "2 seeds (network, draws)" in result.caption
     assert [table.name for table in result.tables()] == ["", "", "all"]
     assert {"untrained", "last item", "shuffled targets", "constant", "ceiling"} <= set(result.tables()[2].header)

@@ -13,8 +13,8 @@ from .hypotheses import HYPOTHESES
 
 S = TypeVar("S")
 SETTINGS: dict[str, dict[str, DecodingSetting]] = {
-    name: {size: replace(setting, name=f"{name} ({size})") for size, setting in sizes.items()}
-    for name, sizes in (CONJUGATE | DOCUMENTS | HYPOTHESES | HIDDEN_CHAINS).items()
+    name: {size: replace(build(size), name=f"{name} ({size})") for size in ("tiny", "quick", "published")}
+    for name, build in (CONJUGATE | DOCUMENTS | HYPOTHESES | HIDDEN_CHAINS).items()
 }
 """By name and size: "tiny" (seconds), "quick" (minutes), "published"."""
 

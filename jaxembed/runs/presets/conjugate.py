@@ -1,5 +1,6 @@
 """Settings of exchangeable items: what generated them has a conjugate prior, and a posterior in closed form."""
 
+from functools import partial
 from typing import Any
 
 from ...decoding import DecodingSetting, Probing, TrainingRecipe
@@ -67,5 +68,5 @@ def _setting(name: str, size: str) -> DecodingSetting:
     return DecodingSetting(process, recipe, probing, main, f"{expect}; seconds")
 
 
-CONJUGATE = {name: {size: _setting(name, size) for size in ("tiny", "quick", "published")} for name in _PARTS}
-"""By name and size."""
+CONJUGATE = {name: partial(_setting, name) for name in _PARTS}
+"""By name, what makes a setting of a size."""

@@ -51,8 +51,5 @@ def _hmm_topics(size: str) -> DecodingSetting:
     return _setting(process, recipe, "share of the gap in L2 above 0.3; seconds", FEW)
 
 
-DOCUMENTS = {
-    name: {size: build(size) for size in ("tiny", "quick", "published")}
-    for name, build in (("topics", _topics), ("hmm-topics", _hmm_topics))
-}
-"""By name and size."""
+DOCUMENTS = {"topics": _topics, "hmm-topics": _hmm_topics}
+"""By name, what makes a setting of a size."""

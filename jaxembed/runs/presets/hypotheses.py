@@ -1,6 +1,8 @@
 """Settings of discrete hypotheses: points in a rectangle, and the number game."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ...decoding import DecodingSetting, Probing, TrainingRecipe
@@ -62,15 +64,15 @@ def _number_game(size: str) -> DecodingSetting:
     )
 
 
-def _judged(setting: DecodingSetting) -> DecodingSetting:
+def _judged(build: Callable[..., DecodingSetting], *settings: str) -> DecodingSetting:
     """At the first place: later both posterior and nulls are nearly certain."""
+    setting = build(*settings)
     return replace(setting, judged=setting.probing.positions[0])
 
 
-SIZES = ("tiny", "quick", "published")
-HYPOTHESES: dict[str, dict[str, DecodingSetting]] = {
-    "rectangles": {size: _judged(_rectangles("easy", size)) for size in SIZES},
-    "rectangles-hard": {size: _judged(_rectangles("hard", size)) for size in SIZES},
-    "number-game": {size: _judged(_number_game(size)) for size in SIZES},
+HYPOTHESES = {
+    "rectangles": partial(_judged, _rectangles, "easy"),
+    "rectangles-hard": partial(_judged, _rectangles, "hard"),
+    "number-game": partial(_judged, _number_game),
 }
-"""By name and size."""
+"""By name, what makes a setting of a size."""

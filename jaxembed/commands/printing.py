@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -18,6 +18,8 @@ from ..tables import Table
 EVERY = 30.0
 """Seconds between two lines of progress where nobody watches a terminal."""
 F = TypeVar("F")
+POSITIONAL = get_args(tyro.conf.Positional[Any])[1]
+"""What marks a field that stands without a flag."""
 
 
 # --- flags -----------------------------------------------------------------------------------------------------------
@@ -30,11 +32,20 @@ def command(kind: type[F]) -> Callable[[Callable[[F, Any], None]], Callable[[lis
         def run(arguments: list[str]) -> None:
             from rich.console import Console
 
-            do(parse(kind, arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
+            do(parse(_named(kind), arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
 
         return run
 
     return of_words
+
+
+def _named(kind: type[F]) -> type[F]:
+    """The same flags; help and messages call what stands without a flag by its field, such as MODEL."""
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        if POSITIONAL in getattr(hint, "__metadata__", ()):
+            many = " ..." if get_origin(hint.__origin__) is tuple else ""
+            kind.__annotations__[name] = Annotated[hint, tyro.conf.arg(metavar=f"{name.upper()}{many}")]
+    return kind
 
 
 def known_word(word: str, known: list[str], kind: str) -> str:

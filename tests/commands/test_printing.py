@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tyro
 from rich.console import Console
 
 from jaxembed.commands import printing
@@ -55,6 +56,27 @@ def test_progress_is_a_bar_on_a_terminal_and_a_line_now_and_then_in_a_log(monkey
         progress("reading [1]")
         progress("counting", 0.5)
     assert printed(log) == "reading [1]\ncounting: 50%\n"
+
+
+@dataclass(frozen=True)
+class Words:
+    model: tyro.conf.Positional[str]
+    """Of a model."""
+    texts: tyro.conf.Positional[tuple[str, ...]] = ()
+    """To read."""
+
+
+def test_help_and_messages_name_what_stands_without_a_flag(capsys):
+    taken = []
+    run = printing.command(Words)(lambda flags, console: taken.append(flags))
+    with pytest.raises(SystemExit) as stop:
+        run(["--help"])
+    shown = capsys.readouterr().out
+    assert not stop.value.code and "MODEL" in shown and "TEXTS ..." in shown and "STR" not in shown
+    with pytest.raises(ValueError, match="MODEL Of a model"):
+        run([])
+    run(["a", "b", "c"])
+    assert taken == [Words("a", ("b", "c"))]
 
 
 @dataclass

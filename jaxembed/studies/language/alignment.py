@@ -16,7 +16,7 @@ from jaxtyping import Float
 from ...keep import kept_arrays
 from ...tables import Table, spread, with_span
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import DATA, Run, Study
 from .alignment_texts import BUILTIN, PLAIN, CountedText, text_of
 from .alignment_training import CROSS, OWN, SCHEDULE, TABLES, AlignedDecoder, AlignedShape, AlignedTraining, measured

@@ -27,7 +27,7 @@ from ...theory import next_token
 from ...theory.next_token import NextToken
 from ...train import single_precision
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control, expected
+from ..rows import control, expected
 from ..study import DATA, Run, Study
 from .alignment_texts import encoded
 from .start_training import QWEN2

@@ -19,7 +19,7 @@ from ...observables.crossing import crossing
 from ...tables import Table, interval
 from ...theory.signature_start import Form
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import DATA, Run, Study
 from .start_search import SEARCH_HEADER, StartGrid, StartSearch, search
 from .start_training import USUAL, Bench, BenchSetting, Start, StartRun

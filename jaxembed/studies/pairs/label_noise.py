@@ -20,7 +20,7 @@ from ...tasks import BinaryTable
 from ...theory.collisions import collisions, early_slope
 from ...train import train
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control, direction
+from ..rows import control, direction
 from ..study import Run, Study
 
 PARTS = ("clean", "corrupted")

@@ -19,7 +19,7 @@ from ...tasks import BinaryTable
 from ...theory import binary_modes, two_position
 from ...train import train
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import Run, Study
 
 THRESHOLDS = (0.7, 0.8, 0.9, 0.95)

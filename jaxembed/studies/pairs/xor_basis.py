@@ -22,7 +22,7 @@ from ...theory.binary_modes import Bases, fourier, hadamard
 from ...theory.common_basis import CommonBasis, common_basis
 from ...train import single_precision, train
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import Run, Study
 
 TABLES = {"embed": "first", "second": "second", "unembed": "label"}

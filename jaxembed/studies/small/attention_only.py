@@ -27,8 +27,8 @@ from ...tables import Table
 from ...theory import attention_only as theory
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..rows import control, described, direction, exact, expected
 from ..study import Run, Study
-from ._rows import control, described, direction, exact, expected
 
 MATRICES = ("output", "value", "attention", "position")
 TOLERANCES: dict[str, Any] = {"solver": "dopri8", "rtol": 1e-8, "atol": 1e-18}

@@ -29,8 +29,8 @@ from ...tasks import Addition, LabelNeutral, Memory, Modular, shuffled
 from ...tasks.composite import Composite
 from ...train import single_precision, train
 from ..evidence import Bound, Evidence, Size
+from ..rows import control, described, exact
 from ..study import Run, Study
-from ._rows import control, described, exact
 
 TASKS = {"addition": Addition, "label-neutral": LabelNeutral, "modular": Modular, "memory": Memory}
 MODELS = ("linear", "feedforward")

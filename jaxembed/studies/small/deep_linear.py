@@ -25,8 +25,8 @@ from ...tasks import Tree
 from ...theory import deep_linear as theory
 from ...train import train
 from ..evidence import Bound, Evidence, Size
+from ..rows import control, described, exact
 from ..study import Run, Study
-from ._rows import control, described, exact
 
 SHALLOW, DEEP, DEEPER, TRAINED, FLAT = "1 layer", "2 layers", "3 layers", "2 layers, descent", "2 layers, no tree"
 STARTS = ("matrix closed form", "sigmoids, QR start", "sigmoids, one mean start")

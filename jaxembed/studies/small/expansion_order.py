@@ -23,8 +23,8 @@ from ...tables import Table, extremes
 from ...tasks import Addition, shuffled
 from ...theory import expansion
 from ..evidence import Evidence, Size
+from ..rows import control, described, exact
 from ..study import Run, Study
-from ._rows import control, described, exact
 
 ZERO = 1e-9
 """A degree whose part is below this share of the largest one, at displacement 1, is absent."""

@@ -28,9 +28,9 @@ from ...tables import Table, number
 from ...tasks import Addition, BinaryTable, LabelNeutral, Memory, Modular
 from ...theory import expansion, horizon
 from ..evidence import Bound, Evidence, Size
+from ..rows import control
 from ..study import Run, Study
 from ._flows import flow, model_of
-from ._rows import control
 from .horizon_errors import FACTOR, SHARP, HorizonErrors, TheoryHorizon, within
 
 SMALL = ("embed", "unembed")

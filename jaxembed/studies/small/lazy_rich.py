@@ -28,9 +28,9 @@ from ...tables import Table, extremes
 from ...tasks import Addition
 from ...theory import expansion, horizon, linear
 from ..evidence import Bound, Evidence, Size
+from ..rows import described
 from ..study import Run, Study
 from ._flows import flow, model_of
-from ._rows import described
 
 ORIGIN = ("origin, order 1", "origin, order 3")
 INIT = ("init, order 1", "init, order 2", "linearised network")

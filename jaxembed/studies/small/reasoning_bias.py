@@ -28,8 +28,8 @@ from ...tables import Table, spread
 from ...tasks import MixedAnchors, shuffled
 from ...train import TrainingState, advance, single_precision, start
 from ..evidence import Bound, Evidence, Size
+from ..rows import control, described, direction
 from ..study import Run, Study
-from ._rows import control, described, direction
 
 PARTS = ("reasoning", "memory", "held-out")
 

@@ -22,8 +22,8 @@ from ...tables import Table, extremes
 from ...tasks import Contexts, Tree
 from ...theory import soft_label as theory
 from ..evidence import Evidence, Size
+from ..rows import control, described, direction, exact, expected
 from ..study import Run, Study
-from ._rows import control, described, direction, exact, expected
 
 SQUARED, ENTROPY = ("squared error", "cross-entropy")
 LOSSES = (SQUARED, ENTROPY)

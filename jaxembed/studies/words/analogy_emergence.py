@@ -21,7 +21,7 @@ from ...tables import Table, number
 from ...theory import word_pairs
 from ...words import Cooccurrence
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import DATA, Run, Study
 from ._pairs import half_rises
 from .emergence_measures import TOP, Families, Measures, half_of_maximum, ladders, measured, predicted

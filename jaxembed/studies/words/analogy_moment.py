@@ -19,7 +19,7 @@ from ...tasks import Attributes
 from ...theory import analogy_modes, word_pairs
 from ...train import train
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import Run, Study
 from ._pairs import losses, starts
 

@@ -20,7 +20,7 @@ from ...tasks import Attributes
 from ...theory import word_pairs
 from ...train import train
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import exact
+from ..rows import exact
 from ..study import Run, Study
 from ._pairs import half_rises, losses, sigmoids, starts
 

@@ -16,7 +16,7 @@ from ...tables import Table, number, span, with_span
 from ...words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
 from ..data import data_path, questions_file
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control
+from ..rows import control
 from ..study import DATA, Run, Study
 from .text_vectors import (
     MODELS,

@@ -18,7 +18,7 @@ from ...tables import Table, extremes
 from ...tasks import RandomPairs, shuffled
 from ...theory import word_pairs
 from ..evidence import Bound, Evidence, Size
-from ..small._rows import control, exact
+from ..rows import control, exact
 from ..study import Run, Study
 from ._pairs import half_rises, sigmoids, stacked, starts
 

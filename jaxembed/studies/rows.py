@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import ArrayLike
 
-from ..evidence import Bound, Evidence
+from .evidence import Bound, Evidence
 
 
 def exact(name: str, claim: str, values: ArrayLike, most: float, **more: Any) -> Evidence:

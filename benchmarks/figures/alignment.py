@@ -72,10 +72,9 @@ def null_range(decoders: list[AlignedDecoder]) -> tuple[np.ndarray, np.ndarray]:
 def strength_panel(axes: Axes, result: DecoderAlignment) -> None:
     labels, places = quantiles(result)
     for colour, table in zip(COLOURS, TABLES, strict=False):
-        found = [decoder.strength(table) for decoder in result.main]
-        band(axes, places, np.array([one.means[0] for one in found]), NAMES[table], colour, "o-")
-        line = np.array([one.means[0] - one.excess[0] for one in found])
-        axes.plot(places, line.mean(axis=0), ":", color=colour, label="what the straight line gives")
+        mean, excess = np.moveaxis(stacked(result.main, f"{table} tails")[:, :, :2], 2, 0)
+        band(axes, places, mean, NAMES[table], colour, "o-")
+        axes.plot(places, (mean - excess).mean(axis=0), ":", color=colour, label="what the straight line gives")
     axes.set_xticks(places, labels)
     axes.set(xlabel="pairs above this quantile of similarity", ylabel="mean signature cosine")
     axes.set_title("strong pairs, all decoders")
@@ -84,16 +83,23 @@ def strength_panel(axes: Axes, result: DecoderAlignment) -> None:
 
 
 def excess_panel(axes: Axes, result: DecoderAlignment) -> None:
-    """Slope of the panel on its left, decoder by decoder, with the intervals over tokens."""
+    """Of the strongest pairs over the straight line, decoder by decoder, with the intervals over tokens."""
     for colour, table in zip(COLOURS, TABLES, strict=False):
-        trends = np.array([decoder.strength(table).trend for decoder in result.main])
-        places = np.arange(len(trends)) + 0.15 * (TABLES.index(table) - 0.5)
-        reach = np.abs(trends[:, 1:].T - trends[:, 0][None, :])
-        axes.errorbar(places, trends[:, 0], reach, fmt="o", color=colour, markersize=4, label=NAMES[table])
+        excess, low, high = stacked(result.main, f"{table} tails")[:, -1, 1:].T
+        places = np.arange(len(excess)) + 0.15 * (TABLES.index(table) - 0.5)
+        axes.errorbar(
+            places,
+            excess,
+            np.abs([low - excess, high - excess]),
+            fmt="o",
+            color=colour,
+            markersize=4,
+            label=NAMES[table],
+        )
     names = [f"{c.training.subset}\n{c.training.tokenizer}, {c.training.architecture}" for c in result.main]
     axes.set_xticks(range(len(names)), names, rotation=60, fontsize=6)
     axes.axhline(0, color="grey", linewidth=0.8)
-    axes.set(ylabel="rise of the mean per quantile", title="trend with its 95 % interval (tokens)")
+    axes.set(ylabel="signature cosine", title="excess of the strongest pairs, 95 % interval (tokens)")
     axes.legend(fontsize=7)
     axes.grid(alpha=0.3)
 

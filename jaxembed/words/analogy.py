@@ -1,10 +1,10 @@
 """Analogy scores with everything that decides them: coverage, convention, and an interval over word pairs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Int, PRNGKeyArray
+from jaxtyping import Bool, Float, Int, PRNGKeyArray
 
 from ..base import generator
 from ..observables.analogies import Method, analogy_scores, answer_analogies, known_method
@@ -32,6 +32,8 @@ class SectionScore:
         tied: covered ones whose answer is nearest together with another word; not correct.
         low: lower end of the 95 % interval of the accuracy; NaN where it is undefined.
         high: upper end.
+        draws: accuracy in every redraw of the word pairs, the same redraws for all vectors of the same words; NaN where
+            no question is drawn.
     """
 
     name: str
@@ -41,6 +43,7 @@ class SectionScore:
     tied: int
     low: float
     high: float
+    draws: Float[np.ndarray, " draw"] = field(compare=False, repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -301,24 +304,23 @@ def group_of(section: str) -> str:
 def _scored(name: str, outcomes: Iterable[_Outcome], drawn: Iterable[tuple[np.ndarray, np.ndarray]]) -> SectionScore:
     outcomes = list(outcomes)
     covered, correct = sum(len(o.ends) for o in outcomes), int(sum(np.sum(o.won) for o in outcomes))
-    low, high = _interval(correct, covered, sum(o.pairs for o in outcomes), list(drawn))
+    there, won = np.sum(list(drawn), axis=0)
+    draws = np.divide(won, there, out=np.full(len(won), np.nan), where=there > 0)
+    low, high = _interval(correct, covered, sum(o.pairs for o in outcomes), draws)
     return SectionScore(
-        name, sum(o.questions for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high
+        name, sum(o.questions for o in outcomes), covered, correct, sum(o.tied for o in outcomes), low, high, draws
     )
 
 
-def _interval(
-    correct: int, covered: int, pairs: int, drawn: list[tuple[np.ndarray, np.ndarray]]
-) -> tuple[float, float]:
+def _interval(correct: int, covered: int, pairs: int, draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:
     if not covered:
         return float("nan"), float("nan")
     if correct in (0, covered):
         reach = 1 - 0.025 ** (1 / pairs)
         return (0.0, reach) if correct == 0 else (1 - reach, 1.0)
-    drawn_covered, won = (np.sum([part[k] for part in drawn], axis=0) for k in (0, 1))
-    if not np.any(drawn_covered > 0):
+    if np.isnan(draws).all():
         return float("nan"), float("nan")
-    low, high = np.quantile(won[drawn_covered > 0] / drawn_covered[drawn_covered > 0], (0.025, 0.975))
+    low, high = np.nanquantile(draws, (0.025, 0.975))
     return float(low), float(high)
 
 

@@ -1,8 +1,7 @@
 """Do embeddings and unembeddings of decoders trained on text follow its next- and previous-token signatures, and when?
 
 Every training is a subset of The Pile, a tokeniser trained on it and an architecture: `alignment_training` trains and
-measures it, `alignment_texts` counts the text, `alignment_strength` asks which pairs agree most. The published decoders
-are larger. Source: yao2025probability.
+measures it, `alignment_texts` counts the text. The published decoders are larger. Source: yao2025probability.
 """
 
 from collections.abc import Iterable
@@ -32,8 +31,8 @@ HEADER = (
     "trained on shuffled", "share at 25 %",
 )  # fmt: skip
 STRENGTH_ENDS = (
-    "trend [95 %]", "excess of the strongest [95 %]", "same 10 neighbours (99 % null)", "R_cos [95 %, tokens]",
-    "sd, documents", "reliability",
+    "trend over tenths [95 %]", "excess of the strongest [95 %]", "same 10 neighbours (99 % null)",
+    "R_cos [95 %, tokens]", "sd, documents", "reliability",
 )  # fmt: skip
 LAYER_HEADER = ("decoder", "states", "signature", "by depth: embedding, blocks, last norm", "untrained")
 
@@ -75,7 +74,7 @@ SETTINGS: dict[Size, AlignmentSetting] = {
             vocab=512, width=32, layers=1, mlp_width=64,
             schedule=replace(SCHEDULE, length=32, warmup=10, learning_rate=5e-3,
                              save_steps=(0, 10, 20, 40, 80, 160, 320)),
-            frequent=150, held_out=4000, resamples=200, quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64,
+            frequent=150, held_out=4000, quantiles=(0.5, 0.9, 0.99), halvings=2, contexts=64,
             characters=800_000,
         ),
         tied=False,
@@ -196,13 +195,14 @@ def _early_text(result: DecoderAlignment, table: str) -> str:
 
 
 def _strength_row(decoder: AlignedDecoder, table: str) -> tuple[str, ...]:
-    found, name = decoder.strength(table), f"{table} {OWN[table]}"
+    tails, name = decoder.values[f"{table} tails"], f"{table} {OWN[table]}"
     half = np.mean(decoder.values[f"{OWN[table]} reliability"])
     whole = 2 * half / (1 + half)  # Spearman and Brown: the reliability of both halves together
     (shared, by_chance), (low, high) = decoder.values[f"{table} overlap"], decoder.values[f"{name} interval"]
     return (
-        decoder.training.title, NAMES[table], *(f"{mean:.2f}" for mean in found.means[0]),
-        with_span(*found.trend, ".3f"), with_span(*found.strongest_excess, ".3f"), f"{shared:.2f} ({by_chance:.3f})",
+        decoder.training.title, NAMES[table], *(f"{mean:.2f}" for mean in tails[:, 0]),
+        with_span(*decoder.values[f"{table} trend"], ".3f"), with_span(*tails[-1, 1:], ".3f"),
+        f"{shared:.2f} ({by_chance:.3f})",
         with_span(decoder.last(name), low, high, ".2f"),
         f"{decoder.values[f'{name} halves'].std(ddof=1):.3f}", f"{whole:.2f}",
     )  # fmt: skip
@@ -223,8 +223,8 @@ def evidence(result: DecoderAlignment) -> tuple[Evidence, ...]:
     A rising mean follows from any positive correlation; only the excess says that strong pairs agree more.
     """
     over = [decoder.last(f"{t} {OWN[t]}") - result.limit(decoder, t) for decoder in result.main for t in TABLES]
-    excess = [decoder.strength(table).strongest_excess for decoder in result.main for table in TABLES]
-    decided = np.mean([low > 0 or high < 0 for _, low, high in excess])
+    ends = [decoder.values[f"{table} tails"][-1, 2:] for decoder in result.main for table in TABLES]
+    decided = np.mean([low > 0 or high < 0 for low, high in ends])
     return (
         control("language-nulls", "R_cos of every table above all its nulls (difference)", np.array(over),
                 no_null="it is over the nulls", ceiling="1", varied="tables of decoders"),
@@ -255,7 +255,7 @@ def _table_evidence(result: DecoderAlignment, table: str) -> tuple[Evidence, ...
         for signature in (OWN, CROSS)
     )
     limits = np.array([result.limit(one, table) for one in decoders])
-    excess = np.array([seed.strength(table).strongest_excess[0] for seed in result.seeds])
+    excess = np.array([seed.values[f"{table} tails"][-1, 1] for seed in result.seeds])
     level, over = (
         Bound("expectation", least=least, source="expected of small decoders")
         for least in (dict(setting.least)[table], setting.times_cross)
@@ -284,7 +284,7 @@ def caption(result: DecoderAlignment) -> str:
         f"{schedule.batch} x {schedule.length} tokens, AdamW {schedule.learning_rate:g}, float32; the {shape.frequent} "
         "most frequent tokens, signatures minus the unigram distribution. Bands: smallest to largest over tokenisers "
         f"and architectures;\ngrey: 1st to 99th percentile of {shape.draws} untrained networks and of signatures of "
-        f"as many shuffled corpora; intervals: {shape.resamples} resamples of the tokens."
+        "as many shuffled corpora; intervals: resampled groups of tokens."
     )
 
 

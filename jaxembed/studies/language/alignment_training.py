@@ -15,7 +15,6 @@ from ...language.settings import Pretraining
 from ...models import Decoder, llama, qwen2
 from ...observables import alignment
 from ...train import single_precision
-from .alignment_strength import QUANTILES, Strength, strength
 from .alignment_texts import CountedText, Pairs, agreement, pair_scores
 
 ARCHITECTURES: dict[str, Callable[..., Decoder]] = {"qwen2": qwen2, "llama": llama}
@@ -47,8 +46,7 @@ class AlignedShape:
         frequent: tokens compared, the most frequent ones.
         held_out: tokens kept for the held-out loss.
         draws: untrained networks, shuffled corpora and relabellings of tokens behind each null.
-        resamples: bootstrap draws over tokens.
-        quantiles: of embedding similarity, above which pairs count as strong.
+        quantiles: of embedding similarity above which pairs count as strong, of those of `alignment`'s tails.
         halvings: random halvings of the documents.
         contexts: sequences in which the states of tokens in context are averaged.
         seen: how often a token must occur in them.
@@ -64,8 +62,7 @@ class AlignedShape:
     frequent: int = 1000
     held_out: int = 20_000
     draws: int = 100
-    resamples: int = 400
-    quantiles: tuple[float, ...] = QUANTILES
+    quantiles: tuple[float, ...] = (0.5, 0.9, 0.99, 0.999)
     halvings: int = 5
     contexts: int = 384
     seen: int = 5
@@ -111,8 +108,10 @@ class AlignedDecoder:
             also "context SIGNATURE" `[time, layer]` (mean states over contexts, first and last save); the nulls, the
             same names with " untrained" `[draw]` and " shuffled" `[draw, time]`, for own signatures " mantel" and
             " halves" `[draw]`; " interval" over tokens (low, high); "TABLE overlap" of the ten nearest neighbours with
-            the 99th percentile of relabellings; and what `Strength` needs. Of the run: "corpus" (hash), "tokens",
-            "parameters", "tokens per second".
+            the 99th percentile of relabellings; "TABLE tails" `[quantile, 4]` of pairs by strength: mean signature
+            cosine, its excess over the straight line through all pairs, and the ends of that; "TABLE trend" over tenths
+            of embedding similarity, with its ends. Of the run: "corpus" (hash), "tokens", "parameters", "tokens per
+            second".
     """
 
     training: AlignedTraining
@@ -131,10 +130,6 @@ class AlignedDecoder:
         """99th percentile of a null at the end of training."""
         draws = self.values[f"{name} {null}"]
         return float(np.quantile(draws if draws.ndim == 1 else draws[:, -1], 0.99))
-
-    def strength(self, table: str) -> Strength:
-        """Agreement of a table with its own signature by strength of the pair, at the end."""
-        return Strength(self.values[f"{table} means"], self.values[f"{table} excess"])
 
 
 def measured(training: AlignedTraining, shape: AlignedShape, read: Callable[[], CountedText]) -> dict[str, np.ndarray]:
@@ -281,8 +276,10 @@ def _at_the_end(params: Any, text: CountedText, shape: AlignedShape) -> dict[str
     values = {}
     for table, rows in tables(params, text.tokens).items():
         W, S = np.asarray(rows), text.signatures[OWN[table]]
-        found, strong = alignment(W, S, permutations=shape.draws), strength(W, S, shape.resamples, shape.quantiles)
+        found = alignment(W, S, permutations=shape.draws)
+        tails = [tail for tail in found.tails if tail.quantiles[0] in shape.quantiles]
         values |= {f"{table} {OWN[table]} mantel": found.null, f"{table} {OWN[table]} interval": found.interval}
         values |= {f"{table} overlap": (found.overlap, found.overlap_99)}
-        values |= {f"{table} means": strong.means, f"{table} excess": strong.excess}
+        values |= {f"{table} tails": [(x.agreement, x.excess, *x.excess_interval) for x in tails]}
+        values |= {f"{table} trend": (found.trend, *found.trend_interval)}
     return {name: np.array(value) for name, value in values.items()}

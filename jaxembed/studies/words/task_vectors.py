@@ -7,9 +7,9 @@ from operator import attrgetter
 import numpy as np
 from jaxtyping import Float
 from scipy.optimize import isotonic_regression
-from scipy.stats import spearmanr
 
 from ...keep import UNDEFINED, kept_arrays
+from ...observables import spearman
 from ...tables import Table, number, span, with_span
 from ...theory import task_vectors as theory
 from ...words import (
@@ -35,6 +35,7 @@ from ..data import questions_file
 from ..evidence import Bound, Evidence, Size
 from ..study import DATA, Run, Study
 from .emergence_texts import made_language
+from .word_scores import middle_95, spearman_redrawn
 from .word_texts import pile_domains, text_digest
 
 HEADER = (
@@ -314,17 +315,9 @@ def rank_order(first: Float[np.ndarray, " topic"], second: Float[np.ndarray, " t
     """Spearman's correlation over families, with its 95 % interval over resampled families; NaN where one is flat."""
     both = np.isfinite(first) & np.isfinite(second)
     first, second = first[both], second[both]
-
-    def rho(rows: np.ndarray) -> float:
-        varied = len(rows) > 2 and np.ptp(first[rows]) > 0 and np.ptp(second[rows]) > 0
-        return float(np.asarray(spearmanr(first[rows], second[rows]))[0]) if varied else float("nan")
-
-    count = len(first)
-    drawn = np.random.default_rng(0).integers(count, size=(1000, count)) if count else np.zeros((0, 0), int)
-    values = np.array([rho(rows) for rows in drawn])
-    values = values[np.isfinite(values)]
-    low, high = np.quantile(values, (0.025, 0.975)) if len(values) else (np.nan, np.nan)
-    return rho(np.arange(count)), float(low), float(high)
+    if len(first) < 3:
+        return float("nan"), float("nan"), float("nan")
+    return float(spearman(first, second)), *middle_95(spearman_redrawn(first, second))
 
 
 def one_peak(values: Float[np.ndarray, " width"]) -> float:

@@ -6,11 +6,11 @@ Source: karkada2025closed, levy2014neural, mikolov2013distributed.
 
 from dataclasses import dataclass
 from itertools import combinations, permutations
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from ...keep import kept_json
+from ...keep import kept_arrays
 from ...observables import summary
 from ...tables import Table, number, span, with_span
 from ...words import Questions, Recipe, SimilarityPairs, read_questions, read_similarity
@@ -31,7 +31,7 @@ from .text_vectors import (
     TextVectors,
     VectorRecipe,
 )
-from .word_scores import ANALOGIES, Score, WordItems, answers, score, word_items
+from .word_scores import ANALOGIES, Score, WordItems, measured, score
 from .word_texts import Domains, builtin_domains, pile_domains
 
 FILES = {"WS-353": "EN-WS-353-ALL", "MEN": "EN-MEN-TR-3k", "SimLex": "EN-SIMLEX-999", "RW": "EN-RW-STANFORD"}
@@ -125,59 +125,53 @@ class WordModels:
 
 def run(setting: WordModelsSetting, run: Run) -> WordModels:
     """Make the vectors of every model at every size of the text, and score them; seeds are trainings."""
-    domains, questions, files = _pile(run) if setting.pile else _builtin()
-    return WordModels(
-        setting, tuple(_scored(setting, words, domains, questions, files, run) for words in setting.words)
-    )
+    domains, items = _pile(run) if setting.pile else _builtin()
+    return WordModels(setting, tuple(_scored(setting, words, domains, items, run) for words in setting.words))
 
 
-def _scored(
-    setting: WordModelsSetting, words: int | None, domains: Domains, questions: Questions,
-    files: dict[str, SimilarityPairs], run: Run,
-) -> TextScores:  # fmt: skip
+def _scored(setting: WordModelsSetting, words: int | None, domains: Domains, items: WordItems, run: Run) -> TextScores:
     text = domains.cut(words, vocab=setting.vocab)
     read = domains.words if words is None else words
-    folder = None if run.keep is None else run.keep / f"{read}"
-    vectors, items = TextVectors(text, setting.recipe, folder), word_items(text.words, questions, files, setting.top)
-    covered = items.covered
-    run.progress(f"{read:,} words, {text.vocab:,} different: {covered[ANALOGIES]:,} of {len(questions):,} questions")
-    scores, seconds = {}, {}
+    vectors = TextVectors(text, setting.recipe, None if run.keep is None else run.keep / f"{read}")
+    run.progress(f"{read:,} words, {text.vocab:,} different")
+    scores, seconds, coverage = {}, {}, {}
     for model in MODELS:
         repeats = range(run.seeds if model in (*TRAINED, *NULLS) else 1)
-        kept = [_answers(vectors, items, model, seed, setting.top) for seed in repeats]
+        kept = [_measured(vectors, items, model, seed, setting.top) for seed in repeats]
         seconds[model] = float(np.mean([found["seconds"] for found in kept]))
-        for name in covered:
-            scores[name, model] = score(name, [np.array(found["answers"][name]) for found in kept], items)
-        run.progress(f"  {model}: " + ", ".join(f"{name} {score_text(name, scores[name, model])}" for name in covered))
-    coverage = {name: (count, items.total[name]) for name, count in covered.items()}
+        for name in items.measures:
+            scores[name, model] = score(name, kept)
+            covered, total = kept[0][f"{name} coverage"].tolist()
+            coverage[name] = covered, total
+        parts = (f"{name} {score_text(name, scores[name, model])}" for name in items.measures)
+        run.progress(f"  {model}: {', '.join(parts)}")
     return TextScores(read, text.vocab, coverage, scores, seconds)
 
 
-def _answers(vectors: TextVectors, items: WordItems, model: str, seed: int, top: int | None) -> dict[str, Any]:
-    """Answers of one model and seed, kept as numbers, since the vectors of all would not fit memory."""
+def _measured(vectors: TextVectors, items: WordItems, model: str, seed: int, top: int | None) -> dict[str, np.ndarray]:
+    """Scores of one model and seed, kept as numbers, since the vectors of all would not fit memory."""
 
-    def compute() -> dict[str, Any]:
-        found = answers(vectors.vectors(model, seed), items, top)
-        seconds = vectors.seconds.get((model, seed), float("nan"))
-        return {"seconds": seconds, "answers": {name: np.round(x, 7) for name, x in found.items()}}
+    def compute() -> dict[str, np.ndarray]:
+        found = measured(vectors.vectors(model, seed), items, top)
+        return found | {"seconds": np.array(vectors.seconds.get((model, seed), np.nan))}
 
     identity = (vectors.digest, model, seed, top, items.digest)
-    return kept_json(vectors.keep, f"answers_{model.split(' ')[0]}_{seed}", identity, compute)
+    return kept_arrays(vectors.keep, f"scores_{model.split(' ')[0]}_{seed}", identity, compute)
 
 
-def _pile(run: Run) -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
+def _pile(run: Run) -> tuple[Domains, WordItems]:
     questions = read_questions(questions_file())
     files = {name: read_similarity(data_path("similarity", f"{file}.txt")) for name, file in FILES.items()}
-    return pile_domains(run.keep, run.progress), questions, files
+    return pile_domains(run.keep, run.progress), WordItems(questions, files)
 
 
-def _builtin() -> tuple[Domains, Questions, dict[str, SimilarityPairs]]:
+def _builtin() -> tuple[Domains, WordItems]:
     """Plurals as the one family of questions; a word and its plural are more alike than it and another's."""
     pairs = [(word, f"{word}{'es' if word.endswith('s') else 's'}") for word in PLURALS]
     family = tuple((*first, *second) for first, second in permutations(pairs, 2))
     mixed = [(pairs[k][0], pairs[k - 1][1]) for k in range(len(pairs))]
     stand_in = SimilarityPairs("plurals", (*pairs, *mixed), np.repeat([1.0, 0.0], len(pairs)))
-    return builtin_domains(), Questions("plurals", {"plurals": family}), {"plurals": stand_in}
+    return builtin_domains(), WordItems(Questions("plurals", {"plurals": family}), {"plurals": stand_in})
 
 
 def tables(result: WordModels) -> tuple[Table, ...]:

@@ -3,7 +3,6 @@
 import gzip
 import json
 from dataclasses import replace
-from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +18,6 @@ from jaxembed.studies import Run
 from jaxembed.studies.language import alignment as study
 from jaxembed.studies.language import alignment_texts
 from jaxembed.studies.language.alignment import SETTINGS, STUDY
-from jaxembed.studies.language.alignment_strength import slope, strength, with_interval
 from jaxembed.studies.language.alignment_texts import BUILTIN, agreement, neighboured, pair_scores, read, text_of
 from jaxembed.studies.language.alignment_training import AlignedDecoder, AlignedTraining, sum_over_contexts
 
@@ -39,61 +37,6 @@ def test_agreement_is_r_cos():
 @pytest.mark.parametrize("rows", [np.ones((6, 4)), np.eye(6), np.eye(6)[:5] * np.arange(5)[:, None]])
 def test_agreement_with_what_does_not_vary_is_undefined(rows):
     assert np.isnan(agreement(pair_scores(rows), pair_scores(normal(len(rows), 3))))
-
-
-def test_strength_of_the_sample_against_a_loop():
-    W = normal(40, 4)
-    S = W + 0.5 * normal(40, 4, seed=1)
-    found = strength(W, S, 20, quantiles=(0.5, 0.9))
-    unit_w, unit_s = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (W, S))
-    a, b = (np.array([rows[i] @ rows[j] for i, j in combinations(range(40), 2)]) for rows in (unit_w, unit_s))
-    means = [b[a >= np.quantile(a, level)].mean() for level in (0.5, 0.9)]
-    gain, start = np.polyfit(a, b, 1)
-    line = [start + gain * a[a >= np.quantile(a, level)].mean() for level in (0.5, 0.9)]
-    np.testing.assert_allclose(found.means[0], means, rtol=1e-10)
-    np.testing.assert_allclose(found.excess[0], np.subtract(means, line), atol=1e-10)
-
-
-def test_resampled_tokens_against_a_loop():
-    """The second row of every result is that of tokens drawn with replacement, without pairs of a token with itself."""
-    W = normal(25, 3)
-    S = W + normal(25, 3, seed=1)
-    found = strength(W, S, 1, seed=3, quantiles=(0.5,))
-    drawn = np.repeat(np.arange(25), np.random.default_rng(3).multinomial(25, np.full(25, 1 / 25), size=1)[0])
-    unit_w, unit_s = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (W, S))
-    a, b = unit_w @ unit_w.T, unit_s @ unit_s.T
-    pairs = np.array([(a[i, j], b[i, j]) for i, j in combinations(drawn, 2) if i != j])
-    threshold = np.quantile(a[np.triu_indices(25, 1)], 0.5)
-    strong = pairs[pairs[:, 0] >= threshold]
-    gain, start = np.polyfit(*pairs.T, 1)
-    np.testing.assert_allclose(found.means[1, 0], strong[:, 1].mean(), rtol=1e-10)
-    np.testing.assert_allclose(found.excess[1, 0], (strong @ [-gain, 1]).mean() - start, rtol=1e-8)
-
-
-def test_strong_pairs_of_equal_tables_have_no_excess_and_rise():
-    W = normal(60, 6)
-    found = strength(W, 2 * W, 50, quantiles=(0.5, 0.9, 0.99))
-    assert found.trend[1] > 0
-    np.testing.assert_allclose(found.excess, 0, atol=1e-10)
-
-
-def test_strong_pairs_of_unrelated_tables_show_no_trend():
-    crossed = 0
-    for seed in range(20):
-        _, low, high = strength(
-            normal(60, 6, seed=seed), normal(60, 6, seed=100 + seed), 200, quantiles=(0.5, 0.9)
-        ).trend
-        crossed += low <= 0 <= high
-    assert crossed >= 16
-
-
-def test_slope_is_that_of_a_fitted_line():
-    means = normal(5, 4)
-    np.testing.assert_allclose(slope(means), [np.polyfit(range(4), row, 1)[0] for row in means], rtol=1e-10)
-
-
-def test_interval_leaves_the_sample_itself_out():
-    assert with_interval(np.array([100.0, *np.linspace(0, 1, 201)])) == pytest.approx((100.0, 0.025, 0.975))
 
 
 def test_states_are_summed_by_token():

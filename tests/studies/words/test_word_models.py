@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from jaxembed.studies.words.text_vectors import MODELS, NULLS, TextVectors, VectorRecipe
 from jaxembed.studies.words.word_models import ORDER, SETTINGS, STUDY, TextScores, WordModels, score_text
-from jaxembed.studies.words.word_scores import ANALOGIES, Score, answers, score, word_items
+from jaxembed.studies.words.word_scores import ANALOGIES, Score, WordItems, measured, score, spearman_redrawn
 from jaxembed.studies.words.word_texts import Domains, arrays_of, domains_of, pile_domains
 from jaxembed.words import Questions, SimilarityPairs, WordVectors, score_analogies, score_similarity, word_text
 
@@ -29,24 +29,29 @@ def similarity():
     return SimilarityPairs("made up", pairs, np.random.default_rng(1).normal(size=13))
 
 
-ITEMS = word_items(WORDS, questions(), {"made up": similarity()})
+ITEMS = WordItems(questions(), {"made up": similarity()})
 
 
 def test_scores_are_those_of_the_evaluation():
-    found = answers(VECTORS, ITEMS)
-    report, pairs = score_analogies(VECTORS, questions()), score_similarity(VECTORS, similarity())
-    assert found[ANALOGIES].mean() == report.total.accuracy
-    assert ITEMS.covered[ANALOGIES] == report.total.covered and ITEMS.total[ANALOGIES] == report.total.questions
-    own = score("made up", [found["made up"]], ITEMS)
-    assert np.isclose(own.mean, pairs.rho) and ITEMS.covered["made up"] == pairs.covered
-    assert own.mean == pytest.approx(float(np.asarray(spearmanr(found["made up"], ITEMS.human["made up"]))[0]))
-    assert np.allclose(own.interval, (pairs.low, pairs.high), atol=0.15)
+    found = measured(VECTORS, ITEMS)
+    total, pairs = score_analogies(VECTORS, questions()).total, score_similarity(VECTORS, similarity())
+    own, similar = score(ANALOGIES, [found]), score("made up", [found])
+    assert own.mean == total.accuracy and own.interval == pytest.approx((total.low, total.high))
+    assert found[f"{ANALOGIES} coverage"].tolist() == [14, 18] and found["made up coverage"].tolist() == [12, 13]
+    assert similar.mean == pytest.approx(pairs.rho) and similar.interval[0] < pairs.rho < similar.interval[1]
 
 
-def test_a_question_whose_answer_is_a_query_word_is_lost():
-    asked = Questions("made up", {"one": (("w0", "w1", "w2", "w2"), *questions().sections["one"])})
-    found = answers(VECTORS, word_items(WORDS, asked, {"made up": similarity()}))[ANALOGIES]
-    assert found[0] == 0 and found.mean() == score_analogies(VECTORS, asked).total.accuracy
+def test_other_items_are_told_from_these():
+    fewer = SimilarityPairs("made up", similarity().pairs[1:], similarity().scores[1:])
+    digests = {WordItems(questions(), files).digest for files in ({}, {"made up": similarity()}, {"made up": fewer})}
+    assert len(digests) == 3 and ITEMS.digest in digests
+
+
+def test_redrawn_rank_correlations_against_a_loop():
+    first, second = RNG.normal(size=(2, 9))
+    drawn = np.random.default_rng(0).integers(9, size=(1000, 9))
+    expected = [spearmanr(first[rows], second[rows])[0] for rows in drawn[:20]]
+    assert spearman_redrawn(first, second)[:20] == pytest.approx(expected, abs=1e-6)
 
 
 def test_vectors_of_another_text_or_recipe_have_other_files(tmp_path):
@@ -56,20 +61,13 @@ def test_vectors_of_another_text_or_recipe_have_other_files(tmp_path):
     assert TextVectors(texts[0], VectorRecipe(2)).digest == made[0].digest
 
 
-def test_a_redrawn_question_needs_both_its_pairs():
-    sections = ITEMS.sections
-    assert ITEMS.weights.shape == (1000, 14)
-    counts = [np.sum(sections == k) for k in range(2)]
-    assert counts == [12, 2]
-    # Redraws of n pairs: two different ones stand together n (n - 1) / n^2 times on average.
-    for k, pairs in enumerate((4, 2)):
-        assert np.isclose(ITEMS.weights[:, sections == k].mean(), (pairs - 1) / pairs, atol=0.1)
+def won(share):
+    """A training that wins a share of the questions however they are drawn."""
+    return {ANALOGIES: np.full(1001, share)}
 
 
 def test_equal_answers_differ_by_nothing_and_better_ones_are_decided():
-    low, high = np.zeros(14), np.ones(14)
-    poor, rich = score(ANALOGIES, [low], ITEMS), score(ANALOGIES, [high], ITEMS)
-    mixed = score(ANALOGIES, [low, high], ITEMS)
+    poor, rich, mixed = (score(ANALOGIES, each) for each in ([won(0)], [won(1)], [won(0), won(1)]))
     assert poor.mean == 0 and rich.interval == (1, 1) and mixed.mean == 0.5
     part = made_up(poor, **{"skip-gram": rich})
     assert part.standing(ANALOGIES, "skip-gram", "svd(M*)") == "as published"
@@ -86,7 +84,9 @@ def made_up(everywhere, **scores):
 
 
 def test_the_evidence_follows_the_published_relations_on_the_pile():
-    poor, middle, rich = (score(ANALOGIES, [np.repeat([1.0, 0.0], [k, 14 - k])] * 2, ITEMS) for k in (0, 7, 14))
+    wide = np.concatenate([[0.5], np.clip(np.linspace(-0.1, 1.1, 1000), 0, 1)])
+    draws = (np.zeros(1001), wide, np.ones(1001))
+    poor, middle, rich = (score(ANALOGIES, [{ANALOGIES: each} for _ in range(2)]) for each in draws)
     part = made_up(middle, **{"svd(M*)": rich, "QWEM": rich} | dict.fromkeys(NULLS, poor))
     rows = {row.id: row for row in STUDY.evidence(WordModels(SETTINGS["quick"], (part,)))}
     assert set(rows) == set(STUDY.ids)
@@ -100,17 +100,16 @@ def test_the_evidence_follows_the_published_relations_on_the_pile():
 
 
 def test_an_undefined_score_has_no_interval():
-    constant = score("made up", [np.ones(12)], ITEMS)
+    constant = score("made up", [{"made up": np.full(1001, np.nan)}])
     assert np.isnan(constant.mean) and all(np.isnan(constant.interval))
-    assert np.isnan(Score(np.zeros(1), np.array([0.0, np.nan])).interval).all()
+    assert np.isnan(spearman_redrawn(np.ones(12), np.arange(12.0))).all()
+    assert Score(np.zeros(1), np.array([0.5, np.nan])).interval == (0.5, 0.5)
     assert "seeds" in score_text("MEN", Score(np.array([0.1, 0.2]), np.array([0.1, 0.2])))
 
 
 def test_nothing_covered_is_refused():
     with pytest.raises(ValueError, match="none of its 18 questions"):
-        word_items(("a", "b"), questions(), {})
-    with pytest.raises(ValueError, match="0 of its 13 pairs"):
-        word_items(WORDS[8:], questions(), {"made up": SimilarityPairs("x", (("w1", "w2"),) * 13, np.ones(13))})
+        measured(WordVectors(("a", "b"), np.eye(2, dtype=np.float32)), ITEMS)
 
 
 def test_a_cut_takes_the_same_share_of_every_domain():

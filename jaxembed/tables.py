@@ -12,6 +12,7 @@ from .text import UNDEFINED, number, with_span
 from .text import extremes as extremes
 from .text import middle as middle
 from .text import span as span
+from .text import times as times
 
 BAR = r"\|"
 """A bar that ends no cell."""

@@ -70,6 +70,23 @@ def extremes(values: Float[np.ndarray, "..."], spec: str = ".3g", between: str =
     return low if low == high else f"{low}{between}{high}"
 
 
+def times(values: Float[np.ndarray, " seed"], first: float, last: float, spec: str = ".2g") -> str:
+    """Smallest and largest time that was read from saves; the first save stands for all before it, infinity for later.
+
+    >>> times(np.array([np.inf, 0.2, 0.3]), 0.2, 0.6), times(np.array([0.5]), 0.2, 0.6)
+    ('by 0.2 .. beyond 0.6', '0.5')
+    >>> times(np.array([0.5, np.nan]), 0.2, 0.6)
+    'undefined'
+    """
+    if np.isnan(values).any():
+        return UNDEFINED
+    low, high = (
+        f"beyond {number(last, spec)}" if x > last else f"{'by ' if x <= first else ''}{number(x, spec)}"
+        for x in (np.min(values), np.max(values))
+    )
+    return low if low == high else f"{low} .. {high}"
+
+
 def middle(values: Float[np.ndarray, "..."], spec: str = ".2f") -> str:
     """ "median [smallest .. largest]", as of times.
 

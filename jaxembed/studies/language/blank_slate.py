@@ -216,7 +216,7 @@ def unigram_first(result: BlankSlate) -> Evidence:
     return Evidence(
         "arrival-unigram-first", "a decoder learns unigrams before bigrams: ln of the ratio of their arrivals",
         np.log(later / unigram.arrival.times), Bound("expectation", least=0.0, source="the order", strict=True),
-        "not stated", no_null="no decoder is trained on shuffled text", ceiling="none", every=True,
+        "not stated", no_null="no decoder is trained on shuffled text", ceiling="none",
     )  # fmt: skip
 
 
@@ -227,7 +227,8 @@ def meaning_later(result: BlankSlate) -> Evidence:
     first = np.min([np.where(each.arrived, each.times, np.inf) for each in others], axis=0)
     there = bigram.everywhere and any(each.everywhere for each in others)
     return Evidence(
-        "arrival-meaning", "no level of meaning arrives before the bigrams, and one at least arrives (words between)",
+        "arrival-meaning",
+        "in every seed no level of meaning arrives before the bigrams, and one at least arrives (words between)",
         first - bigram.times if there else np.full(len(first), np.nan),
         Bound("expectation", least=0.0, source="the order"), no_null="no decoder is trained on shuffled text",
         every=True,

@@ -257,9 +257,11 @@ def _attention(result: SensesResult) -> list[Evidence]:
     words: dict[str, Any] = {"varied": "words", "every": True, "no_null": "the larger null is taken off"}
     return [
         Evidence("senses-context", "the mixture of context embeddings is closer to attention's change than with equal "
-                 "weights or another sentence's (centred cosine, difference)", np.array(mixtures), positive, **words),
+                 "weights or another sentence's, for every word (centred cosine, difference)", np.array(mixtures),
+                 positive, **words),
         Evidence("senses-carrier", "replacing the word that carries most flips more decisions than another place or "
-                 "another word of the same sense (share, difference)", np.array(patches), positive, **words),
+                 "another word of the same sense, for every word (share, difference)", np.array(patches), positive,
+                 **words),
     ]  # fmt: skip
 
 

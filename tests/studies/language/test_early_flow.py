@@ -12,7 +12,6 @@ from jaxembed.studies.language.early_flow import (
     SIDES,
     STUDY,
     THEORIES,
-    _times,
     _within_bands,
 )
 
@@ -43,12 +42,6 @@ def test_horizons_and_effective_numbers_name_every_prediction_and_run(result):
     assert all(np.all((x >= 1) & (x <= setting.frequent)) for x in result.effective.values())
     # under Adam every token moves equally far, under gradient descent at its rate
     assert np.all(result.effective["adamw", 0.0, "embed"][:, 0] > 2 * result.effective["sgd", 0.0, "embed"][:, 0])
-
-
-def test_horizons_at_the_edges_of_the_window_say_so():
-    saves = np.array([0.2, 0.4, 0.6])
-    assert _times(np.array([np.inf, 0.2, 0.3]), saves) == "by 0.2 .. beyond 0.6"
-    assert _times(np.array([0.5]), saves) == "0.5" and _times(np.array([0.5, np.nan]), saves) == "undefined"
 
 
 @pytest.mark.parametrize("tokens", [1, 4, 5, 100])

@@ -31,7 +31,6 @@ def test_made_words_have_task_vectors():
     result = STUDY.result("tiny")
     rows = STUDY.evidence(result)
     verdicts = {row.id.removeprefix("task-vectors-"): verdict(row, "tiny") for row in rows}
-    assert verdicts.pop("one-peak") == "no evidence"  # the path of shuffled partners has one peak too
     assert len(verdicts) == 3 and set(verdicts.values()) <= {"holds", "in the direction of"}
     assert len(result.families) == 6 and not result.left_out
     for family in result.families:

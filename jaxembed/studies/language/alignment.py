@@ -201,7 +201,7 @@ def _strength_row(decoder: AlignedDecoder, table: str) -> tuple[str, ...]:
     (shared, by_chance), (low, high) = decoder.values[f"{table} overlap"], decoder.values[f"{name} interval"]
     return (
         decoder.training.title, NAMES[table], *(f"{mean:.2f}" for mean in tails[:, 0]),
-        with_span(*decoder.values[f"{table} trend"], ".3f"), with_span(*tails[-1, 1:], ".3f"),
+        with_span(*decoder.values[f"{table} trend"], spec=".3f"), with_span(*tails[-1, 1:], spec=".3f"),
         f"{shared:.2f} ({by_chance:.3f})",
         with_span(decoder.last(name), low, high, ".2f"),
         f"{decoder.values[f'{name} halves'].std(ddof=1):.3f}", f"{whole:.2f}",

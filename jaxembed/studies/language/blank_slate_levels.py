@@ -120,12 +120,6 @@ class Yardsticks:
         whole = repr((self.words, pairs, questions, tasks, PENALTIES, ITERATIONS, SPECIAL))
         return digest(self.unigrams, self.contexts, self.next_joint, self.passages, whole)
 
-    @cached_property
-    def ceiling(self) -> float:
-        """The bigram score of the corpus's own pair frequencies; too high for finite counts."""
-        own = self.next_joint / np.maximum(self.next_joint.sum(axis=1, keepdims=True), 1e-300)  # some end the text
-        return bigram_score(np.log(np.maximum(own, 1e-300)), self.next_joint, self.unigrams)
-
 
 def level_of(name: str, ts: np.ndarray, scores: np.ndarray, ends: list[dict[str, Any]]) -> Level:
     """A level from its curves and what is known of the final model of every seed."""

@@ -82,7 +82,7 @@ def test_unigram_and_bigram_scores_are_those_of_the_formula():
 def test_yardsticks_made_from_a_text(shared):
     found = yardsticks_of(shared, replace(TINY, contexts=5))
     assert found.missing == {} and len(found.senses) == 1 and found.passages.shape[1] == 32
-    assert abs(found.next_joint.sum() - 1) < 1e-12 and found.ceiling > 0.1
+    assert abs(found.next_joint.sum() - 1) < 1e-12
     assert found.questions is not None and len(found.questions) == 4 * 3  # apple, plum, stone, brick
 
 

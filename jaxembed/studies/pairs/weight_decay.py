@@ -198,7 +198,8 @@ def evidence(result: WeightDecay) -> tuple[Evidence, ...]:
     )  # fmt: skip
     rows = [
         Evidence(row, text.format(at[name]), left[at[name]] if part is None else result.final(at[name], part),
-                 Bound("paper", bounds.get("least"), bounds.get("most"), published), published=published, null=null,
+                 Bound("expectation", bounds.get("least"), bounds.get("most"), f"{published}; the share is ours"),
+                 published=published, null=null,
                  no_null="that it stays at chance is the claim", ceiling="1" if "least" in bounds else "0",
                  varied=varied)
         for row, name, part, bounds, null, text in claims if name in at

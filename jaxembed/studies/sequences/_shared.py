@@ -72,6 +72,23 @@ def margin(source: str) -> Bound:
     return Bound("expectation", least=0.0, source=source, strict=True)
 
 
+def gain_evidence(
+    name: str,
+    claim: str,
+    gain: Float[np.ndarray, " seed"],
+    published: str = "",
+    *,
+    no_null: str = "a difference from the untrained network, which is the null",
+    bound: Bound | None = None,
+    ceiling: str,
+    varied: str = VARIED,
+    source: str = "",
+) -> Evidence:
+    """A gain over a control: the control's own is zero by construction, so that the row has no null besides."""
+    bound = bound or margin("expected")
+    return Evidence(name, claim, gain, bound, published, no_null=no_null, ceiling=ceiling, varied=varied, source=source)
+
+
 def share_evidence(
     name: str,
     claim: str,
@@ -106,9 +123,7 @@ def score_evidence(
     ceiling: str = "1",
     varied: str = VARIED,
     source: str = "",
-    every: bool = False,
 ) -> Evidence:
     """A score beside its null; without a bound, as at size tiny, more than the null reaches."""
     above = Bound("expectation", least=float(null.mean()), source="expected at size tiny: above the null", strict=True)
-    return Evidence(name, claim, values, bound or above, published, null, ceiling=ceiling, varied=varied, source=source,
-                    every=every)  # fmt: skip
+    return Evidence(name, claim, values, bound or above, published, null, ceiling=ceiling, varied=varied, source=source)

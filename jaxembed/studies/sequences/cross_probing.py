@@ -17,7 +17,7 @@ from ...processes import Draw
 from ...runs.presets import find_setting
 from ...tables import Table, number
 from .. import Bound, Evidence, Run, Size, Study
-from ._shared import training_note
+from ._shared import gain_evidence, margin, training_note
 from .topics import SMALLER, TARGET, VARIED, masked_setting, read_mixture
 
 DRAWS = 4000
@@ -112,15 +112,17 @@ def evidence(result: CrossProbing) -> tuple[Evidence, ...]:
     """Own topics against the best of the other networks on the same documents."""
     own, best = own_and_others(result.scores[MOVED]["accuracy"], np.max)
     errors, least = own_and_others(result.scores[RETRAINED]["L2"], np.min)
-    ceiling = f"{result.ceiling['accuracy'].mean():.3f} (exact inference)"
-    above = Bound("paper", least=float(best.max()), source="above every other network", strict=True)
-    zero = Bound("expectation", least=0.0, source="below every other network", strict=True)
+    ceiling = f"{result.ceiling['accuracy'].mean():.3f}"
+    means, control = f"own {own.mean():.3f}, best other {best.mean():.3f}", "a difference from the best other network"
+    above = Bound("paper", least=0.0, source="above every other network", strict=True)
     return (
-        Evidence("topics-cross-probing", "only of topics a network was trained on (accuracy; null: best other network)",
-                 own, above, "figure only", best, ceiling=ceiling, varied=VARIED, every=True),
-        Evidence("topics-cross-probing-retrained", "probe retrained: L2 of the best other network less that of a "
-                 "process's own, on its documents, which differ in how hard they are", least - errors, zero,
-                 "figure only", np.zeros_like(errors), ceiling=f"{least.mean():.4f}", varied=VARIED, every=True),
+        gain_evidence("topics-cross-probing", f"only of topics a network was trained on (accuracy above the best other "
+                      f"network's on the same documents: {means})", own - best, "figure only", bound=above,
+                      no_null=control, ceiling=f"exact inference {ceiling}", varied=VARIED),
+        gain_evidence("topics-cross-probing-retrained", "probe retrained: L2 of the best other network less that of a "
+                      "process's own, on its documents, which differ in how hard they are", least - errors,
+                      "figure only", bound=margin("below every other network"), no_null=control,
+                      ceiling=f"{least.mean():.4f}", varied=VARIED),
     )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from ...processes import HiddenMarkov
 from ...runs.presets import find_setting
 from ...tables import Table, interval, number
 from .. import Bound, Evidence, Run, Size, Study
-from ._shared import WORLDS, margin, part, score_evidence, share_evidence
+from ._shared import WORLDS, gain_evidence, part, score_evidence, share_evidence
 from .hidden_state_scores import (
     BELIEF,
     EMBEDDINGS,
@@ -169,24 +169,23 @@ def evidence(result: HiddenStates) -> tuple[Evidence, ...]:
     return tuple(row for emission in result.setting.emissions for row in _evidence(result, emission))
 
 
-def _ending(emission: float) -> str:
-    """Of ids: the published concentration has the plain ones."""
-    return "" if emission == 0.5 else f"-{emission:g}"
+ENDINGS = {0.5: "", 1.0: "-1"}
+"""Of ids, by concentration of the emissions: the published one has the plain ones."""
 
 
 def _evidence(result: HiddenStates, emission: float) -> tuple[Evidence, ...]:
-    scores, end = result.of(emission), _ending(emission)
+    scores, end = result.of(emission), ENDINGS[emission]
     chains = "" if not end else f" (emissions of concentration {emission:g})"
     token = scores.values(MAIN, "L2", LAST_ITEM)
     expected = Bound("expectation", least=result.setting.share, source="expected at this size")
     after, before = result.matched(emission), result.matched(emission, UNTRAINED)
     known = scores.values(VITERBI_BEFORE, "accuracy", CEILING).mean()
     return (
-        score_evidence(f"hidden-markov-belief{end}", "HMM: L2 of the belief about the next state, read off the "
-                       f"embedding before its token, over that of the last token alone{chains}",
-                       scores.values(MAIN, "L2") / token, np.ones_like(token),
-                       Bound("paper", most=1.0, source="better than the last token", strict=True),
-                       "accuracy 90.8 %, last token 88.5 %", ceiling="0", varied=WORLDS, every=True),
+        gain_evidence(f"hidden-markov-belief{end}", "HMM: L2 of the belief about the next state, read off the "
+                     f"embedding before its token, over that of the last token alone{chains}",
+                      scores.values(MAIN, "L2") / token, "accuracy 90.8 %, last token 88.5 %",
+                      bound=Bound("paper", most=1.0, source="better than the last token", strict=True),
+                      no_null="a ratio to the last token, which is the null", ceiling="0", varied=WORLDS),
         share_evidence(f"hidden-markov-gap{end}", "HMM: share of the gap between the best null and the exact belief "
                        f"closed, KL{chains}", scores, MAIN, "KL", expected, varied=WORLDS),
         share_evidence(f"hidden-markov-gap-l2{end}", "HMM: share of the gap between the best null and the exact belief "
@@ -195,9 +194,8 @@ def _evidence(result: HiddenStates, emission: float) -> tuple[Evidence, ...]:
                        f"over the matched one's{chains}", after, before,
                        Bound("paper", least=1.0, source="matched pair best"), "matched pair best", ceiling="none",
                        varied=WORLDS),
-        score_evidence(f"hidden-markov-matched-trained{end}", f"HMM: that ratio beyond the untrained network's{chains}",
-                       after - before, np.zeros_like(after), margin("expected"), ceiling="none", varied=WORLDS,
-                       every=True),
+        gain_evidence(f"hidden-markov-matched-trained{end}", f"HMM: that ratio beyond the untrained network's{chains}",
+                      after - before, ceiling="none", varied=WORLDS),
         share_evidence(f"hidden-markov-viterbi{end}", "HMM: the Viterbi state before its token is read nearly as well "
                        f"as it can be known, {known:.3f} (share of the gap, accuracy){chains}", scores, VITERBI_BEFORE,
                        "accuracy", expected, "59.8 %", varied=WORLDS),
@@ -227,7 +225,7 @@ STUDY = Study(
     tables=tables,
     evidence=evidence,
     caption=caption,
-    ids=tuple(f"hidden-markov-{kind}{_ending(emission)}" for emission in (0.5, 1.0) for kind in KINDS),
+    ids=tuple(f"hidden-markov-{kind}{ENDINGS[emission]}" for emission in ENDINGS for kind in KINDS),
     takes={"tiny": "30 s", "quick": "8 min", "published": "hours on a GPU"},
     smaller={
         "tiny": "3 states and 6 tokens, sequences of 20 for 500, width 16 for 128, one kind of network and emissions",
@@ -235,7 +233,7 @@ STUDY = Study(
     },
     needs=("float64",),
     ledger="tiny",
-    beyond_tiny=tuple(f"hidden-markov-{kind}{_ending(1.0)}" for kind in KINDS),
+    beyond_tiny=tuple(f"hidden-markov-{kind}{ENDINGS[1.0]}" for kind in KINDS),
 )
 
 

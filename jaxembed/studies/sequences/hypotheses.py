@@ -23,7 +23,7 @@ from ...probes import gap_closed, scores
 from ...runs.presets import find_setting
 from ...tables import Table, interval
 from .. import Bound, Evidence, Run, Size, Study
-from ._shared import margin, part, score_evidence
+from ._shared import gain_evidence, margin, part, score_evidence
 from .hypothesis_scores import (
     CEILING,
     METRICS,
@@ -201,16 +201,15 @@ def _shifted(result: Hypotheses) -> Evidence:
     after, before = (result.values(EASY, place, source, "agreement", RETRAINED) for source in (MODEL, UNTRAINED))
     own, carried = (result.values(EASY, place, MODEL, "agreement", prior).mean() for prior in (OWN, CARRIED))
     ceiling = f"1; agreement {after.mean():.3f}, own prior {own:.3f}, probe carried over {carried:.3f}"
-    return score_evidence("rectangles-shifted", "easy rectangles, small ones favoured, probe fitted anew: agreement "
-                          "beyond the untrained network's", after - before, np.zeros_like(after), margin("expected"),
-                          ceiling=ceiling, every=True)  # fmt: skip
+    claim = "easy rectangles, small ones favoured, probe fitted anew: agreement beyond the untrained network's"
+    return gain_evidence("rectangles-shifted", claim, after - before, ceiling=ceiling)
 
 
 def _generalisation(result: Hypotheses) -> Evidence:
     after, before = result.curve_errors(MODEL), result.curve_errors(UNTRAINED)
-    return score_evidence("number-game-generalisation", "number game: error of drawn generalisation below the "
-                          "untrained network's", before - after, np.zeros_like(after), margin("expected"),
-                          ceiling=f"{before.mean():.3g}", source="tenenbaum1999bayesian", every=True)  # fmt: skip
+    claim, ceiling = "number game: error of drawn generalisation below the untrained network's", f"{before.mean():.3g}"
+    source = "tenenbaum1999bayesian"
+    return gain_evidence("number-game-generalisation", claim, before - after, ceiling=ceiling, source=source)
 
 
 def caption(result: Hypotheses) -> str:

@@ -18,7 +18,7 @@ from ...processes import GaussianGamma
 from ...runs.presets import find_setting
 from ...tables import Table, interval, number
 from .. import Bound, Evidence, Run, Size, Study
-from ._shared import VARIED, score_evidence, training_notes
+from ._shared import gain_evidence, score_evidence, training_notes
 from .sufficient_statistics import GAUSS, SQUARED
 
 ITEMS = 10
@@ -137,11 +137,11 @@ def _evidence(result: Memorisation, name: str, ending: str) -> list[Evidence]:
     means = f"0 (R2: trained {nine.mean():.4f}, untrained {before[:, :-1].mean():.4f})"
     least = None if setting.earlier is None else Bound("expectation", least=0.7, source=expected)
     rows = [
-        score_evidence(f"memorisation-last{ending}", f"{by}the tenth item from its own embedding (share of the gap "
-                       "in R2)", share, np.zeros_like(share), least, "recovered"),
-        Evidence(f"memorisation-added{ending}", f"{by}what training adds to that (mean over items 1 to 9, R2)", added,
-                 Bound("expectation", most=setting.added, source=expected), "not published", ceiling=means,
-                 source="jaxembed", varied=VARIED, no_null="it is measured from the untrained network"),
+        gain_evidence(f"memorisation-last{ending}", f"{by}the tenth item from its own embedding (share of the gap "
+                      "from the untrained network in R2)", share, "recovered", bound=least, ceiling="1"),
+        gain_evidence(f"memorisation-added{ending}", f"{by}what training adds to that (mean over items 1 to 9, R2)",
+                      added, "not published", bound=Bound("expectation", most=setting.added, source=expected),
+                      ceiling=means, source="jaxembed"),
     ]  # fmt: skip
     if setting.earlier is not None:
         bound = Bound("expectation", most=setting.earlier, source="sufficiency allows 0.556")

@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from ...decoding import CEILING, MODEL, NULLS, SHARE, Decoded, DecodingSetting
-from ...probes import gap_closed
 from ...runs.presets import find_setting
 from ...tables import Table, interval
 from .. import Bound, Evidence, Run, Size, Study
-from ._shared import margin, part, result_of, share_evidence, training_note
+from ._shared import gain_evidence, part, result_of, share_evidence, training_note
 from .topics import DIGITS, METRICS, TARGET
 
 PUBLISHED = 0.4
@@ -58,8 +57,7 @@ class SemanticShare:
 
     def closed(self, share: float) -> Float[np.ndarray, " seed"]:
         """The way from the best null to the ceiling that the model closes, in L2."""
-        null, ceiling = self.decoded[share].null(TARGET, "L2")[0], self.values(share, CEILING, "L2")
-        return gap_closed(self.values(share, MODEL, "L2"), null, ceiling)
+        return self.decoded[share].share(TARGET, "L2")
 
 
 def run(setting: SemanticShareSetting, run: Run) -> SemanticShare:
@@ -102,8 +100,8 @@ def evidence(result: SemanticShare) -> tuple[Evidence, ...]:
     shown = "; ".join(f"{share:g}: {result.closed(share).mean():.2f}" for share in shares)
     return (
         *rows,
-        Evidence("topics-semantic-rise", "share of the gap in L2 rises from the smallest semantic share to the largest",
-                 rise, margin("expected"), null=np.zeros_like(rise), ceiling=shown, varied=VARIED),
+        gain_evidence("topics-semantic-rise", "share of the gap in L2 rises from the smallest semantic share to the "
+                      "largest", rise, no_null="it compares two shares", ceiling=shown, varied=VARIED),
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from ...runs.presets import find_setting
 from ...tables import Table, interval
 from .. import Bound, Evidence, Run, Size, Study
 from . import parsimony
-from ._shared import margin, on_shifted_data, part, result_of, score_evidence, share_evidence, training_notes
+from ._shared import gain_evidence, on_shifted_data, part, result_of, score_evidence, share_evidence, training_notes
 from .parsimony import explained_variance
 
 GAUSS, SQUARED, COIN, WAITING, TOKENS = EVERY = (
@@ -210,9 +210,8 @@ def _explained(result: SufficientStatistics) -> list[Evidence]:
     after, before, count = (explained[of] for of in (parsimony.STATISTICS, parsimony.UNTRAINED, parsimony.COUNT))
     ceiling = f"{1 - before.mean():.3g} (R2: trained {after.mean():.4f}, untrained {before.mean():.4f}, n alone "
     rows.append(
-        score_evidence("statistics-parsimony", "statistics and n explain more of the trained embeddings than of "
-                       "untrained ones (R2)", after - before, np.zeros_like(before), margin("expected"),
-                       published=published, ceiling=f"{ceiling}{count.mean():.3f})")
+        gain_evidence("statistics-parsimony", "statistics and n explain more of the trained embeddings than of "
+                      "untrained ones (R2)", after - before, published, ceiling=f"{ceiling}{count.mean():.3f})")
     )  # fmt: skip
     return rows
 

@@ -130,9 +130,8 @@ def _row(result: TopicsResult, alpha: float, source: str) -> tuple[str, ...]:
     return (f"{alpha:g}", source, *texts, share, shown)
 
 
-def _ending(alpha: float) -> str:
-    """Of ids: the smallest alpha has the plain ones."""
-    return "" if alpha == min(PUBLISHED) else f"-{alpha:g}"
+ENDINGS = {alpha: "" if alpha == min(PUBLISHED) else f"-{alpha:g}" for alpha in PUBLISHED}
+"""Of ids: the smallest alpha has the plain ones."""
 
 
 def evidence(result: TopicsResult) -> tuple[Evidence, ...]:
@@ -140,11 +139,11 @@ def evidence(result: TopicsResult) -> tuple[Evidence, ...]:
     rows, bound = [], Bound("expectation", least=result.setting.share, source="expected at this size")
     for alpha, decoded in result.forward.items():
         claim = "word prediction embeds a document's mixture (share of the gap in L2, null to exact)"
-        claim += f", alpha {alpha:g}" if _ending(alpha) else ""
+        claim += f", alpha {alpha:g}" if ENDINGS[alpha] else ""
         published = (
-            "82.8 % of top topics, of 87.2 %" if not _ending(alpha) else f"{PUBLISHED[alpha][0]:.1%} of top topics"
+            "82.8 % of top topics, of 87.2 %" if not ENDINGS[alpha] else f"{PUBLISHED[alpha][0]:.1%} of top topics"
         )
-        rows.append(share_evidence(f"topics-mixture{_ending(alpha)}", claim, decoded, TARGET, "L2", bound, published,
+        rows.append(share_evidence(f"topics-mixture{ENDINGS[alpha]}", claim, decoded, TARGET, "L2", bound, published,
                                    varied=VARIED))  # fmt: skip
     for alpha, decoded in result.forward.items() if result.setting.published else ():
         accuracy = PUBLISHED[alpha][0]
@@ -161,7 +160,7 @@ SMALLER: dict[Size, str] = {
     "quick": "200 words for 1000, sparser topics, width 64 for 128, 600 steps for 20000",
 }
 IDS = (
-    *(f"topics-mixture{_ending(alpha)}" for alpha in PUBLISHED),
+    *(f"topics-mixture{ENDINGS[alpha]}" for alpha in PUBLISHED),
     *(f"topics-accuracy-{alpha:g}" for alpha in PUBLISHED),
 )
 STUDY = Study(

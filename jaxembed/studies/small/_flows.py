@@ -1,11 +1,15 @@
-"""What the studies of truncated theories share: models at initial scale 1, the exact flow, integrations."""
+"""What the studies of truncated theories share: models at initial scale 1, the exact flow, times."""
 
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from ...base import Model, State
 from ...flow import gradient_flow
 from ...losses.population import PopulationLoss
 from ...models import Feedforward, Linear
+from ...tables import extremes, number
 
 
 def model_of(name: str, width: int, hidden: int) -> Model:
@@ -19,3 +23,9 @@ def model_of(name: str, width: int, hidden: int) -> Model:
 def flow(t: Any, state: State, loss: PopulationLoss) -> State:
     """The exact flow of a loss that is data."""
     return gradient_flow(loss)(t, state, None)
+
+
+def until(values: Float[np.ndarray, " seed"], window: float, spec: str) -> str:
+    """Smallest and largest time; of what lies beyond the window no more is said."""
+    inside = np.where(values >= window, np.inf, values)
+    return extremes(inside, spec).replace("infinite", f"beyond {number(window)}")

@@ -132,7 +132,7 @@ def evidence(result: Horizons) -> tuple[Evidence, ...]:
         Evidence("horizon-predicted",
                  "a theory's next term predicts its horizon within a factor 1.25 (share of cells)",
                  within(result.ratios()), Bound("expectation", least=0.8), "no number", within(result.constant()),
-                 ceiling="1", every=True),
+                 ceiling="1"),
         Evidence("horizon-efolds",
                  "the same on the clock of growth (median error in e-folds; null: constant offset)",
                  np.nanmedian(ours, axis=0), Bound("expectation", most=0.5), "no number",
@@ -165,7 +165,10 @@ STUDY = Study(
     caption=caption,
     ids=("horizon-predicted", "horizon-efolds", "horizon-constant", "horizon-grid"),
     takes={"tiny": "30 s", "quick": "10 min"},
-    smaller={"tiny": "one task, two models, width 4", "quick": "no published setting: up to 30 tokens, width 8"},
+    smaller={
+        "tiny": "one task, two models, width 4; of so few theories a constant offset errs by less than 0.5 e-folds too",
+        "quick": "no published setting: up to 30 tokens, width 8",
+    },
     needs=("float64",),
     ledger="tiny",
 )

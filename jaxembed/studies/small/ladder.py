@@ -20,6 +20,7 @@ from ...tasks import Addition, shuffled
 from ...theory import linear
 from ..evidence import Bound, Evidence, Size
 from ..study import Run, Study
+from ._flows import until
 
 SOLVER = "dopri8"
 RUNGS = {"rung 0": linear.rung0, "rung 1": linear.rung1}
@@ -99,7 +100,7 @@ def run(setting: LadderSetting, run: Run) -> Ladder:
     for scale in setting.init_scales:
         for rung, found in _horizons(setting, loss, sig, scale).items():
             horizons[rung][scale] = found
-            run.progress(f"init scale {scale:g}: {rung} holds until {_horizon_text(found, setting.window)} t1")
+            run.progress(f"init scale {scale:g}: {rung} holds until {until(found, setting.window, '.3f')} t1")
     plateau = float(linear.plateau_time(sig, setting.init_scale))
     return Ladder(setting, data.vocab, plateau, times, errors, closed, horizons)
 
@@ -109,7 +110,7 @@ def tables(result: Ladder) -> tuple[Table, ...]:
     header = ("theory against exact flow", "at 0.5 t1", "at 0.9 t1", "at 1.0 t1")
     rows = [(curve, *(_text(result.at(curve, time)) for time in (0.5, 0.9, 1.0))) for curve in CURVES]
     window = result.setting.window
-    held = [(rung, *(_horizon_text(values, window) for values in by.values())) for rung, by in result.horizons.items()]
+    held = [(rung, *(until(values, window, ".3f") for values in by.values())) for rung, by in result.horizons.items()]
     scales = [f"init scale {scale:g}" for scale in result.setting.init_scales]
     return (
         Table(f"relative error of the state, {result.vocab} tokens, {result.seeds} seeds, float64", header, rows),
@@ -222,8 +223,3 @@ def _horizons(
 def _text(values: Float[np.ndarray, " seed"]) -> str:
     text = extremes(values, ".1e")
     return f"{text} over {len(values)} seeds" if " .. " in text else text
-
-
-def _horizon_text(values: Float[np.ndarray, " seed"], window: float) -> str:
-    """In units of t1; what lies beyond the window is said so."""
-    return extremes(values, ".3f").replace("infinite", f"beyond {window:g}")

@@ -30,7 +30,7 @@ from ...theory import expansion, horizon, linear
 from ..evidence import Bound, Evidence, Size
 from ..rows import described
 from ..study import Run, Study
-from ._flows import flow, model_of
+from ._flows import flow, model_of, until
 
 ORIGIN = ("origin, order 1", "origin, order 3")
 INIT = ("init, order 1", "init, order 2", "linearised network")
@@ -112,7 +112,7 @@ def tables(result: LazyRich) -> tuple[Table, ...]:
     window = result.setting.window
     rows = [
         (model, f"{scale:.1e}", extremes(result.halved[model][i], ".2g"),
-         *(_until(result.horizons[model][name][i], window) for name in THEORIES))
+         *(until(result.horizons[model][name][i], window, ".2g") for name in THEORIES))
         for model in result.setting.models
         for i, scale in enumerate(result.setting.init_scales)
     ]  # fmt: skip
@@ -122,10 +122,6 @@ def tables(result: LazyRich) -> tuple[Table, ...]:
         Table("until when each expansion holds, in halving times of the loss", header, rows),
         Table("from where the lazy expansion leads", ("model", "initial scale"), crossovers, name="crossover"),
     )
-
-
-def _until(values: Float[np.ndarray, " seed"], window: float) -> str:
-    return extremes(np.where(values >= window, np.inf, values), ".2g").replace("infinite", f">= {window:g}")
 
 
 MODELS = {

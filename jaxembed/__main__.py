@@ -1,4 +1,4 @@
-"""The command line: `jaxembed list | run | compare | claims`, generated from the library's own dataclasses."""
+"""The command line: `jaxembed list | run | compare | verify | claims`, generated from the library's own dataclasses."""
 
 import os
 import sys
@@ -9,11 +9,13 @@ from traceback import format_exception
 from typing import NoReturn
 
 from .commands.printing import known_word
+from .machine import COMMAND
 
 ON_RUNS = {
     "list": "the named experiments",
     "run NAME [flags]": "run one, or your own: FILE.py:NAME",
     "compare RUN_A RUN_B": "two finished runs",
+    "verify RUN [OTHER]": "run it again from its own record: are all bits the same?",
     "claims": "the ledger",
 }
 ON_TEXT = {
@@ -47,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     if TRACEBACK in arguments:
         _dispatch([word for word in arguments if word != TRACEBACK])
         return
+    before = COMMAND.set(tuple(arguments))
     try:
         _dispatch(arguments)
     except (ValueError, OSError, OverflowError, MemoryError) as error:
@@ -58,6 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     except BaseException as error:  # a library written in Rust has a base of its own
         _leave(*_of_library(error))
+    finally:
+        COMMAND.reset(before)
 
 
 def _leave(code: int, line: str) -> NoReturn:

@@ -1,20 +1,36 @@
-"""The machine: cores, memory, optional packages, quiet loggers. This file imports nothing of ours."""
+"""The machine: cores, memory, optional packages, quiet loggers, records. This file imports nothing of ours."""
 
 import logging
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 GIB = 2.0**30
 """Bytes in a GiB, the unit of memory limits."""
 
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """What a container may take, on Linux."""
+PACKAGES = ("jaxembed", "jax", "jaxlib", "optax", "diffrax", "orbax-checkpoint", "numpy", "scipy")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "XLA_FLAGS", "NPROC", "JAX_PLATFORMS")
+"""Environment variables that decide how many threads compute, and in which order they add up."""
+SAME_BITS = ("versions.jax", "versions.jaxlib", "device", "platform", "dtype", "x64", "matmul_precision")
+"""Of a record: where these differ, a run that goes on would not be the run that was begun."""
+MAY_ROUND = ("versions.numpy", "versions.optax", "versions.diffrax", "python", "processor", "cores", "threads", "git")
+"""Of a record: where these differ, its last bits may."""
+COMMAND: ContextVar[tuple[str, ...]] = ContextVar("COMMAND", default=())
+"""The words of the command line that is at work; () in a program of one's own."""
 
 
 def cores() -> int:
@@ -62,3 +78,57 @@ def _content(path: Path) -> str:
         return path.read_text().strip()
     except OSError:
         return ""
+
+
+def record() -> dict[str, Any]:
+    """What made a result besides its settings and data: enough to run it again, and to see why bits may differ."""
+    devices = jax.devices()
+    return {
+        "command": ["jaxembed", *COMMAND.get()] if COMMAND.get() else list(sys.argv),
+        "folder": os.getcwd(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "python": platform.python_version(),
+        "git": commit(),
+        "device": f"{len(devices)} x {devices[0].device_kind}",
+        "platform": devices[0].platform,
+        "processor": _processor(),
+        "cores": cores(),
+        "threads": " ".join(f"{name}={os.environ[name]}" for name in THREADS if name in os.environ),
+        "dtype": jnp.zeros((), float).dtype.name,
+        "x64": bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
+        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def commit() -> str:
+    """The git commit of the package's own files, with " and changes" where they were edited since.
+
+    "unknown" where git does not keep these files: an installed package is no part of the project around it.
+    """
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return "unknown"
+    changed = _git("status", "--porcelain", "--", ".")
+    return f"{_git('rev-parse', 'HEAD')}{' and changes' if changed else ''}"
+
+
+def _git(*words: str) -> str | None:
+    try:
+        git = ["git", *words]
+        told = subprocess.run(git, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return told.stdout.strip() if told.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    lines = [line.partition(":") for line in _content(Path("/proc/cpuinfo")).splitlines()]
+    named = (value.strip() for name, _, value in lines if name.strip() == "model name")
+    return next(named, "") or platform.processor() or platform.machine()

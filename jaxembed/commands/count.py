@@ -46,6 +46,7 @@ def run(flags: CountFlags, console: Any) -> None:
     corpus, began = open_corpus(flags.corpus), time.perf_counter()
     say(console, _expected(flags, corpus))
     with shown_progress(console) as progress:
+        corpus.verify(progress)
         pairs = _count(flags, corpus, progress)
     pairs.save(flags.out)
     say(console, _line(pairs, time.perf_counter() - began, flags.out))

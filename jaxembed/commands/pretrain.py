@@ -101,7 +101,10 @@ def run(flags: PretrainFlags, console: Any) -> None:
     from ..corpus import open_corpus
     from ..language import resumable
 
-    corpus, held = _split(open_corpus(flags.corpus), flags.held_out_tokens)
+    whole = open_corpus(flags.corpus)
+    with shown_progress(console) as progress:
+        whole.verify(progress)
+    corpus, held = _split(whole, flags.held_out_tokens)
     model, params = _model(flags, corpus)
     vocab = corpus.vocab if params is None else params["embed"].shape[0]
     say(console, _expected(flags, model, vocab, corpus, held))

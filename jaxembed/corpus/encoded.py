@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Integer
 
+from ..base import Progress, silent
 from ..keep import digest
 from .tokenizers import FILE, Tokenizer, read_tokenizer
 
@@ -159,15 +160,18 @@ class EncodedCorpus:
             counts[self.end_token] = 0
         return counts
 
-    def verify(self) -> None:
-        """Read everything and compare with the hash.
+    def verify(self, progress: Progress = silent) -> None:
+        """Read everything and compare with the hash, about a gigabyte a second.
+
+        Args:
+            progress: takes the share read.
 
         Raises:
             ValueError: if a bit differs, or for a part, whose hash is not of its content.
         """
         if "part_of" in self.facts:
             raise ValueError("corpus: the hash of a part is not of its content; verify the corpus it was taken from")
-        if _hash(self.ids, self.ends, self.subset_of) != self.hash:
+        if _hash(self.ids, self.ends, self.subset_of, progress) != self.hash:
             raise ValueError("corpus: its content is not what was written; encode it again")
 
     def _pieces(self) -> Iterator[tuple[int, int]]:
@@ -275,9 +279,10 @@ def _mapped(path: Path, vocab: int, tokens: int) -> np.ndarray:
     return np.memmap(path, kind, "r", shape=(tokens,)) if tokens else np.zeros(0, kind)
 
 
-def _hash(ids: np.ndarray, ends: np.ndarray, subset_of: np.ndarray) -> str:
+def _hash(ids: np.ndarray, ends: np.ndarray, subset_of: np.ndarray, progress: Progress = silent) -> str:
     content = hashlib.sha256()
     for at in range(0, len(ids), PIECE):
+        progress("checking the corpus", at / len(ids))
         content.update(np.ascontiguousarray(ids[at : at + PIECE]).data)
     return finished_hash(content, ends, subset_of)
 

@@ -252,11 +252,12 @@ class _Run:
         if kept is None or self.folder is None:
             return
         *state, losses, steps = kept
+        saved = {step: self.folder.saved(f"step_{step}") for step in self.recipe.saves if 0 < step <= steps[-1]}
+        if any(leaves is None for leaves in saved.values()):
+            return  # one is lost or damaged: nothing but training from the start makes it again
         self.state = tree_of(state, self.state)
         self.losses, self.loss_steps = list(losses), steps.tolist()
-        for step in self.recipe.saves:
-            if 0 < step <= self.step:
-                self.saved[step] = tree_of(self.folder.saved(f"step_{step}") or [], self.saved[0])
+        self.saved |= {step: tree_of(leaves or [], self.saved[0]) for step, leaves in saved.items()}
 
 
 @lru_cache(maxsize=32)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,28 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ..keep import PART, difference, digest, read_arrays, read_json, sweep, whole_folder, write_arrays, write_json
+from ..keep import (
+    PART,
+    Damaged,
+    Lock,
+    check_made_alike,
+    check_sums,
+    difference,
+    digest,
+    notice,
+    read_arrays,
+    read_record,
+    sweep,
+    whole_folder,
+    write_arrays,
+    write_record,
+    write_sums,
+)
+from ..machine import MAY_ROUND, SAME_BITS, record
 
 RUN, MANIFEST, SAVED, KEPT, RECOVERY = "run.json", "manifest.json", "checkpoints", "kept", "recovery"
 WRITTEN_AFTER = ("model", "curve.npz")
 """What the command line adds to a finished run."""
-
-
-SAME_BITS = ("jax", "jaxlib", "device")
-"""What a run was made by that other bits may come from."""
 
 
 def parameter_hash(params: Any) -> str:
@@ -40,7 +52,14 @@ def read_params(out: Path, step: int) -> Any:
     """
     if step not in saved_steps(out):
         raise ValueError(f"step: {out} saved the steps {', '.join(map(str, saved_steps(out)))}, not {step}")
-    return _read_arrays(out / SAVED / str(step))["params"]
+    try:
+        check_sums(out / SAVED / str(step))
+        return _read_arrays(out / SAVED / str(step))["params"]
+    except Exception as error:
+        fault = error if isinstance(error, Damaged) else type(error).__name__
+        raise ValueError(
+            f"step: {out / SAVED / str(step)} cannot be read ({fault}); overwrite trains it again"
+        ) from None
 
 
 def verify(out: Path) -> dict[int, bool]:
@@ -56,7 +75,7 @@ def resumable(out: Path) -> bool:
 def _holds(path: Path, hashed: str) -> bool:
     try:
         return parameter_hash(_read_arrays(path)["params"]) == hashed
-    except (OSError, ValueError, KeyError):  # gone, or so damaged that orbax refuses it
+    except Exception:  # gone, or so damaged that orbax refuses it, with errors of its own and of what it reads with
         return False
 
 
@@ -67,24 +86,44 @@ class RunFolder:
     what `save` made of them, `manifest.json` hashes and held-out losses, and `recovery/STEP` the newest whole state.
     """
 
-    def __init__(self, out: Path, identity: dict[str, Any], *, resume: bool = False, overwrite: bool = False) -> None:
-        """Open or make the folder.
+    def __init__(
+        self,
+        out: Path,
+        identity: dict[str, Any],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Open or make the folder, which this process alone writes to until it is closed.
 
         Raises:
-            ValueError: for a folder with something else in it, or with another run than the one to resume.
+            ValueError: for a folder with something else in it, with another run than the one to resume, or that
+                another process writes to.
         """
         self.out, self.identity = Path(out).resolve(), json.loads(json.dumps(identity))
-        self.writes = jax.process_index() == 0
+        self.writes, self._lock = jax.process_index() == 0, Lock(self.out)
+        self._differs = ""
         self._check(resume, overwrite)
         _wait_for_all("checked")  # before the first host writes, the others have looked
+        if self.writes:
+            self._lock.take()
+            self._check(resume, overwrite)  # another run may have begun there since
+        if self.writes and self._differs:
+            notice(self._differs)
         if overwrite and self.writes:
             self._clear()
         if self.writes:
             sweep(self.out)
         if self.writes and not (self.out / RUN).exists():
             self.out.mkdir(parents=True, exist_ok=True)
-            write_json(self.out / RUN, {"run": self.identity, "made_by": _versions()}, indent=2)
+            made = {"run": self.identity, "made_by": record(), **(facts or {})}
+            write_record(self.out / RUN, made, indent=2)
         _wait_for_all("folder")
+
+    def close(self) -> None:
+        """Let other processes write to it."""
+        self._lock.release()
 
     def save(self, step: int, params: Any, kept: Any, held_loss: float, hashed: str) -> None:
         """Write what belongs to a saved step; the manifest comes last and makes it count."""
@@ -97,7 +136,7 @@ class RunFolder:
             path.parent.mkdir(exist_ok=True)
             write_arrays(path, leaves)
             entry = {"sha256": hashed, "held_loss": None if np.isnan(held_loss) else held_loss}
-            write_json(self.out / MANIFEST, _manifest(self.out) | {str(step): entry}, indent=2)
+            write_record(self.out / MANIFEST, _manifest(self.out) | {str(step): entry}, indent=2)
 
     def saved(self, tree: Any) -> dict[int, tuple[Any, float]]:
         """What was kept at the steps saved so far, with the held-out loss.
@@ -110,7 +149,11 @@ class RunFolder:
         """
         pieces = {}
         for step, entry in _manifest(self.out).items():
-            leaves = [leaf for _, leaf in sorted(read_arrays(self.out / KEPT / f"{step}.npz").items())]
+            path = self.out / KEPT / f"{step}.npz"
+            try:
+                leaves = [leaf for _, leaf in sorted(read_arrays(path).items())]
+            except (OSError, Damaged):
+                raise ValueError(f"resume: {path} is gone or damaged; overwrite trains it again") from None
             if len(leaves) != jax.tree.structure(tree).num_leaves:
                 raise ValueError(
                     f"save: {self.out} kept something else at step {step}; pass the same save or overwrite"
@@ -131,15 +174,32 @@ class RunFolder:
 
         Args:
             like: shapes, dtypes and shardings of the state.
+
+        Raises:
+            Damaged: where there are states, and all of them are.
         """
-        steps = _numbered(self.out / RECOVERY)
-        if not steps:
-            return None
+        faults = []
+        for step in sorted(_numbered(self.out / RECOVERY), reverse=True):
+            try:
+                return self._state(step, like)
+            except Damaged as error:
+                faults.append(error)
+                notice(f"{_fault(error)}; an older state is looked for")
+        if faults:
+            fault = _fault(faults[0])
+            raise Damaged(f"resume: {fault}, and there is no other state to go on from; overwrite trains it again")
+        return None
+
+    def _state(self, step: int, like: Any) -> tuple[Any, Float[np.ndarray, " time"]]:
         import orbax.checkpoint as ocp
 
-        step = max(steps)
-        with ocp.StandardCheckpointer() as files:
-            newest = files.restore(self.out / RECOVERY / str(step), _plain(like) | {"losses": np.zeros(step)})
+        path = self.out / RECOVERY / str(step)
+        check_sums(path)
+        try:
+            with ocp.StandardCheckpointer() as files:
+                newest = files.restore(path, _plain(like) | {"losses": np.zeros(step)})
+        except Exception as error:  # orbax and what it reads with have errors of their own
+            raise Damaged(f"{path}: cannot be read ({type(error).__name__})") from None
         leaves = [newest["moments"][name] for name in sorted(newest["moments"])]
         return (newest["params"], jax.tree.unflatten(jax.tree.structure(like[1]), leaves)), np.asarray(newest["losses"])
 
@@ -158,17 +218,11 @@ class RunFolder:
     def _check_same(self) -> None:
         if not (self.out / RUN).exists():
             raise ValueError(f"out: {self.out} holds no run to resume; name its folder or an empty one")
-        record = read_json(self.out / RUN)
-        if change := difference(record["run"], self.identity):
+        made = read_record(self.out / RUN)
+        if change := difference(made.get("run", {}), self.identity):
             name, was, now = change
             raise ValueError(f"{name}: was {was} in {self.out} and is {now} now; resume with what it was, or overwrite")
-        made_by, here = record["made_by"], _versions()
-        for name in SAME_BITS:
-            if made_by[name] != here[name]:
-                raise ValueError(
-                    f"{name}: {made_by[name]} made the run in {self.out} and this is {here[name]}, which may round "
-                    f"otherwise; resume with {name} {made_by[name]}, or overwrite"
-                )
+        self._differs = check_made_alike(str(self.out), made.get("made_by"), record(), SAME_BITS, MAY_ROUND)
 
     def _clear(self) -> None:
         # What marks the folder as a run goes last: an overwrite that is killed can be started again.
@@ -181,12 +235,14 @@ class RunFolder:
 
         with whole_folder(path, self.writes) as unfinished, ocp.StandardCheckpointer() as files:
             files.save(unfinished, tree, force=True)
+            files.wait_until_finished()
+            if self.writes:
+                write_sums(unfinished)
         _wait_for_all(str(path))
 
 
-def _versions() -> dict[str, str]:
-    made_by = {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "orbax-checkpoint", "numpy")}
-    return made_by | {"device": jax.devices()[0].device_kind}
+def _fault(error: Damaged) -> str:
+    return str(error).split("; ")[0]
 
 
 def _plain(state: Any) -> dict[str, Any]:
@@ -209,7 +265,7 @@ def _read_arrays(path: Path) -> Any:
 
 def _manifest(out: Path) -> dict[str, Any]:
     path = out / MANIFEST
-    return read_json(path) if path.exists() else {}
+    return read_record(path) if path.exists() else {}
 
 
 def _numbered(folder: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """Pretraining of a language model on an encoded corpus: one compiled update, the rest on the host."""
 
 from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -93,17 +94,20 @@ def pretrain(
     _check_fit(model, corpus.vocab, settings, placement, shapes, memory_limit)
     identity = _identity(model, corpus, settings, held, placement)
     identity["start"] = "drawn" if params0 is None else parameter_hash(on_host(params0))
-    folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite)
+    facts = {"corpus": getattr(corpus.ids, "filename", None), "facts": corpus.facts}
+    folder = None if out is None else RunFolder(out, identity, resume=resume, overwrite=overwrite, facts=facts)
     like = placement.like(jax.eval_shape(lambda: start(jax.tree.map(jnp.zeros_like, shapes), settings.update)))
-    begin = None if folder is None else folder.recalled(like)
-    if begin is None:
-        fresh = initial_params(model, corpus.vocab, settings, placement) if params0 is None else placement.put(params0)
-        begin = start(fresh, settings.update), np.zeros(0)
-    elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
-        begin = placement.put(begin[0]), begin[1]
-    run, saves = PretrainingRun(model, corpus.ids, order, settings, placement, *begin), Saves(save, held, folder)
-    saves.recall(run)
-    _train(run, saves, Reporter(run, shapes["embed"].shape[0], progress, peak), remember_every)
+    with nullcontext() if folder is None else closing(folder):
+        begin = None if folder is None else folder.recalled(like)
+        if begin is None:
+            drawn = params0 is None
+            fresh = initial_params(model, corpus.vocab, settings, placement) if drawn else placement.put(params0)
+            begin = start(fresh, settings.update), np.zeros(0)
+        elif mesh is None:  # as a fresh start lies there, for which the update may be compiled already
+            begin = placement.put(begin[0]), begin[1]
+        run, saves = PretrainingRun(model, corpus.ids, order, settings, placement, *begin), Saves(save, held, folder)
+        saves.recall(run)
+        _train(run, saves, Reporter(run, shapes["embed"].shape[0], progress, peak), remember_every)
     return Pretrained(saves.trajectory(settings), run.params, run.losses, saves.held_line(settings), run.meter.rate)
 
 

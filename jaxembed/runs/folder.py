@@ -1,12 +1,8 @@
 """A run in its folder: what identifies it, pieces that are kept so that it can go on, and what it leaves."""
 
+import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ import numpy as np
 
 from .. import keep
 from ..base import Dataset, Progress, Trajectory, silent
-from ..machine import GIB, device_memory
+from ..machine import GIB, MAY_ROUND, SAME_BITS, device_memory, record
 from .protocol import Result, Runnable, Unkept
 
 CONFIG, ARRAYS, RESULT, STAGES, PARTS = "config.json", "trajectories.npz", "result.json", "stages", "points"
@@ -60,12 +56,24 @@ def run(
     if resume and finished(out):
         progress(f"{out} is finished; overwrite would run it again")
         return read(experiment, out)
-    progress(f"about {refuse_too_large(experiment) / GIB:.2g} GiB of memory; writing to {out}")
-    stages = FolderStages(out, progress, partial(begin, *identity, resume=resume), experiment.stages())
-    result = experiment.run(stages)
-    write(out, result, animate)
-    stages.clear()
-    return result
+    lock, flags = keep.Lock(out), {"overwrite": overwrite, "resume": resume}
+    if out.exists():
+        lock.take()
+
+    def started() -> None:
+        lock.take()
+        check_folder(*identity, **flags)  # another run may have begun there since
+        begin(*identity, resume=resume)
+
+    try:
+        progress(f"about {refuse_too_large(experiment) / GIB:.2g} GiB of memory; writing to {out}")
+        stages = FolderStages(out, progress, started, experiment.stages(), owner_of(*identity[1:]))
+        result = experiment.run(stages)
+        write(out, result, animate)
+        stages.clear()
+        return result
+    finally:
+        lock.release()
 
 
 def refuse_too_large(experiment: Runnable) -> float:
@@ -84,7 +92,7 @@ def refuse_too_large(experiment: Runnable) -> float:
 def write(out: Path, result: Result, animate: bool = False) -> None:
     """Write what a result has to show."""
     keep.write_arrays(out / result.arrays_file, result.arrays(), compressed=True)
-    keep.write_json(out / RESULT, result.record())
+    keep.write_record(out / RESULT, result.record())
     keep.write_text(out / "report.md", report(result))
     result.figure(out / "figure.png")
     if animate:
@@ -101,9 +109,21 @@ def report(result: Result) -> str:
 
 
 def read(experiment: Runnable, out: Path) -> Result:
-    """The result of a finished run of this experiment, without running it again."""
-    (arrays,) = out.glob("*.npz")
-    return experiment.read(keep.from_json(keep.read_json(out / RESULT)), keep.read_arrays(arrays))
+    """The result of a finished run of this experiment, without running it again.
+
+    Raises:
+        ValueError: naming the file that is damaged or holds something else.
+    """
+    numbers, files = keep.from_json(keep.read_record(out / RESULT)), sorted(out.glob("*.npz"))
+    if len(files) != 1:
+        raise ValueError(f"{out}: holds {len(files)} files of arrays, not one; run it again with --overwrite")
+    try:
+        return experiment.read(numbers, keep.read_arrays(files[0]))
+    except (LookupError, TypeError, AttributeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise ValueError(
+            f"{out / RESULT}: holds no result of this run ({fault}); run it again with --overwrite"
+        ) from None
 
 
 # --- what a folder belongs to ----------------------------------------------------------------------------------------
@@ -128,7 +148,8 @@ def check_folder(
         raise ValueError(f"out: {out} is a file; name a folder")
     if overwrite and resume:
         raise ValueError("overwrite, resume: choose one; --resume keeps what a stopped run computed")
-    present = sorted(p.name for p in out.iterdir()) if out.exists() else []
+    # What a process was killed at, before the folder was a run's, is nothing.
+    present = sorted(p.name for p in out.iterdir() if p.suffix != keep.PART) if out.exists() else []
     if present and resume:
         _check_resumable(out, settings, hashes)
     elif present and not (overwrite and CONFIG in present):
@@ -141,9 +162,10 @@ def begin(out: Path, settings: dict[str, Any], hashes: dict[str, str], *, resume
     if resume and (out / CONFIG).exists():
         return
     out.mkdir(parents=True, exist_ok=True)
+    keep.sweep(out)
     for path in (*(out / STAGES).glob("*"), *(out / name for name in WRITTEN)):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    keep.write_json(out / CONFIG, config(settings, hashes), indent=2)
+    keep.write_record(out / CONFIG, {"settings": settings, "sha256": hashes, **record()}, indent=2)
 
 
 def finished(out: Path) -> bool:
@@ -157,40 +179,21 @@ def hashes(data: Any) -> dict[str, str]:
     return {"population": keep.digest(meta, *jax.tree.leaves(data))}
 
 
-def config(settings: dict[str, Any], hashes: dict[str, str]) -> dict[str, Any]:
-    """What identifies a run: settings, data, command, versions, git hash, device, dtype, matmul precision, date."""
-    return {
-        "settings": settings,
-        "sha256": hashes,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "versions": {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "optax", "diffrax", "numpy")},
-        "python": sys.version.split()[0],
-        "git": _git_hash(),
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "dtype": jnp.zeros((), float).dtype.name,
-        "matmul_precision": getattr(jax.config, "jax_default_matmul_precision", None) or "default",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+def owner_of(settings: dict[str, Any], hashes: dict[str, str]) -> str:
+    """What marks the pieces of a run as its own."""
+    return keep.digest(json.dumps(keep.to_json([settings, hashes]), sort_keys=True))
 
 
 def _check_resumable(out: Path, settings: dict[str, Any], hashes: dict[str, str]) -> None:
     if not (out / CONFIG).is_file():
         raise ValueError(f"resume: {out} holds no {CONFIG}; it is not a run folder")
-    old = keep.read_json(out / CONFIG)
+    old = keep.read_record(out / CONFIG)
     if change := keep.difference(old.get("settings", {}), keep.to_json(settings)):
         raise ValueError(f"resume: {out} was started with other settings ({change[0]}); use the same ones")
     if old.get("sha256") != hashes:
         raise ValueError(f"resume: {out} was started with other data; restore it, or name another folder")
-
-
-def _git_hash() -> str:
-    try:
-        git = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return git.stdout.strip() if git.returncode == 0 else "unknown"
+    if not finished(out) and (line := keep.check_made_alike(str(out), old, record(), SAME_BITS, MAY_ROUND)):
+        keep.notice(line)
 
 
 # --- pieces of a run -------------------------------------------------------------------------------------------------
@@ -203,23 +206,31 @@ class FolderStages:
     """
 
     def __init__(
-        self, out: Path, progress: Progress = silent, begin: Callable[[], None] = lambda: None, total: int = 0
+        self,
+        out: Path,
+        progress: Progress = silent,
+        begin: Callable[[], None] = lambda: None,
+        total: int = 0,
+        owner: str = "",
     ) -> None:
-        """Stages in `out`; `begin` is called once before the first, when all settings have been checked."""
-        self.out, self.progress = out, progress
+        """Stages in `out`; `begin` is called once before the first, when all settings have been checked.
+
+        A stage that is damaged, or of another `owner`, is computed again.
+        """
+        self.out, self.progress, self.owner = out, progress, owner
         self._begin: Callable[[], None] | None = begin
         self._done, self._total = 0, total
 
     def __call__(self, name: str, compute: Callable[[], Any], /) -> Any:
         path = self.keep() / f"{name.replace('/', ' of ').replace(' ', '_').replace(',', '')}.npz"
-        kept = path.exists()
-        self._next(name + (" (kept)" if kept else ""))
-        if kept:
-            return _like(compute, [array for _, array in sorted(keep.read_arrays(path).items())])
+        kept = keep.intact(lambda: keep.read_arrays(path, self.owner))
+        self._next(name + (" (kept)" if kept is not None else ""))
+        if kept is not None:
+            return _like(compute, [array for _, array in sorted(kept.items())])
         value = compute()
         path.parent.mkdir(parents=True, exist_ok=True)
         leaves = enumerate(keep.leaves_of(value))
-        keep.write_arrays(path, {f"{i:04d}": leaf for i, leaf in leaves}, compressed=True)
+        keep.write_arrays(path, {f"{i:04d}": leaf for i, leaf in leaves}, compressed=True, owner=self.owner)
         return value
 
     def keep(self) -> Path:
@@ -273,10 +284,17 @@ def read_trajectory(folder: Path, name: str = "training") -> tuple[Trajectory, t
     for file in (CONFIG, RESULT, ARRAYS):
         if not (folder / file).is_file():
             raise ValueError(f"{folder}: no {file} there; name the folder of a finished run")
-    numbers, arrays = keep.read_json(folder / RESULT), keep.read_arrays(folder / ARRAYS)
+    numbers, arrays = keep.read_record(folder / RESULT), keep.read_arrays(folder / ARRAYS)
     if f"{name}/ts" not in arrays:
         known = sorted({key.split("/")[0] for key in arrays if "/" in key})
         raise ValueError(f"{folder}: has no trajectory {name!r}; choose one of {', '.join(known)}")
-    ts, embed = jnp.asarray(arrays[f"{name}/ts"]), jnp.asarray(arrays[f"{name}/embed"])
-    ts = jnp.broadcast_to(ts[None], (embed.shape[0], ts.shape[0]))
-    return Trajectory(ts, {"embed": embed}, {}, numbers["clocks"][name]), tuple(numbers["tokens"])
+    clocks, tokens = numbers.get("clocks"), numbers.get("tokens")
+    if not isinstance(clocks, dict) or not isinstance(clocks.get(name), str) or not isinstance(tokens, list):
+        raise ValueError(
+            f"{folder / RESULT}: 'clocks' must name a clock for {name!r} and 'tokens' be a list; restore it"
+        )
+    ts, embed = arrays[f"{name}/ts"], arrays.get(f"{name}/embed", np.zeros(0))
+    if embed.shape[1:3] != (len(ts), len(tokens)) or embed.ndim != 4 or embed.dtype.kind != "f":
+        raise ValueError(f"{folder / ARRAYS}: '{name}/embed' is no table [seed, time, token, width]; restore it")
+    ts = jnp.broadcast_to(jnp.asarray(ts)[None], (embed.shape[0], ts.shape[0]))
+    return Trajectory(ts, {"embed": jnp.asarray(embed)}, {}, clocks[name]), tuple(map(str, tokens))

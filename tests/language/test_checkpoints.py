@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxembed import keep
 from jaxembed.language import Pretraining, data_mesh, parameter_hash, pretrain, read_params, saved_steps, verify
 from jaxembed.language.checkpoints import RunFolder
 
@@ -118,9 +119,10 @@ def test_a_changed_run_is_not_resumed(whole, model, corpus):
 def test_a_run_made_by_another_version_or_device_is_not_resumed(whole, model, corpus, tmp_path, name):
     out = tmp_path / "run"
     shutil.copytree(whole[1], out)
-    record = json.loads((out / "run.json").read_text())
-    here, record["made_by"][name] = record["made_by"][name], "other"
-    (out / "run.json").write_text(json.dumps(record))
+    record = keep.read_record(out / "run.json")
+    made = record["made_by"] if name == "device" else record["made_by"]["versions"]
+    here, made[name] = made[name], "other"
+    keep.write_record(out / "run.json", record)
     with pytest.raises(ValueError, match=rf"^{name}: other made the run in .* this is {here}, .* with {name} other"):
         train(model, corpus, out, resume=True)
 
@@ -128,7 +130,7 @@ def test_a_run_made_by_another_version_or_device_is_not_resumed(whole, model, co
 def test_more_devices_do_not_resume_a_run(whole, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(whole[1], out)
-    identity = json.loads((out / "run.json").read_text())["run"]
+    identity = keep.read_record(out / "run.json")["run"]
     assert (identity["devices"], identity["processes"]) == (1, 1)
     RunFolder(out, identity, resume=True)
     for name in ("devices", "processes"):
@@ -191,7 +193,86 @@ def test_the_hash_sees_names_shapes_types_and_bits():
 
 def test_the_manifest_is_plain_to_read(whole):
     run, out = whole
-    manifest = json.loads((out / "manifest.json").read_text())
+    manifest = keep.read_record(out / "manifest.json")
     assert [entry["held_loss"] for entry in manifest.values()] == run.held_losses.tolist()
     record = json.loads((out / "run.json").read_text())
-    assert record["run"]["settings"]["data_seed"] == 0 and "jax" in record["made_by"]
+    assert record["run"]["settings"]["data_seed"] == 0 and "jax" in record["made_by"]["versions"]
+
+
+def test_threads_that_differ_are_said_and_other_floats_refused(whole, model, corpus, tmp_path, caplog):
+    out = tmp_path / "run"
+    shutil.copytree(whole[1], out)
+    record = keep.read_record(out / "run.json")
+    record["made_by"]["cores"] += 7
+    keep.write_record(out / "run.json", record)
+    assert_same(train(model, corpus, out, resume=True), whole[0])
+    assert len([line for line in caplog.messages if "another cores" in line]) == 1
+    record["made_by"]["x64"] = not record["made_by"]["x64"]
+    keep.write_record(out / "run.json", record)
+    with pytest.raises(ValueError, match=r"^x64: "):
+        train(model, corpus, out, resume=True)
+
+
+@pytest.fixture(scope="module")
+def stopped(model, corpus, tmp_path_factory):
+    """A run stopped after its state at step 10, with three saved steps."""
+    out = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(Stop):
+        train(model, corpus, out, remember_every=5, progress=stop_at(12))
+    return out
+
+
+def test_damage_anywhere_is_refused_or_harmless(whole, stopped, model, corpus, tmp_path):
+    """A bit flipped, a file cut or emptied at random places: one line, or the bits of the unbroken run."""
+    files = sorted(path.relative_to(stopped) for path in stopped.rglob("*") if path.is_file())
+    assert {path.parts[0] for path in files} >= {"run.json", "manifest.json", "recovery", "kept", "checkpoints"}
+    harmless, draws = 0, np.random.default_rng(0)
+    cases = [(name, how) for name in files for how in ("flip", "cut", "empty") if name.parts[0] != "checkpoints"]
+    for i, (name, how) in enumerate(cases):
+        out = tmp_path / str(i)
+        shutil.copytree(stopped, out)
+        damage(out / name, how, draws)
+        try:
+            resumed = train(model, corpus, out, resume=True, remember_every=50)
+        except ValueError as error:
+            assert "\n" not in str(error) and str(out) in str(error), (name, how, error)
+            continue
+        harmless += 1
+        assert_same(resumed, whole[0])
+    assert harmless < len(cases) / 2
+
+
+def test_damaged_parameters_are_refused_or_as_written(whole, stopped, tmp_path):
+    out, draws = tmp_path / "run", np.random.default_rng(0)
+    shutil.copytree(stopped, out)
+    hashed = {step: parameter_hash(read_params(out, step)) for step in saved_steps(out)}
+    files = sorted(path for path in (out / "checkpoints" / "6").rglob("*") if path.is_file())
+    for path in files:
+        before = path.read_bytes()
+        for how in ("flip", "cut", "empty"):
+            damage(path, how, draws)
+            try:
+                assert parameter_hash(read_params(out, 6)) == hashed[6]
+            except ValueError as error:
+                assert "checkpoints/6" in str(error) and "\n" not in str(error)
+            path.write_bytes(before)
+
+
+def damage(path, how, draws):
+    content = bytearray(path.read_bytes())
+    if how == "flip" and content:
+        content[draws.integers(len(content))] ^= 1 << int(draws.integers(8))
+    path.write_bytes({"flip": content, "cut": content[: int(draws.integers(len(content) + 1))], "empty": b""}[how])
+
+
+def test_an_older_state_is_taken_where_the_newest_is_damaged(whole, stopped, model, corpus, tmp_path, caplog):
+    out = tmp_path / "run"
+    shutil.copytree(stopped, out)
+    newest = max(int(path.name) for path in (out / "recovery").iterdir())
+    shutil.copytree(out / "recovery" / str(newest), out / "recovery" / str(newest + 1))
+    flip_the_largest_file(out / "recovery" / str(newest + 1))
+    assert_same(train(model, corpus, out, resume=True), whole[0])
+    assert "an older state is looked for" in caplog.text
+    flip_the_largest_file(out / "recovery" / "14")
+    with pytest.raises(ValueError, match=r"recovery/14/.* is not what was written, .* overwrite trains it again"):
+        train(model, corpus, out, resume=True)

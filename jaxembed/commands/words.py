@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ..machine import GIB, cores, device_memory
+from ..keep import digest, plain, write_record
+from ..machine import GIB, cores, device_memory, record
 from ..tables import Table
 from .printing import check_file, check_least, check_positive, command, say, show, shown_progress
 
@@ -92,9 +93,19 @@ def run(flags: WordsFlags, console: Any) -> None:
         show(console, _lines(flags, text))
         vectors = _vectors(flags, text, progress)
     write_vectors(flags.out, vectors, binary=flags.out.suffix == ".bin")
+    _write_record(flags, text)
     made = f"{len(vectors):,} words x {vectors.width}, {time.perf_counter() - began:.1f} s"
     say(console, f"{flags.model}: {made}; written to {flags.out}")
     show(console, _scores(vectors, questions, pairs, flags.top))
+
+
+def _write_record(flags: WordsFlags, text: "WordText") -> None:
+    """What made the vectors, beside them: `jaxembed verify` makes them again."""
+    settings = plain(flags)
+    for name in ("out", "overwrite"):  # about the file alone
+        del settings[name]
+    made = {"settings": settings, "sha256": {"text": digest(*text.words, text.ids, text.ends)}}
+    write_record(flags.out.with_name(f"{flags.out.name}.json"), made | record(), indent=2)
 
 
 def _check(flags: WordsFlags) -> None:

@@ -14,7 +14,7 @@ import optax
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ..base import Progress, silent
+from ..base import Progress, all_finite, silent
 from ..ensemble import ensemble
 from ..keep import Pieces, made_by, tree_of
 from ..losses.prediction import Network, masked_loss, next_item_loss
@@ -231,10 +231,11 @@ class _Run:
         run = _runner(self.process, self.recipe)
         self.state, loss = ensemble(run, members, gaps, mapping="auto" if on_processor else "vmap")
         losses = np.asarray(loss, np.float64)[:, 0]
-        if not np.isfinite(losses).all():
-            broken = self.seeds[int(np.argmin(np.isfinite(losses)))]
+        fine = np.isfinite(losses) & np.asarray(jax.vmap(all_finite)(self.state.params))
+        if not fine.all():
             raise ValueError(
-                f"learning_rate: the loss of seed {broken} is not finite by step {end}; lower it or warm up longer"
+                f"learning_rate: the loss of seed {self.seeds[int(np.argmin(fine))]} is not finite by step {end}; "
+                f"lower --learning-rate ({self.recipe.learning_rate:g}) or raise --warmup ({self.recipe.warmup})"
             )
         self.losses.append(losses)
         self.loss_steps.append(end)

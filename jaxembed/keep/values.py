@@ -120,9 +120,7 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, 
     >>> difference({"model": {"width": 4}}, {"model": {"width": 8}})
     ('model.width', 4, 8)
     """
-    old, new = _flat(before), _flat(now)
-    changed = [name for name in old | new if old.get(name) != new.get(name)]
-    return (changed[0], old.get(changed[0]), new.get(changed[0])) if changed else None
+    return next(((name, was, here) for name, (was, here) in changes(before, now).items()), None)
 
 
 def check_made_alike(where: str, before: Any, now: Mapping[str, Any], same: Sequence[str], may: Sequence[str]) -> str:
@@ -138,7 +136,7 @@ def check_made_alike(where: str, before: Any, now: Mapping[str, Any], same: Sequ
     Raises:
         ValueError: naming the first of `same` that differs.
     """
-    changed = changes(before, now)
+    changed = {name: values for name, values in changes(before or {}, now).items() if values[0] is not None}
     for name in same:
         if name in changed:
             short, (was, here) = name.split(".")[-1], changed[name]
@@ -151,13 +149,13 @@ def check_made_alike(where: str, before: Any, now: Mapping[str, Any], same: Sequ
 
 
 def changes(before: Any, now: Any) -> dict[str, tuple[Any, Any]]:
-    """All that differs in two records, by name, of what both have.
+    """All that differs in two records, by name; what one of them does not have is None.
 
     >>> changes({"a": {"b": 1}, "c": 2}, {"a": {"b": 3}})
-    {'a.b': (1, 3)}
+    {'a.b': (1, 3), 'c': (2, None)}
     """
     old, new = _flat(before), _flat(now)
-    return {name: (old[name], new[name]) for name in old if name in new and old[name] != new[name]}
+    return {name: (old.get(name), new.get(name)) for name in old | new if old.get(name) != new.get(name)}
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

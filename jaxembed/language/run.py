@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..base import Progress, Trajectory, silent
+from ..base import Progress, Trajectory, all_finite, silent
 from ..corpus.encoded import EncodedCorpus
 from ..losses.language import LanguageModel
 from .checkpoints import RunFolder, parameter_hash
@@ -73,6 +73,11 @@ class PretrainingRun:
         )
         self._pending.append(loss)
 
+    def too_fast(self, what: str) -> str:
+        """The line about something that is not finite any more."""
+        rate, warmup = self.settings.learning_rate, self.settings.warmup
+        return f"learning_rate: the {what} is not finite; lower --learning-rate ({rate:g}) or raise --warmup ({warmup})"
+
     def fetch(self) -> Float[np.ndarray, " time"]:
         """Wait for the updates under way and take in their losses.
 
@@ -82,9 +87,7 @@ class PretrainingRun:
         fresh = np.asarray(jax.device_get(self._pending), np.float64)
         if not np.all(np.isfinite(fresh)):
             broken = len(self.losses) + int(np.argmin(np.isfinite(fresh)))
-            raise ValueError(
-                f"learning_rate: the loss of update {broken + 1} is not finite; lower it or warm up longer"
-            )
+            raise ValueError(self.too_fast(f"loss of update {broken + 1}"))
         self.losses, self._pending = np.concatenate([self.losses, fresh]), []
         self.meter.pause(len(fresh) * self.settings.predicted)
         return fresh
@@ -104,9 +107,15 @@ class Saves:
             self.pieces = {step: entry for step, entry in kept.items() if step <= run.step}
 
     def take(self, run: PretrainingRun) -> None:
-        """Keep what is to be kept of this step."""
+        """Keep what is to be kept of this step.
+
+        Raises:
+            ValueError: where the parameters are not finite.
+        """
         if run.step in self.pieces:
             return
+        if not bool(all_finite(run.params)):
+            raise ValueError(run.too_fast(f"model after update {run.step}"))
         kept, held_loss = on_host(self.reduce(run.params)), self._held_loss(run)
         self.pieces[run.step] = kept, held_loss
         if self.folder is not None:

@@ -75,7 +75,8 @@ class ClosedForm:
         began, setting = time.perf_counter(), self.setting
         loss, dt = setting.loss(), _end(setting) / self.steps
         params0 = jax.vmap(setting.start)(jax.random.split(jax.random.key(self.init_seed), self.seeds))
-        simulated = lines.trained("training", loss, optax.sgd(dt), params0, None, self.steps, self.saves, dt, stages)
+        lengths = (self.steps, self.saves, dt, stages, f"raise --steps ({self.steps})")
+        simulated = lines.trained("training", loss, optax.sgd(dt), params0, None, *lengths)
         ts = simulated.ts[0]
         flow = lines.flow_line(loss, params0, ts, self.rtol, stages)
         every_line = {"training": _rows(setting, simulated), "exact flow": _rows(setting, flow)}

@@ -291,7 +291,8 @@ def _trained(
         keys = jax.random.split(key, experiment.seeds)
     dt, own = rate if experiment.optimizer == "sgd" else None, len(data) > 1
     loss, steps, saves = stacked(losses) if own else losses[0], experiment.steps, experiment.saves
-    return lines.trained(name, loss, optimizer, params0, keys, steps, saves, dt, stages, own_data=own)
+    lower = f"lower --learning-rate ({rate:.3g})" if experiment.learning_rate else f"raise --steps ({steps})"
+    return lines.trained(name, loss, optimizer, params0, keys, steps, saves, dt, stages, lower, own_data=own)
 
 
 def _loss(experiment: Experiment, data: Dataset) -> Loss:

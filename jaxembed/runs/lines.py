@@ -48,6 +48,7 @@ def trained(
     saves: int,
     dt: float | None,
     stages: Stages,
+    lower: str,
     *,
     own_data: bool = False,
 ) -> Trajectory:
@@ -63,7 +64,11 @@ def trained(
         saves: after the start, evenly spread over the steps.
         dt: flow time of a step, or None where the clock counts steps.
         stages: keeps finished chunks.
+        lower: what to do about a rate that is too large.
         own_data: whether every seed has data of its own: the loss's leaves then have a leading `[seed]` axis.
+
+    Raises:
+        ValueError: where the loss or the parameters are no longer finite.
     """
     gaps = np.diff(np.linspace(0, steps, saves + 1).round().astype(int))
 
@@ -83,7 +88,22 @@ def trained(
         compute = partial(ensemble, *members, jnp.asarray(part))
         progress, piece = stages(f"{name} {i}/{min(CHUNKS, len(gaps))}", compute)
         pieces.append(piece)
+        if broken := _first_broken(piece):
+            seed, save = broken
+            step = [0, *np.cumsum(gaps)][sum(len(p.ts[0]) for p in pieces[:-1]) + save]
+            raise ValueError(f"learning_rate: {name} of seed {seed} is no longer finite by step {step}; {lower}")
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *(_without_info(p) for p in pieces))
+
+
+def _first_broken(piece: Trajectory) -> tuple[int, int] | None:
+    """Seed and save of the first that is not finite; the start has no mean loss."""
+    fine = np.isfinite(piece.info["mean_loss"]) | (np.asarray(piece.ts) == 0)
+    for leaf in jax.tree.leaves(piece.ys):
+        fine &= np.isfinite(leaf).all(axis=tuple(range(2, leaf.ndim)))
+    if fine.all():
+        return None
+    save = int(np.argmin(fine.all(axis=0)))
+    return int(np.argmin(fine[:, save])), save
 
 
 def _without_info(piece: Trajectory) -> Trajectory:

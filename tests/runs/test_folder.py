@@ -1,6 +1,8 @@
 """The run folder: what identifies a run, what is refused, stages that are kept, numbers that are undefined."""
 
 import json
+import shutil
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -130,3 +132,123 @@ def test_reading_a_run_names_what_is_missing(tmp_path):
     np.savez(tmp_path / "trajectories.npz", **{"training/ts": np.zeros(1), "training/embed": np.zeros((1, 1, 2, 3))})
     with pytest.raises(ValueError, match="choose one of training"):
         record.read_trajectory(tmp_path, "flow")
+
+
+class Counted:
+    """A run of one stage."""
+
+    subject = ("counting", "nothing")
+
+    def data(self):
+        return ()
+
+    def memory(self):
+        return 0.0
+
+    def stages(self):
+        return 2
+
+    def run(self, stages):
+        first = stages("first", lambda: {"x": jnp.arange(5.0), "key": jax.random.key(1)})
+        return Shown(np.asarray(stages("second", lambda: first["x"] + 1)))
+
+    def read(self, record, arrays):
+        return Shown(arrays["x"], **record)
+
+
+class Shown:
+    title = caption = "counted"
+    facts: ClassVar[dict] = {}
+    arrays_file = "trajectories.npz"
+
+    def __init__(self, x, n=2):
+        self.x, self.n = x, n
+
+    def tables(self):
+        return ()
+
+    def arrays(self):
+        return {"x": self.x}
+
+    def record(self):
+        return {"n": self.n}
+
+    def figure(self, path):
+        path.write_bytes(b"drawn")
+
+
+def test_damaged_pieces_of_a_run_are_computed_again_and_its_results_refused(tmp_path, monkeypatch, caplog):
+    stopped, done, draws = tmp_path / "stopped", tmp_path / "done", np.random.default_rng(0)
+    monkeypatch.setattr(record, "write", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        record.run(Counted(), stopped)
+    monkeypatch.undo()
+    record.run(Counted(), done)
+    silent = 0
+    for folder in (stopped, done):
+        for file in [path.relative_to(folder) for path in folder.rglob("*") if path.suffix in (".npz", ".json")]:
+            for how in ["flip"] * 3 + ["cut", "empty"]:
+                out = tmp_path / "damaged"
+                shutil.rmtree(out, ignore_errors=True)
+                shutil.copytree(folder, out)
+                content = bytearray((out / file).read_bytes())
+                if how == "flip":
+                    content[draws.integers(len(content))] ^= 1 << int(draws.integers(8))
+                end = {"flip": len(content), "cut": int(draws.integers(len(content))), "empty": 0}[how]
+                (out / file).write_bytes(content[:end])
+                try:
+                    found = record.run(Counted(), out, resume=True)
+                except ValueError as error:
+                    assert "\n" not in str(error) and str(out) in str(error), (file, how, error)
+                else:
+                    silent += (found.x.tolist(), found.n) != ([1.0, 2.0, 3.0, 4.0, 5.0], 2)
+    assert silent == 0 and "it is computed again" in caplog.text
+
+
+def test_pieces_of_another_run_are_not_taken(tmp_path, caplog):
+    record.FolderStages(tmp_path, owner="one")("flow", lambda: {"x": jnp.ones(2)})
+    found = record.FolderStages(tmp_path, owner="other")("flow", lambda: {"x": jnp.zeros(2)})
+    np.testing.assert_array_equal(found["x"], np.zeros(2))
+    assert "flow.npz" in caplog.text
+
+
+def test_a_folder_that_a_kill_left_before_it_was_a_run_s_is_begun_anew(tmp_path):
+    (tmp_path / ".config.json.12.ab.part").write_text("{")
+    for flags in ({"resume": True}, {"overwrite": True}, {}):
+        record.check_folder(tmp_path, SETTINGS, HASHES, **flags)
+    record.begin(tmp_path, SETTINGS, HASHES, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_run_made_otherwise_is_refused_or_said(tmp_path, caplog):
+    record.begin(tmp_path, SETTINGS, HASHES)
+    made = keep.read_record(tmp_path / "config.json")
+    for name, value in (("cores", 99), ("threads", "OMP_NUM_THREADS=99")):
+        keep.write_record(tmp_path / "config.json", made | {name: value})
+        record.check_folder(tmp_path, SETTINGS, HASHES, resume=True)
+        assert f"another {name}" in caplog.messages[-1]
+    for name, value in (("dtype", "float16"), ("device", "9 x cpu"), ("x64", None), ("matmul_precision", "highest")):
+        if value is not None:
+            keep.write_record(tmp_path / "config.json", made | {name: value})
+            with pytest.raises(ValueError, match=rf"^{name}: {value} made the run in"):
+                record.check_folder(tmp_path, SETTINGS, HASHES, resume=True)
+
+
+def test_another_process_in_the_folder_is_noticed_before_any_stage(tmp_path, monkeypatch):
+    other, computed = keep.Lock(tmp_path / "run"), []
+    other.take()
+    with pytest.raises(ValueError, match="another process is writing to"):
+        record.run(Counted(), tmp_path / "run", progress=lambda *given: computed.append(given))
+    assert computed == [] and not list((tmp_path / "run").iterdir())
+    other.release()
+    begin = record.begin
+    monkeypatch.setattr(record, "begin", lambda *given, **flags: (begin(*given, **flags), pytest.fail("begun"))[1])
+    whole = record.keep.Lock.take
+
+    def beaten(self):  # between the look and the lock another run begins and ends
+        whole(self)
+        begin(self.folder, {"other": 1}, {})
+
+    monkeypatch.setattr(record.keep.Lock, "take", beaten)
+    with pytest.raises(ValueError, match="is not empty"):
+        record.run(Counted(), tmp_path / "new")

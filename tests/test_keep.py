@@ -46,6 +46,12 @@ def test_a_file_that_fails_half_way_leaves_the_one_before_and_nothing_else(tmp_p
     assert read_json(path) == {"loss": 1.0} and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_full_disk_names_the_file_and_leaves_none(tmp_path):
+    with pytest.raises(OSError, match=r"No space left on device: '.*numbers\.json'"), whole(tmp_path / "numbers.json"):
+        raise OSError(28, "No space left on device")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_takes_its_name_when_it_is_whole(tmp_path):
     path = tmp_path / "corpus"
     for content in ("first", "second"):

@@ -34,6 +34,10 @@ def whole(path: Path, new: bool = False) -> Iterator[IO[bytes]]:
             _name_new(unfinished, path)
         else:
             os.replace(unfinished, path)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # of a write, as on a full disk: name the file
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -129,15 +129,13 @@ def _apart(one: np.ndarray | None, other: np.ndarray | None) -> tuple[float, boo
         return 0.0, True
     if one.dtype.kind != other.dtype.kind or one.dtype.kind not in "fiub":
         return np.inf, False
-    wide = one.astype(np.float64), other.astype(np.float64)
-    if not np.array_equal(*map(np.isfinite, wide)):
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    finite = np.isfinite(a)
+    if not np.array_equal(finite, np.isfinite(b)) or not np.array_equal(a[~finite], b[~finite], equal_nan=True):
         return np.inf, False
-    finite = np.isfinite(wide[0])
-    sizes = [np.abs(a[finite]) for a in wide]
-    if not np.array_equal(wide[0][~finite], wide[1][~finite], equal_nan=True):
-        return np.inf, False
-    largest = max(float(a.max(initial=0.0)) for a in sizes)
-    return float(np.abs(wide[0][finite] - wide[1][finite]).max(initial=0.0)) / (largest or 1.0), False
+    a, b = a[finite], b[finite]
+    largest = max(float(np.abs(values).max(initial=0.0)) for values in (a, b))
+    return float(np.abs(a - b).max(initial=0.0)) / (largest or 1.0), False
 
 
 def _most(arrays: tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], name: str) -> float:

@@ -126,9 +126,14 @@ def test_comparing_a_run_with_itself_finds_no_error(finished, capsys):
 def test_comparing_two_runs_finds_how_far_they_are_apart(finished, tmp_path, capsys):
     for seed in (0, 1):
         assert run("run", "addition", *QUICK, "--init-seed", seed, "--out", tmp_path / str(seed)) == 0
+    assert run("run", "addition", *QUICK, "--seeds", "2", "--out", tmp_path / "two") == 0
     capsys.readouterr()
     assert run("compare", tmp_path / "0", tmp_path / "1") == 0
-    assert "horizon (skill < 0.9): t=" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "horizon (skill < 0.9): t=" in told and "seeds:" not in told
+    assert f"settings.init_seed: 0 in {tmp_path / '0'}, 1 in {tmp_path / '1'}" in told
+    assert run("compare", tmp_path / "0", tmp_path / "two") == 0
+    assert "seeds: 1 and 2; the first 1 of each are compared, the others are not" in capsys.readouterr().out
     assert_refused(["compare", tmp_path / "0", finished], "clock", capsys)
 
 
@@ -136,6 +141,12 @@ def test_comparing_names_what_is_missing(finished, tmp_path, capsys):
     assert_refused(["compare", finished, tmp_path], "no config.json", capsys)
     assert_refused(["compare", finished, finished, "--trajectory", "rung 7"], "rung 1", capsys)
     assert_refused(["compare", finished], "prediction", capsys)
+
+
+def test_training_that_is_no_longer_finite_stops_with_the_step(tmp_path, capsys):
+    for rate in ("1e10", "1e308"):
+        said = [*SIZES, "--seeds", "1", "--steps", "20", "--saves", "4", "--learning-rate", rate]
+        assert_refused(["run", "addition", *said, "--out", tmp_path / rate], "no longer finite by step", capsys)
 
 
 def test_overwriting_replaces_an_earlier_run_and_keeps_foreign_files(finished, tmp_path):

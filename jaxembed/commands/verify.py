@@ -11,8 +11,7 @@ from typing import Any
 
 import tyro
 
-from .flags import command
-from .printing import say
+from .printing import command, say
 
 REPEATED = ("run", "pretrain", "words")
 """Commands whose record suffices to run them again."""

@@ -23,7 +23,7 @@ from ..rows import control
 from ..study import Run, Study
 
 THRESHOLDS = (0.7, 0.8, 0.9, 0.95)
-LOCKED = Bound("expectation", most=0.15, source="published: -> 0; 0.15 rad is ours")
+LOCKED = Bound("expectation", most=0.1, source="published: -> 0; 0.1 rad is ours")
 """Median phase error of the neurons of a seed that have locked."""
 HEADER = ("share of power", "step", "neurons that develop one", "named by the truncated flow", "by the initial power")
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from importlib import import_module
+from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
@@ -46,7 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=f"float64 only: {reason}"))
 
 
+MAPS = Path("/proc/self/maps")
+"""The memory maps of this process; Linux allows 65,530, and every compiled program has some."""
+
+
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Let go of a file's compiled programs: each holds memory maps, of which a process may have 65,530 on Linux."""
-    if nextitem is None or nextitem.path != item.path:
-        jax.clear_caches()
+    """Let go of compiled programs before they crash a long run; to compile them again takes time."""
+    if (nextitem is None or nextitem.path != item.path) and MAPS.is_file():
+        with MAPS.open("rb") as maps:
+            many = sum(1 for _ in maps) > 15_000
+        if many:
+            jax.clear_caches()

@@ -1,4 +1,4 @@
-"""The machine: cores, memory, optional packages, quiet loggers, records. This file imports nothing of ours."""
+"""The machine: cores, memory, optional packages, quiet loggers, records. Nothing of ours is imported, JAX late."""
 
 import logging
 import os
@@ -13,9 +13,6 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-
-import jax
-import jax.numpy as jnp
 
 GIB = 2.0**30
 """Bytes in a GiB, the unit of memory limits."""
@@ -64,6 +61,8 @@ def optional(module: str, extra: str) -> Any:
 
 def device_memory() -> float:
     """Bytes of the default device, or of this machine and what its container leaves of it; infinite where unknown."""
+    import jax
+
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return float(stats["bytes_limit"])
@@ -82,6 +81,9 @@ def _content(path: Path) -> str:
 
 def record() -> dict[str, Any]:
     """What made a result besides its settings and data: enough to run it again, and to see why bits may differ."""
+    import jax
+    import jax.numpy as jnp
+
     devices = jax.devices()
     return {
         "command": ["jaxembed", *COMMAND.get()] if COMMAND.get() else list(sys.argv),

@@ -12,8 +12,7 @@ from ..base import Progress, SparseRows, silent
 from ..corpus import EncodedCorpus, Tokenizer, documents, encode, open_corpus, open_tokenizer, read_tokenizer
 from ..corpus.encoded import FACTS
 from ..corpus.tokenizers import FILE
-from ..models import read_tensors, tensor_files
-from ..models._hugging_face_config import FIELDS, tied_of
+from ..models import CONFIG_FIELDS, read_tensors, tensor_files, tied_of
 from ..models.decoder import Decoder
 from ..models.hugging_face import model_folder, read_model
 from ..records import check_record, read_object
@@ -89,7 +88,7 @@ def _config_of(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).exists():
         return {}
     config = read_object(folder / CONFIG, "give the folder of a saved model")
-    check_record(config, {name: FIELDS[name] for name in TABLE_FIELDS}, str(folder / CONFIG))
+    check_record(config, {name: CONFIG_FIELDS[name] for name in TABLE_FIELDS}, str(folder / CONFIG))
     return {name: config[name] for name in TABLE_FIELDS if name in config}
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
-from ..base import Progress
-from ..keep import write_json, write_text
-from ..tables import Table
+if TYPE_CHECKING:  # JAX is not loaded where only a committed file is shown
+    from ..base import Progress
+    from ..tables import Table
 
 EVERY = 30.0
 """Seconds between two lines of progress where nobody watches a terminal."""
@@ -139,8 +139,10 @@ def say(console: Any, line: str) -> None:
     console.print(line, markup=False, emoji=False, highlight=False)
 
 
-def show(console: Any, parts: Iterable[Table | str]) -> None:
+def show(console: Any, parts: "Iterable[Table | str]") -> None:
     """Print tables and lines in their order; a line that begins with "## " is a heading."""
+    from ..tables import Table
+
     for part in parts:
         if isinstance(part, Table):
             console.print(part.rich())
@@ -148,7 +150,9 @@ def show(console: Any, parts: Iterable[Table | str]) -> None:
             say(console, f"\n{part[3:]}" if part.startswith("## ") else part)
 
 
-def report(console: Any, title: str, parts: Sequence[Table | str], out: Path | None, record: Callable[[], Any]) -> None:
+def report(
+    console: Any, title: str, parts: "Sequence[Table | str]", out: Path | None, record: Callable[[], Any]
+) -> None:
     """Write tables and lines where a file was asked for, and print them in their order.
 
     What the terminal cannot show never decides whether the file is written, nor the disk what is shown.
@@ -169,7 +173,10 @@ def report(console: Any, title: str, parts: Sequence[Table | str], out: Path | N
         say(console, f"written to {out}")
 
 
-def _write(title: str, parts: Sequence[Table | str], out: Path, record: Callable[[], Any]) -> None:
+def _write(title: str, parts: "Sequence[Table | str]", out: Path, record: Callable[[], Any]) -> None:
+    from ..keep import write_json, write_text
+    from ..tables import Table
+
     if out.suffix == ".json":
         write_json(out.expanduser(), record())
         return
@@ -178,7 +185,7 @@ def _write(title: str, parts: Sequence[Table | str], out: Path, record: Callable
 
 
 @contextmanager
-def shown_progress(console: Any, *, remaining: bool = False) -> Iterator[Progress]:
+def shown_progress(console: Any, *, remaining: bool = False) -> "Iterator[Progress]":
     """A bar with a line of text on a terminal; in a log, a line now and then.
 
     Args:
@@ -200,7 +207,7 @@ def shown_progress(console: Any, *, remaining: bool = False) -> Iterator[Progres
         yield progress
 
 
-def _log(console: Any) -> Progress:
+def _log(console: Any) -> "Progress":
     last = time.monotonic()
 
     def progress(text: str, share: float | None = None, /) -> None:

@@ -137,7 +137,7 @@ def _module(where: str) -> Any:
 
 def _sized(name: str, sizes: Any, arguments: list[str]) -> tuple[Any, list[str]]:
     """The experiment of the size that is asked for, and the other arguments."""
-    from ..runs.presets.catalogue import of_size
+    from ..runs.presets import of_size
 
     words = [
         word

@@ -1,5 +1,7 @@
 """Text to token ids, and token ids to a weighted population of (context, next word)."""
 
+from .archives import EXPANSION as EXPANSION
+from .archives import is_packed as is_packed
 from .bigrams import next_token_dataset as next_token_dataset
 from .builtin import python_documentation as python_documentation
 from .documents import Damage as Damage

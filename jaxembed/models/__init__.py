@@ -38,16 +38,21 @@ from .word_pairs import WordPairs as WordPairs
 from .word_pairs import pair_loss as pair_loss
 
 if TYPE_CHECKING:
+    from .hugging_face import CONFIG_FIELDS as CONFIG_FIELDS
     from .hugging_face import model_folder as model_folder
     from .hugging_face import read_model as read_model
     from .hugging_face import read_tensors as read_tensors
     from .hugging_face import tensor_files as tensor_files
+    from .hugging_face import tied_of as tied_of
     from .hugging_face import write_model as write_model
+
+
+_ON_FOLDERS = ("CONFIG_FIELDS", "model_folder", "read_model", "read_tensors", "tensor_files", "tied_of", "write_model")
 
 
 def __getattr__(name: str) -> Any:
     """Folders of Hugging Face models are loaded in use only."""
-    if name in ("model_folder", "read_model", "read_tensors", "tensor_files", "write_model"):
+    if name in _ON_FOLDERS:
         from . import hugging_face
 
         return getattr(hugging_face, name)

@@ -11,14 +11,17 @@ import jax.numpy as jnp
 
 from ..machine import optional
 from ..records import read_object
-from ._hugging_face_config import WHOLE, config_of, family_of, family_of_config
+from ._hugging_face_config import FIELDS, WHOLE, config_of, family_of, family_of_config
 from ._hugging_face_config import decoder_of as decoder_of
+from ._hugging_face_config import tied_of as tied_of
 from ._hugging_face_names import HEAD, entries, flat, full_names, nested, shapes_of
 from ._safetensors import read_tensors as read_tensors
 from ._safetensors import tensor_files as tensor_files
 from ._safetensors import tensor_shapes, write_tensors
 from .decoder import Decoder
 
+CONFIG_FIELDS = FIELDS
+"""What `config.json` may hold, and of which kind."""
 HUB = "hub:"
 NO_TOKENS = {"bos_token_id": None, "eos_token_id": None}
 """Where nothing else is said: transformers would fill in those of other tokenizers."""

@@ -41,4 +41,5 @@ from .spectra import row_norms as row_norms
 from .spectra import singular_values as singular_values
 from .spectra import subspace_overlap as subspace_overlap
 from .summary import Summary as Summary
+from .summary import ends_within as ends_within
 from .summary import summary as summary

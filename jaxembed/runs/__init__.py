@@ -12,3 +12,5 @@ from .protocol import Unkept as Unkept
 from .result import Agreement as Agreement
 from .result import ExperimentResult as ExperimentResult
 from .sweep import SweepResult as SweepResult
+from .verify import record_of as record_of
+from .verify import verdict as verdict

@@ -29,6 +29,7 @@ from .recipe import QUADRATIC as QUADRATIC
 from .recipe import SKIP_GRAM as SKIP_GRAM
 from .recipe import Recipe as Recipe
 from .similarity import SimilarityScore as SimilarityScore
+from .similarity import looked_up as looked_up
 from .similarity import score_similarity as score_similarity
 from .similarity_files import SimilarityPairs as SimilarityPairs
 from .similarity_files import read_similarity as read_similarity

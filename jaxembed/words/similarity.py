@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from ..observables.summary import ends_within
+from ..observables import ends_within
 from ..text import number, span
 from ._spelling import folded
 from .similarity_files import SimilarityPairs as SimilarityPairs

@@ -214,7 +214,7 @@ def test_what_is_not_there_is_refused_before_any_training(change, match, monkeyp
     probing = replace(PROBING, **change)
     monkeypatch.setattr("jaxembed.decoding.setting.train_models", None)
     with pytest.raises(ValueError, match=match):
-        run(PROCESS, RECIPE, probing, (probing.targets[0], "R2"), seeds=(0,))
+        DecodingSetting(PROCESS, RECIPE, probing, (probing.targets[0], "R2"), seeds=(0,)).result()
 
 
 def test_a_setting_refuses_what_it_cannot_probe():

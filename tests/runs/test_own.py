@@ -81,7 +81,9 @@ def test_it_has_the_tables_controls_and_files_of_a_preset(finished):
     assert (out / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert "mine, shuffled labels (control)" in (out / "report.md").read_text(encoding="utf-8")
     config = json.loads((out / "config.json").read_text())["settings"]
-    assert config["task"]["kind"] == "Cycle" and config["theories"]["mine"].startswith("own_question:first_order ")
+    assert config["task"]["kind"] == "own_question:Cycle" and config["theories"]["mine"].startswith(
+        "own_question:first_order "
+    )
 
 
 def test_its_theory_holds_where_the_control_does_not(finished):
@@ -164,7 +166,7 @@ def test_the_command_line_runs_it_from_its_file_with_its_fields_as_flags(own, tm
     out = tmp_path / "out"
     main(["run", f"{own.__file__}:experiment", *flags, "--out", str(out)])
     config = json.loads((out / "config.json").read_text())["settings"]
-    assert config["task"] == {"kind": "Cycle", "size": 5} and config["model"]["width"] == 3
+    assert config["task"] == {"kind": "own_question:Cycle", "size": 5} and config["model"]["width"] == 3
     assert "mine" in config["theories"] and "Cycle" in capsys.readouterr().out
 
 
@@ -254,4 +256,4 @@ def test_an_object_without_fields_is_known_by_what_it_holds():
         def __init__(self, size):
             self.size = size
 
-    assert je.keep.plain(Bare(3)) == {"kind": "Bare", "size": 3}
+    assert je.keep.plain(Bare(3)) == {"kind": f"{__name__}:{Bare.__qualname__}", "size": 3}

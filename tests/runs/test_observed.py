@@ -49,6 +49,7 @@ def ends(result, name):
     return np.asarray(result.trajectories[name].ys["embed"][:, -1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [None, 4])
 @pytest.mark.parametrize("task", [Growing(), TextBigram(vocab_size=12)], ids=["own sizes", "shuffled words"])
 def test_each_seed_is_trained_on_its_own_control(task, batch):

@@ -88,14 +88,14 @@ def test_the_matched_pair_is_held_against_the_untrained_network():
         pairs = [(*pair, "KL", value) for pair, value in kl.items()]
         pairs += [(study.MAIN, source, "L2", 1.0) for source in sources]
         pairs += [(study.VITERBI_BEFORE, source, "accuracy", 1.0) for source in sources]
-        scores = tuple(DecodingScore(name, 0, None, None, source, of, (value,)) for name, source, of, value in pairs)
-        network = study.HiddenStateRun(Decoded(scores, {}, (0,)), Decoded(scores, {}, (0,)))
+        scores = tuple(DecodingScore(name, 0, None, None, source, of, (value, value)) for name, source, of, value in pairs)
+        network = study.HiddenStateRun(Decoded(scores, {}, (0, 1)), Decoded(scores, {}, (0, 1)))
         setting = replace(study.SETTINGS["quick"], emissions=(0.5,))
         rows = study.evidence(study.HiddenStates(setting, {(0.5, study.NETWORKS[0]): network}))
         (row,) = (row for row in rows if row.id == "hidden-markov-matched-trained")
         assert row.holds() is holds
         (row,) = (row for row in rows if row.id == "hidden-markov-matched")
-        assert row.null is not None and row.null.tolist() == [0.8]
+        assert row.null is not None and row.null.tolist() == [0.8, 0.8]
 
 
 def test_an_unknown_size_is_refused():

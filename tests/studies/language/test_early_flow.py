@@ -53,16 +53,16 @@ def test_permutation_keeps_to_bands_of_one_doubling(tokens):
     assert tokens < 8 or np.any(order != np.arange(tokens))
 
 
-def test_a_usual_start_no_better_than_the_shuffled_corpus_falls_short(result):
+def test_a_usual_start_no_better_than_the_shuffled_corpus_falls_short(result, tends):
     names = {"pair flow": "shuffled corpus", "shuffled corpus": "pair flow"}
     swapped = {(*key[:-1], names.get(key[-1], key[-1])): found for key, found in result.skills.items()}
     worse = STUDY.evidence(replace(result, skills=swapped))
-    assert {row.id for row in worse if not row.holds()} >= {"pair-flow-usual-start", "pair-flow-usual-start-unembed"}
+    assert {row.id for row in worse if not tends(row)} >= {"pair-flow-usual-start", "pair-flow-usual-start-unembed"}
 
 
-def test_all_evidence_holds_at_tiny(result):
+def test_all_evidence_holds_at_tiny(result, tends):
     rows = STUDY.evidence(result)
-    assert all(row.holds() for row in rows) and {row.id for row in rows} == set(STUDY.ids)
+    assert all(tends(row) for row in rows) and {row.id for row in rows} == set(STUDY.ids)
 
 
 def test_blocks_cost_skill_and_a_part_of_it_is_the_shared_direction(result):

@@ -149,7 +149,7 @@ def test_a_planted_effect_is_found_though_easy_documents_have_both(effect):
     assert np.isnan(perplexity_link(losses, np.ones_like(right), resamples=5).coefficient)
 
 
-def test_a_network_below_the_bag_of_tokens_falls_short():
+def test_a_network_below_the_bag_of_tokens_falls_short(tends):
     """The bag counts among the nulls: the share is negative, and so are the checks against it and the embeddings."""
     accuracies = {"last": 0.2, "average": 0.3, EMBEDDINGS: 0.31}
     trained = {f"20 {name}": np.full((2, 3, 4), accuracies.get(name, 0.1)) for name in (*READ, "shuffled targets")}
@@ -160,7 +160,7 @@ def test_a_network_below_the_bag_of_tokens_falls_short():
     scores = TopicScores("", TopicSizes(), (1, 1), trained | layers, untrained | layers, references, links, ())
     result = NaturalTopics(SETTINGS["quick"], scores)
     np.testing.assert_allclose(scores.closed(20), (0.3 - 0.4) / 0.6)
-    missed = [row.id for row in STUDY.evidence(result) if not row.holds() and row.id in CHECKED]
+    missed = [row.id for row in STUDY.evidence(result) if not tends(row) and row.id in CHECKED]
     assert missed == ["topics-newsgroups-embeddings", "topics-newsgroups-bag"]
     bound = {row.id: row.bound for row in STUDY.evidence(result)}["topics-newsgroups"]
     assert bound.source == BAG and bound.least == pytest.approx(0.4)
@@ -187,9 +187,9 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_study_at_size_tiny(tmp_path):
+def test_the_study_at_size_tiny(tmp_path, tends):
     result = STUDY.result("tiny", seeds=1, keep=tmp_path)
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= {"topics-weak-nulls", "topics-made-up-last"}
     scores, size = result.scores, result.setting.sizes.topics[0]
     # Two fits of made-up documents agree on most, and shuffled targets teach nothing.

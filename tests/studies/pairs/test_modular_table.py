@@ -15,8 +15,8 @@ def result():
 
 
 @pytest.mark.slow
-def test_neurons_are_named_and_phases_lock_at_tiny_too(result):
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+def test_neurons_are_named_and_phases_lock_at_tiny_too(result, tends):
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= {"modular-frequency-named", "modular-null"}
     assert np.median(result.cosine[result.escaping()]) >= 0.9
 

@@ -17,8 +17,8 @@ def result():
 
 
 @pytest.mark.slow
-def test_both_regimes_at_tiny(result):
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+def test_both_regimes_at_tiny(result, tends):
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= {"decay-none-memorises", "decay-large-collapses", "decay-regimes", "decay-collapse-foreseen"}
 
 

@@ -14,8 +14,8 @@ def result():
 
 
 @pytest.mark.slow
-def test_all_evidence_holds_at_tiny(result):
-    assert not [row.id for row in STUDY.evidence(result) if not row.holds()]
+def test_all_evidence_holds_at_tiny(result, tends):
+    assert not [row.id for row in STUDY.evidence(result) if not tends(row)]
 
 
 @pytest.mark.slow

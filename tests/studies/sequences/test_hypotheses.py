@@ -95,9 +95,9 @@ def test_every_run_is_asked_for_its_share_and_published_numbers_of_published_siz
 
 
 @pytest.mark.slow
-def test_tiny_study(tmp_path):
+def test_tiny_study(tmp_path, tends):
     result = study.STUDY.result("tiny", keep=tmp_path)
-    assert all(row.holds() for row in study.evidence(result)), study.evidence(result)
+    assert all(tends(row) for row in study.evidence(result)), study.evidence(result)
     for run in result.decoded:
         for position in result.places(run):
             ceiling = result.values(run, position, scores.CEILING, "cross-entropy")
@@ -112,9 +112,9 @@ def test_tiny_study(tmp_path):
 
 
 @pytest.mark.slow
-def test_tiny_map():
+def test_tiny_map(tends):
     result = mapped.STUDY.result("tiny")
-    assert all(row.holds() for row in mapped.evidence(result))
+    assert all(tends(row) for row in mapped.evidence(result))
     assert np.all(result.position(scores.MODEL) > result.position(scores.UNTRAINED))
 
 

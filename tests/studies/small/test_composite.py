@@ -33,8 +33,8 @@ def test_undefined_where_signatures_do_not_differ_and_only_there(table):
         assert undefined == UNINFORMATIVE[entry.task]
 
 
-def test_the_machinery_holds_at_tiny(table):
-    held = {row.id for row in STUDY.evidence(table) if row.holds()}
+def test_the_machinery_holds_at_tiny(table, tends):
+    held = {row.id for row in STUDY.evidence(table) if tends(row)}
     assert held >= {"composite-shuffled", "composite-undefined", "composite-complete"}
 
 

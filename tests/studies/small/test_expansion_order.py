@@ -32,8 +32,8 @@ def test_every_case_order_and_seed_is_measured(result):
 
 
 @pytest.mark.slow
-def test_every_slope_is_the_next_degree_at_tiny(result):
-    assert {row.id for row in STUDY.evidence(result) if row.holds()} == set(STUDY.ids)
+def test_every_slope_is_the_next_degree_at_tiny(result, tends):
+    assert {row.id for row in STUDY.evidence(result) if tends(row)} == set(STUDY.ids)
 
 
 @pytest.mark.slow

@@ -56,8 +56,8 @@ def result():
 
 
 @pytest.mark.slow
-def test_the_share_and_the_control_hold_at_tiny(result):
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+def test_the_share_and_the_control_hold_at_tiny(result, tends):
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= {"horizon-predicted", "horizon-constant", "horizon-grid"}
 
 

@@ -29,8 +29,8 @@ def test_all_curves_of_all_seeds(result):
 
 
 @pytest.mark.slow
-def test_what_is_expected_holds_at_tiny_too_but_for_the_later_time(result):
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+def test_what_is_expected_holds_at_tiny_too_but_for_the_later_time(result, tends):
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= set(STUDY.ids) - {"ladder-rung-1"}
 
 

@@ -23,9 +23,9 @@ def result():
 
 
 @pytest.mark.slow
-def test_the_regimes_separate_at_tiny(result):
+def test_the_regimes_separate_at_tiny(result, tends):
     rows = STUDY.evidence(result)
-    assert {row.id for row in rows if row.holds()} == {"rich-small-init", "lazy-large-init"}
+    assert {row.id for row in rows if tends(row)} == {"rich-small-init", "lazy-large-init"}
 
 
 @pytest.mark.slow

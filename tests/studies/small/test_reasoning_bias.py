@@ -37,9 +37,9 @@ def test_small_weights_start_at_the_uniform_prediction(watched):
         np.testing.assert_allclose(start, np.log(result.setting.task.vocab), atol=0.05)
 
 
-def test_memory_comes_later_and_the_controls_fail_at_tiny(watched):
+def test_memory_comes_later_and_the_controls_fail_at_tiny(watched, tends):
     result, _ = watched
-    held = {row.id for row in STUDY.evidence(result) if row.holds()}
+    held = {row.id for row in STUDY.evidence(result) if tends(row)}
     assert held >= {"reasoning-memory-later", "reasoning-shuffled", "reasoning-kernel-shuffled"}
 
 

@@ -77,10 +77,10 @@ def test_a_text_that_is_not_there_is_named(monkeypatch):
 
 
 @pytest.mark.slow
-def test_emergence_at_size_tiny(tmp_path, monkeypatch):
+def test_emergence_at_size_tiny(tmp_path, monkeypatch, tends):
     result = STUDY.result("tiny", seeds=2, keep=tmp_path)
     rows = {row.id: row for row in STUDY.evidence(result)}
-    assert all(row.holds() for row in rows.values())
+    assert all(tends(row) for row in rows.values())
     assert set(rows) == set(STUDY.ids) - {"emergence-alone", "emergence-alone-moments"}
     on_text = replace(result, setting=replace(result.setting, attributes=0))
     assert {row.id for row in STUDY.evidence(on_text)} == set(STUDY.ids)

@@ -18,9 +18,9 @@ def test_float32_is_refused(study):
 
 @pytest.mark.slow
 @pytest.mark.float64_only("errors of 1e-10")
-def test_sigmoids_and_the_exact_solution():
+def test_sigmoids_and_the_exact_solution(tends):
     result = word_pairs.STUDY.result("tiny", seeds=3)
-    held = {row.id for row in word_pairs.STUDY.evidence(result) if row.holds()}
+    held = {row.id for row in word_pairs.STUDY.evidence(result) if tends(row)}
     assert held == set(word_pairs.STUDY.ids) - {"qwem-start"}
     assert set(result.errors) == set(word_pairs.SETTINGS["tiny"].init_scales)
     assert all(set(errors) == set(word_pairs.CURVES) for errors in result.errors.values())
@@ -32,9 +32,9 @@ def test_sigmoids_and_the_exact_solution():
 
 @pytest.mark.slow
 @pytest.mark.float64_only("analogies are compared with theory at rounding")
-def test_attributes_are_learnt():
+def test_attributes_are_learnt(tends):
     result = attributes.STUDY.result("tiny", seeds=3)
-    assert not [row.id for row in attributes.STUDY.evidence(result) if not row.holds()]
+    assert not [row.id for row in attributes.STUDY.evidence(result) if not tends(row)]
     assert set(result.accuracy) == set(attributes.RUNS)
     # Words that differ in the lost attribute are twins; they tie unless the question holds one of them: 2 / d of all.
     short, _ = result.static["even", "PMI", 2]

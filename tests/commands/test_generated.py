@@ -53,7 +53,7 @@ def test_a_run_leaves_settings_networks_scores_table_and_figure(finished, capsys
     assert (finished / "figure.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     config = json.loads((finished / "config.json").read_text())
     assert config["settings"]["recipe"]["steps"] == 6 and config["dtype"] == "float64"
-    assert config["settings"]["process"]["kind"] == "GaussianGamma"
+    assert config["settings"]["process"]["kind"] == "jaxembed.processes.gaussian_gamma:GaussianGamma"
     with np.load(finished / record.NETWORKS) as arrays:
         assert arrays["params/embed"].shape == (2, 2, 1, 8) and arrays["steps"].tolist() == [0, 6]
     table = (finished / "report.md").read_text(encoding="utf-8")
@@ -88,7 +88,10 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path, monkeypat
             np.testing.assert_array_equal(straight[name], resumed[name], err_msg=name)
     assert not (out / "stages").exists()
     assert run("run", *TINY, "--head", "squared-error", "--out", out, "--overwrite") == 0
-    assert json.loads((out / "config.json").read_text())["settings"]["recipe"]["head"]["kind"] == "SquaredError"
+    assert (
+        json.loads((out / "config.json").read_text())["settings"]["recipe"]["head"]["kind"]
+        == "jaxembed.models.heads:SquaredError"
+    )
 
 
 def test_every_setting_of_the_catalogue_is_listed_with_what_to_expect(capsys, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from jaxembed.__main__ import main
 from jaxembed.decoding import DecodingResult
+from jaxembed.keep import from_json, read_record
 from jaxembed.runs import folder as record
 from jaxembed.runs.presets.catalogue import SETTINGS, find_setting
 from jaxembed.runs.presets.named import PRESETS
@@ -59,7 +60,7 @@ def test_a_run_leaves_settings_networks_scores_table_and_figure(finished, capsys
     table = (finished / "report.md").read_text(encoding="utf-8")
     for word in ("untrained", "last item", "shuffled targets", "constant", "ceiling", "share of the gap", "excess"):
         assert word in table
-    result = DecodingResult.load(finished / record.RESULT)
+    result = DecodingResult.of_record(from_json(read_record(finished / record.RESULT)))
     assert result.decoded.seeds == (0, 1) and len(result.score) == 2
     written = (finished / "result.json").stat().st_mtime_ns
     assert run("run", *TINY, "--out", finished, "--resume") == 0

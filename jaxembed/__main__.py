@@ -52,6 +52,10 @@ def main(arguments: list[str] | None = None) -> None:
     before = COMMAND.set(tuple(arguments))
     try:
         _dispatch(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has enough, as `head` does: nothing is wrong, and nothing more can be said
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
     except (ValueError, OSError, OverflowError, MemoryError) as error:
         _leave(2, _line(error))
     except KeyboardInterrupt:

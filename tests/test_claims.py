@@ -164,3 +164,14 @@ def test_the_commit_is_that_of_the_checkout():
     git = ["git", "-C", os.fspath(claims.PACKAGE.parent), "rev-parse", "HEAD"]
     head = subprocess.run(git, capture_output=True, text=True, check=True).stdout
     assert head.startswith(claims.commit().removesuffix("-dirty")) and claims.commit()
+
+
+@pytest.mark.parametrize(("verdict", "kind", "fails"), [("fails", "machinery", True), ("fails", "expectation", False)])
+def test_a_run_fails_where_its_machinery_does(verdict, kind, fails, monkeypatch, capsys):
+    monkeypatch.setattr(on_claims, "_run", lambda flags, console: [replace(ROW, verdict=verdict, kind=kind)])
+    if fails:
+        with pytest.raises(SystemExit, match="1"):
+            on_claims.run(["--run"])
+    else:
+        on_claims.run(["--run"])
+    assert ("the machinery fails: one" in capsys.readouterr().out) == fails

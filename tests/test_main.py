@@ -98,3 +98,9 @@ def test_a_full_disk_names_the_file_and_leaves_none(tmp_path, monkeypatch, capsy
     told = capsys.readouterr()
     assert stop.value.code == 2 and "No space" in told.err and "o.json'" in told.err and told.err.count("\n") == 1
     assert "男" in told.out and [path.name for path in tmp_path.iterdir()] == ["v.txt"]
+
+
+def test_a_reader_who_has_enough_is_no_error():
+    command = f"set -o pipefail; '{sys.executable}' -m jaxembed claims | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=240)
+    assert done.stdout and not done.stderr and done.returncode in (1, 141)  # 1 is rich of what it prints itself

@@ -58,6 +58,10 @@ def run(flags: ClaimsFlags, console: Any) -> None:
         from ..keep import write_json
 
         write_json(flags.json, [row.record() for row in rows])
+    failed = [row.id for row in rows if row.kind == "machinery" and row.verdict not in ("holds", "not run")]
+    if failed and flags.run is not None:
+        console.out(f"the machinery fails: {', '.join(failed)}", highlight=False)
+        raise SystemExit(1)
 
 
 def _now(flags: ClaimsFlags) -> ClaimsFlags:

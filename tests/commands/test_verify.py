@@ -15,7 +15,7 @@ from jaxembed.keep import read_arrays, read_record, write_arrays, write_record
 SIZES = ["--task.keys", "4", "--task.anchors", "3", "--model.width", "4", "--seeds", "1"]
 SHORT = [*SIZES, "--steps", "4", "--saves", "2", "--optimizer", "adam", "--learning-rate", "0.01"]
 PROBING = ["--probing.train", "60", "--probing.validation", "20", "--probing.test", "20", "--probing.loss-draws", "4"]
-HMM = ["hmm", "--size", "tiny", "--steps", "4", "--seeds", "1", "--warmup", "1", *PROBING]
+HMM = ["hmm", "--size", "tiny", "--steps", "4", "--seeds", "1", "--warmup", "1", "--save-steps", "4", *PROBING]
 
 
 @pytest.fixture(autouse=True)

@@ -67,6 +67,8 @@ def stacked(trees: Sequence[Any]) -> Any:
 
     def stack(*leaves: Any) -> jax.Array:
         longest = np.max([jnp.shape(leaf) for leaf in leaves], axis=0)
+        if not len(longest):
+            return jnp.stack([jnp.asarray(leaf) for leaf in leaves])
         missing = [[(0, most - n) for n, most in zip(jnp.shape(leaf), longest, strict=True)] for leaf in leaves]
         return jnp.stack([jnp.pad(leaf, width) for leaf, width in zip(leaves, missing, strict=True)])
 

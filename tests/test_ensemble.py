@@ -125,8 +125,9 @@ def test_bad_input_is_one_clear_line(call, message):
 
 
 def test_stacked_members_have_data_of_their_own():
-    tables = [{"weights": np.array([0.5, 0.5])}, {"weights": np.array([1.0])}]
+    tables = [{"weights": np.array([0.5, 0.5]), "decay": 0.1}, {"weights": np.array([1.0]), "decay": 0.1}]
     joined = stacked(tables)
     assert joined["weights"].shape == (2, 2) and joined["weights"][1].tolist() == [1.0, 0.0]
+    assert joined["decay"].shape == (2,)
     totals = ensemble(lambda member, x: member["weights"].sum() * x, joined, jnp.asarray(3.0, joined["weights"].dtype))
     assert totals.tolist() == [3.0, 3.0]

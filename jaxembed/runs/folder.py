@@ -52,20 +52,21 @@ def run(
         return experiment.run(Unkept(progress))
     out = Path(out)
     identity = (out, keep.plain(experiment), hashes(experiment.data()))
-    check_folder(*identity, overwrite=overwrite, resume=resume)
-    if resume and finished(out):
-        progress(f"{out} is finished; overwrite would run it again")
-        return read(experiment, out)
-    lock, flags = keep.Lock(out), {"overwrite": overwrite, "resume": resume}
-    if out.exists():
+    lock, there = keep.Lock(out), out.is_dir()
+    if there and not (resume and finished(out)):
         lock.take()
 
     def started() -> None:
-        lock.take()
-        check_folder(*identity, **flags)  # another run may have begun there since
+        if not there:  # another run may have begun there since
+            lock.take()
+            check_folder(*identity, overwrite=overwrite, resume=resume)
         begin(*identity, resume=resume)
 
     try:
+        check_folder(*identity, overwrite=overwrite, resume=resume)
+        if resume and finished(out):
+            progress(f"{out} is finished; overwrite would run it again")
+            return read(experiment, out)
         progress(f"about {refuse_too_large(experiment) / GIB:.2g} GiB of memory; writing to {out}")
         stages = FolderStages(out, progress, started, experiment.stages(), owner_of(*identity[1:]))
         result = experiment.run(stages)

@@ -252,3 +252,14 @@ def test_another_process_in_the_folder_is_noticed_before_any_stage(tmp_path, mon
     monkeypatch.setattr(record.keep.Lock, "take", beaten)
     with pytest.raises(ValueError, match="is not empty"):
         record.run(Counted(), tmp_path / "new")
+
+
+def test_a_resumed_run_says_once_what_was_made_otherwise(tmp_path, caplog):
+    out = tmp_path / "run"
+    record.run(Counted(), out)
+    (out / "result.json").unlink()
+    made = keep.read_record(out / "config.json")
+    keep.write_record(out / "config.json", made | {"cores": 99})
+    caplog.clear()
+    record.run(Counted(), out, resume=True)
+    assert sum("another cores" in message for message in caplog.messages) == 1

@@ -6,7 +6,6 @@ Nothing here imports JAX or a study, so that `jaxembed claims` prints at once.
 import hashlib
 import json
 import re
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -49,7 +48,7 @@ class LedgerRow:
         seconds: that it took, for all its claims.
         seeds: how many were run.
         date: of the run.
-        commit: of the code, with "-dirty" where it was changed since.
+        commit: of the code, with " and changes" where it was edited since.
         device: that it ran on.
         versions: of Python, this library and those below it.
         code: digest of the source that the study imports (see `code_digest`).
@@ -158,17 +157,6 @@ def summary_of(rows: Sequence[LedgerRow]) -> str:
     told = ", ".join(f"{count} {name}" for name, count in counts.most_common())
     stale = sum(row.stale for row in rows)
     return f"{len(rows)} claims: {told}" + (f"; {stale} of them stale" if stale else "")
-
-
-def commit() -> str:
-    """The commit of the checkout that this code runs from, or "" where it is installed."""
-    if not (PACKAGE.parent / ".git").exists():
-        return ""
-    git = ["git", "-C", str(PACKAGE.parent), "describe", "--always", "--abbrev=10", "--exclude=*", "--dirty"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, timeout=20).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
 
 
 @cache

@@ -3,21 +3,18 @@
 A row is a study's evidence, the same object that decides the exit code of its figure script and its test.
 """
 
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from .base import Progress, silent
-from .claims import CHECKOUT, NOT_RUN, LedgerRow, code_digest, commit, merged, read_ledger
+from .claims import CHECKOUT, NOT_RUN, LedgerRow, code_digest, merged, read_ledger
 from .keep import kept_json, plain, to_json, write_json
+from .machine import record
 from .studies import REGISTRY, Evidence, Size, Study, study, verdict
 from .tables import Table
 
@@ -174,16 +171,16 @@ def _row(chosen: Study[Any, Any], row: Evidence, size: Size) -> dict[str, Any]:
 
 
 def _provenance(chosen: Study[Any, Any], size: Size, place: str, code: str) -> dict[str, Any]:
+    made = record()
     return {
         "study": place,
         "size": size,
         "smaller": "" if size == "published" else chosen.smaller[size],
         "takes": chosen.takes[size],
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("jaxembed", "jax", "jaxlib", "numpy", "optax", "diffrax")},
+        "date": made["date"],
+        "commit": made["git"],
+        "device": made["device"],
+        "versions": {"python": made["python"], **made["versions"]},
         "code": code,
     }
 

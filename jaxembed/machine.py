@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -103,6 +104,7 @@ def record() -> dict[str, Any]:
     }
 
 
+@cache
 def commit() -> str:
     """The git commit of the package's own files, with " and changes" where they were edited since.
 
@@ -130,6 +132,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _processor() -> str:
     lines = [line.partition(":") for line in _content(Path("/proc/cpuinfo")).splitlines()]
     named = (value.strip() for name, _, value in lines if name.strip() == "model name")

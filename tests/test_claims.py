@@ -13,6 +13,7 @@ from jaxembed import claims
 from jaxembed.claims import LedgerRow, code_digest, merged, read_ledger, summary_of, text_of
 from jaxembed.commands import claims as on_claims
 from jaxembed.keep import write_json
+from jaxembed.machine import commit
 
 ROW = LedgerRow("one", "a claim", "small.ladder", "bib", ours="0.9", verdict="reproduced", size="published", code="x")
 
@@ -163,7 +164,7 @@ def test_the_earlier_flags_still_run(capsys):
 def test_the_commit_is_that_of_the_checkout():
     git = ["git", "-C", os.fspath(claims.PACKAGE.parent), "rev-parse", "HEAD"]
     head = subprocess.run(git, capture_output=True, text=True, check=True).stdout
-    assert head.startswith(claims.commit().removesuffix("-dirty")) and claims.commit()
+    assert head.startswith(commit().removesuffix(" and changes")) and commit()
 
 
 @pytest.mark.parametrize(("verdict", "kind", "fails"), [("fails", "machinery", True), ("fails", "expectation", False)])

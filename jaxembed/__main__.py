@@ -6,7 +6,6 @@ from importlib import import_module
 from io import TextIOWrapper
 from tempfile import NamedTemporaryFile
 from traceback import format_exception
-from typing import NoReturn
 
 from .commands.printing import known_word
 from .machine import COMMAND
@@ -46,32 +45,34 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what a terminal cannot show is shown by its number
             stream.reconfigure(errors="backslashreplace")
-    if TRACEBACK in arguments:
-        _dispatch([word for word in arguments if word != TRACEBACK])
-        return
-    before = COMMAND.set(tuple(arguments))
+    words = [word for word in arguments if word != TRACEBACK]
+    before = COMMAND.set(tuple(words))
     try:
-        _dispatch(arguments)
+        _dispatch(words)
         sys.stdout.flush()
+    except (SystemExit, GeneratorExit):
+        raise
     except BrokenPipeError:  # who reads has enough, as `head` does: nothing is wrong, and nothing more can be said
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-    except (ValueError, OSError, OverflowError, MemoryError) as error:
-        _leave(2, _line(error))
-    except KeyboardInterrupt:
-        goes_on = arguments[:1] in (["run"], ["pretrain"])
-        _leave(130, f"stopped; the same command {'with --resume goes on where it was' if goes_on else 'starts anew'}")
-    except (SystemExit, GeneratorExit):
-        raise
     except BaseException as error:  # a library written in Rust has a base of its own
-        _leave(*_of_library(error))
+        if len(words) < len(arguments):
+            raise
+        code, line = _told(error, words)
+        print(f"jaxembed: {line}", file=sys.stderr)
+        raise SystemExit(code) from None
     finally:
         COMMAND.reset(before)
 
 
-def _leave(code: int, line: str) -> NoReturn:
-    print(f"jaxembed: {line}", file=sys.stderr)
-    raise SystemExit(code) from None
+def _told(error: BaseException, words: list[str]) -> tuple[int, str]:
+    """Exit code and line of an error."""
+    if isinstance(error, (ValueError, OSError, OverflowError, MemoryError)):
+        return 2, _line(error)
+    if isinstance(error, KeyboardInterrupt):
+        goes_on = words[:1] in (["run"], ["pretrain"])
+        return 130, f"stopped; the same command {'with --resume goes on where it was' if goes_on else 'starts anew'}"
+    return _of_library(error)
 
 
 def _line(error: BaseException) -> str:

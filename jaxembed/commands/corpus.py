@@ -12,6 +12,7 @@ import tyro
 
 from ..base import Progress
 from ..corpus import (
+    EXPANSION,
     Damage,
     Document,
     EncodedCorpus,
@@ -20,10 +21,10 @@ from ..corpus import (
     documents,
     encode,
     first_texts,
+    is_packed,
     read_tokenizer,
     word_level,
 )
-from ..corpus.archives import EXPANSION, is_packed
 from ..corpus.documents import sources_of
 from ..corpus.encode import check_folder
 from ..corpus.formats import PARQUET, is_text

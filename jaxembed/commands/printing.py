@@ -28,11 +28,13 @@ POSITIONAL = get_args(tyro.conf.Positional[Any])[1]
 def command(kind: type[F]) -> Callable[[Callable[[F, Any], None]], Callable[[list[str]], None]]:
     """Make a function of flags and console one of words, as `jaxembed NAME` calls it; NAME is the module's."""
 
+    named = _named(kind)
+
     def of_words(do: Callable[[F, Any], None]) -> Callable[[list[str]], None]:
         def run(arguments: list[str]) -> None:
             from rich.console import Console
 
-            do(parse(_named(kind), arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
+            do(parse(named, arguments, prog=f"jaxembed {do.__module__.split('.')[-1]}"), Console(soft_wrap=True))
 
         return run
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from ..corpus import EXPANSION
 from ..keep import digest, plain, write_record
 from ..machine import GIB, cores, device_memory, record
 from ..tables import Table
@@ -60,7 +61,7 @@ class WordsFlags:
     """Only documents whose meta.pile_set_name this is."""
     text_field: Annotated[str, tyro.conf.arg(aliases=["--column"])] = "text"
     """Field or column that holds the text."""
-    max_expansion: float = 200.0
+    max_expansion: float = EXPANSION
     """How many times its size a compressed file may become; 64 MiB it always may."""
     on_error: Literal["stop", "skip"] = "stop"
     """Stop at a damaged row of text, or skip and count it. Rows of evaluation files are always skipped and counted."""

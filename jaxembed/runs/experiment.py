@@ -101,14 +101,14 @@ class Experiment:
         return self._data
 
     def memory(self) -> float:
-        """Bytes that the saved trajectories and the loss tables will take, roughly."""
+        """Bytes that the saved trajectories and the loss tables, each seed's control's too, will take, roughly."""
         if self.sweep:
             return max(point.memory() for point in self._points.values())
         data, itemsize = self._data, 8 if self.dtype == "float64" else 4
         params = jax.eval_shape(lambda key: self.model.init(key, data.vocab, data.length), jax.random.key(0))
         size = sum(leaf.size for leaf in jax.tree.leaves(params))
         rows = self.batch or data.size
-        return float(itemsize * (6 * self.seeds * (self.saves + 1) * size + 6 * rows * data.vocab))
+        return float(itemsize * (6 * self.seeds * (self.saves + 1) * size + (6 + self.seeds) * rows * data.vocab))
 
     def stages(self) -> int:
         """Stages that `run` will compute or find kept."""
@@ -321,6 +321,8 @@ def _predicted(
     rungs = lines.ladder(model, decay)
     own = {name: lines.derived(field, decay) for name, field in experiment.theories.items()}
     controls = {name: f"{name}, {shuffled}" for name in (*list(rungs)[-1:], *own)}
+    if not controls:
+        return predicted, ()
     parts = [known, *((each, signatures(count(each))) for each in controls_of)]
     if rungs:
         first, *others = [lines.read_by_theory(model, *part, partial(_loss, experiment, part[0])) for part in parts]

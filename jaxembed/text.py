@@ -81,7 +81,7 @@ def times(values: Float[np.ndarray, " seed"], first: float, last: float, spec: s
     if np.isnan(values).any():
         return UNDEFINED
     low, high = (
-        f"beyond {number(last, spec)}" if x > last else f"{'by ' if x <= first else ''}{number(x, spec)}"
+        f"beyond {number(last)}" if x > last else f"{'by ' if x <= first else ''}{number(x, spec)}"
         for x in (np.min(values), np.max(values))
     )
     return low if low == high else f"{low} .. {high}"

@@ -9,7 +9,7 @@ from ...base import Model, State
 from ...flow import gradient_flow
 from ...losses.population import PopulationLoss
 from ...models import Feedforward, Linear
-from ...tables import extremes, number
+from ...tables import times
 
 
 def model_of(name: str, width: int, hidden: int) -> Model:
@@ -27,5 +27,4 @@ def flow(t: Any, state: State, loss: PopulationLoss) -> State:
 
 def until(values: Float[np.ndarray, " seed"], window: float, spec: str) -> str:
     """Smallest and largest time; of what lies beyond the window no more is said."""
-    inside = np.where(values >= window, np.inf, values)
-    return extremes(inside, spec).replace("infinite", f"beyond {number(window)}")
+    return times(np.where(values >= window, np.inf, values), -np.inf, window, spec)
